@@ -33,7 +33,7 @@ type sites struct {
 	tokens map[string]string // by name
 }
 
-// answerOf is an answer that was read.
+// answerOf is a response with the body that was read.
 type answerOf struct {
 	status int
 	header http.Header
@@ -121,8 +121,8 @@ func (s *sites) signIn(name string) (cookie, csrf string) {
 type accessCase struct {
 	path, body string
 	ofAll      bool // names no site
-	// refused is in the successful answer to a call on a foreign site, whose items it refuses
-	// one by one.
+	// refused is a text in the successful answer to a call on a foreign site: the call refuses
+	// the items of that site one by one.
 	refused string
 }
 
@@ -162,9 +162,10 @@ func (s *sites) accessCases(site string) map[string][]accessCase {
 	}
 }
 
-// Every call, with every role, on its own site and on a foreign one: a call is refused below
-// its role, and answers about a foreign site as about one that does not exist. Nothing that
-// it answers names the foreign site, tokens, the store, or addresses that the role hides.
+// Every call, with every role, on its own site and on a foreign one. The server refuses a call
+// above the role of the token, and answers a call about a foreign site as about a site that
+// does not exist. No answer names the foreign site, tokens, the store, or addresses that the
+// role hides.
 func TestAccess_EveryCall(t *testing.T) {
 	for _, how := range []string{"header", "session"} {
 		t.Run(how, func(t *testing.T) { testEveryCall(t, how) })
@@ -282,8 +283,8 @@ func TestAccess_TwoSites(t *testing.T) {
 	}
 }
 
-// A token in the header decides, whatever cookie comes with it. A session has the role of its
-// token, and its changes need its own CSRF secret.
+// A token in the header takes precedence over any cookie. A session has the role of its token,
+// and its changes need its own CSRF secret.
 func TestAccess_SessionAndHeader(t *testing.T) {
 	s := newSites(t, nil)
 	send := func(method, path, body string, headers ...string) answerOf {
@@ -369,8 +370,8 @@ func TestAccess_Pages(t *testing.T) {
 	}
 }
 
-// A revoked token ends at once, with its sessions, and with the exports and previews that
-// run: also an export whose client stopped reading. A change that has begun is carried out.
+// A revoked token ends at once, with its sessions and with its running exports and previews,
+// even an export whose client stopped reading. A change that has begun is carried out.
 func TestAccess_Revoked(t *testing.T) {
 	began, proceed := make(chan string, 10), make(chan struct{})
 	s := newSites(t, nil)

@@ -101,7 +101,7 @@ func (w *exportWriter) Write(p []byte) (int, error) {
 		w.begin()
 	}
 	_ = w.control.SetWriteDeadline(time.Now().Add(exportWriteTimeout)) // no error if deadlines are unsupported
-	if err := w.q.r.Context().Err(); err != nil {                      // after the deadline, which its end replaces
+	if err := w.q.r.Context().Err(); err != nil {                      // checked after it: the end of the context may have set an earlier deadline
 		return 0, err
 	}
 	return w.q.w.Write(p)
@@ -168,8 +168,8 @@ func (q *request) auditImport(report transfer.Report, replace bool, sites map[st
 	return q.owner.Audit(q.detached(), entry)
 }
 
-// siteRecorder is a target that records the sites of what it stored; "" for what concerns
-// all sites.
+// siteRecorder is a target that records the sites of the items that it stored; "" for an item
+// that concerns all sites.
 type siteRecorder struct {
 	transfer.Target
 	sites map[string]bool

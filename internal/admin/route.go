@@ -36,17 +36,17 @@ func withBodyUpTo[B any](limit int64, run func(*request, B) (any, error)) answer
 	}
 }
 
-// route is one call: the least role that it needs, and its answer. Functions below make it,
-// so that a call without a role does not compile.
+// route is one call: the least role that it needs, and its answer. The functions below make
+// routes, so that a call without a role does not compile.
 type route struct {
 	role   owner.Role
-	isOpen bool // needs no authorization, since it requests it
+	isOpen bool // needs no authorization: the call signs in
 	answer answer
 }
 
-// Calls see the sites of their caller only, see [owner.Service.Within]. Those of view change
-// nothing and show no addresses of clients, those of edit may do both, and those of administer
-// concern all sites or tokens.
+// Calls see the sites of their caller only, see [owner.Service.Within]. Calls of view change
+// nothing and show no addresses of clients. Calls of edit may do both. Calls of administer
+// concern all sites, or tokens.
 func view(a answer) route       { return route{role: owner.Viewer, answer: a} }
 func edit(a answer) route       { return route{role: owner.Editor, answer: a} }
 func administer(a answer) route { return route{role: owner.Admin, answer: a} }
@@ -84,8 +84,7 @@ func (s *Server) routes() map[string]methods {
 	}
 }
 
-// newRouter returns the router of the calls. It panics if a call needs neither a role nor
-// none explicitly.
+// newRouter returns the router of the calls. It panics if a call has no role and is not open.
 func (s *Server) newRouter(routes map[string]methods) *http.ServeMux {
 	mux := http.NewServeMux()
 	for path, calls := range routes {
@@ -150,7 +149,7 @@ func (m methods) call(s *Server, q *request, allow []string) (any, error) {
 	return q.untilRevoked(call.answer)
 }
 
-// untilRevoked carries out a call with a token. What it reads ends when the token is revoked.
+// untilRevoked carries out a call with a token. Its reads end when the token is revoked.
 func (q *request) untilRevoked(answer answer) (any, error) {
 	ctx, cancel := context.WithCancel(q.r.Context())
 	defer cancel()

@@ -36,8 +36,8 @@ type Caller struct {
 type Options struct {
 	Owner *owner.Service
 	Keys  *tally.KnownKeys // known keys of sites; may be nil
-	// Token gives access to everything below /admin. If it is empty, every request is answered
-	// not_found, also with a token for the owners of a site.
+	// Token gives access to everything below /admin. If it is empty, the server answers
+	// not_found to every request, also to one with a token for the owners of a site.
 	Token string
 	// StoreName names the store, without credentials, in [StoreHeader].
 	StoreName string
@@ -61,7 +61,7 @@ const StoreHeader = "Tally-Store"
 type Server struct {
 	// Fixed after construction.
 	shared
-	owner     *owner.Service // of all sites; handlers have that of their request
+	owner     *owner.Service // of all sites; handlers use the one of their request
 	enabled   bool           // there is a token
 	token     [sha256.Size]byte
 	storeName string

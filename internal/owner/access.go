@@ -39,14 +39,14 @@ func (r *Role) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%.40q is not a role; a token is of a viewer or an editor", text)
 }
 
-// Access is what one caller may do, and where. [Service.Within] applies it to use cases.
+// Access is the role and the sites of one caller. [Service.Within] applies it to use cases.
 type Access struct {
 	Role  Role
 	Token string   // name of the token; empty for the admin token
 	Sites []string // of the token
 
-	// ID identifies the token among all that had or will have its name; zero for the admin
-	// token. It gives no access.
+	// ID distinguishes the token from earlier and later ones of its name. It is zero for the
+	// admin token, and gives no access.
 	ID TokenID
 	// Revoked ends when the token is revoked; nil for the admin token.
 	Revoked context.Context

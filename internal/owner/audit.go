@@ -79,10 +79,9 @@ func (s *Service) writePendingAudit(ctx context.Context) error {
 }
 
 // AuditLog returns at most limit entries of the audit log, the newest first, that are older
-// than the cursor before. next is the cursor for the entries that precede them. Within some
-// sites it returns the entries that concern no other site, and may return fewer although
-// older ones exist.
-// Errors: [tally.CodeStoreUnavailable].
+// than the cursor before. next is the cursor for the entries that precede them. A Service
+// within some sites returns the entries that concern no other site; it may return fewer than
+// limit although older ones exist. Errors: [tally.CodeStoreUnavailable].
 func (s *Service) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
 	entries, next, err = s.store.AuditLog(ctx, before, limit)
 	for i := range entries {

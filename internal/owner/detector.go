@@ -8,15 +8,16 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// A topic has a spike if, within an hour or a day, networks that contributed more than once
-// gave it at least spikeMin contributions; if these are at least two thirds of all that it
-// got; and if they are at least spikeFactor times what the topic usually gets, and siteFactor
-// times what such networks give the busiest topic of its site on a usual day.
+// A topic has a spike if networks that contributed more than once made at least spikeMin
+// contributions to it within an hour or a day. These must be at least two thirds of all
+// contributions to the topic in that time, spikeFactor times the usual number of contributions
+// to the topic, and siteFactor times the number of such contributions to the busiest topic of
+// its site on a usual day.
 //
 // Readers who follow a link come from many networks, most of them once. Several come from the
 // network of a school, a company or a mobile operator. A machine contributes again and again
-// from the networks that it has. It cannot be told from readers if it contributes once from
-// each of very many networks.
+// from the networks that it has. If it contributes once from each of very many networks, the
+// detector cannot distinguish it from readers.
 const (
 	// spikeMin is more than the people of one network contribute together, such as a class.
 	spikeMin = 40
@@ -191,8 +192,8 @@ func (d *detector) judge(topic tally.Topic, before int, recent []contribution) c
 	return c
 }
 
-// inside returns the contributions in the window of a scale that ends at a minute. It is
-// longer by the slack of the store's clock.
+// inside returns the contributions in the window of a scale that ends at a minute, and in the
+// clockSlack after it.
 func (d *detector) inside(recent []contribution, scale int, to int64) []contribution {
 	return within(recent, to-d.scales[scale]+1, to+clockSlack)
 }

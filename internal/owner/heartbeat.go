@@ -9,11 +9,11 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Heartbeats are stored, not only broadcast. A merge must not begin while an instance runs
-// whose release ignores the marks of topics, nor a block in one site while one runs that
-// ignores such blocks. A command that works on the store and an
-// instance that has just started must also know about such an instance. The call that
-// stores a heartbeat also counts the writes of each minute.
+// Heartbeats are stored, not only broadcast. A merge must not begin while an instance runs that
+// ignores the marks of topics, and a block in one site must not begin while an instance runs
+// that ignores such blocks. A command that works on the store and an instance that has just
+// started must also find such an instance. The call that stores a heartbeat also counts the
+// writes of each minute.
 
 // Versions of the rules that instances follow. Each version includes those before. The
 // oldest instances report none.
@@ -52,14 +52,15 @@ func (s *Service) statusJSON() json.RawMessage {
 	return text
 }
 
-// heartbeats are what the heartbeats of this instance have reported.
+// heartbeats records which writes the heartbeats of this instance have reported.
 type heartbeats struct {
 	mu   sync.Mutex
 	sent map[string]int64 // guarded by mu: writes by site that stored heartbeats carried
 }
 
-// sendHeartbeats has heartbeats stored until ctx ends: by the store together with what it sends
-// anyway, or every [tally.HeartbeatInterval]. The last one says that the instance ends.
+// sendHeartbeats stores heartbeats until ctx ends. A [tally.HeartbeatCarrier] stores them
+// together with its other commands; for other stores it writes one every
+// [tally.HeartbeatInterval]. The last one says that the instance ends.
 func (s *Service) sendHeartbeats(ctx context.Context) {
 	if _, ok := s.store.(tally.HeartbeatCarrier); ok { // see New
 		<-ctx.Done()

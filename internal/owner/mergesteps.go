@@ -231,7 +231,7 @@ func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) err
 			Mark:          mark,
 		}
 		if moved.Past = p.Past; p.Past != nil {
-			moved.Past.RaiseAdjustment(p.Seed) // the count that is set below has it
+			moved.Past.RaiseAdjustment(p.Seed) // the seed is part of the count that is set below
 		}
 		if rule.Kind == tally.Window {
 			moved.Version = p.Version // members of a window that ends meanwhile are not in the next one

@@ -13,10 +13,10 @@ import (
 // activityShown is how far back the overview shows writes.
 const activityShown = 24 * time.Hour
 
-// An overview has the usage measured again once it is usageTimes older than the time that
-// measuring took, at least minUsageAge and at most maxUsageAge: measuring is free on a small
-// store and takes seconds on a large one. Nothing else measures it: a hosted store may cost
-// money for each command, and measuring takes some for each topic.
+// An overview starts a new measurement of the usage if the last one is older than usageTimes
+// the time that it took, but at least minUsageAge and at most maxUsageAge. A measurement is
+// cheap on a small store and takes seconds on a large one. Nothing else measures the usage: a
+// hosted store may bill each command, and a measurement takes commands for each topic.
 const (
 	usageTimes  = 200
 	minUsageAge = 10 * time.Second

@@ -50,7 +50,8 @@ func TestRename_ReadsOfSettings(t *testing.T) {
 	})
 }
 
-// A visitor of the former name has a contribution to the new one: changing it adds none.
+// A visitor who contributed under the former name has a contribution under the new name: a
+// change of it is not a new contribution.
 func TestRename_ContributionIsNotNew(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
 		o := open(w.first)

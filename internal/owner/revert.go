@@ -152,7 +152,8 @@ type topicSource struct {
 	source tally.Source
 }
 
-// repeating counts the selected entries of each network and topic, up to 100 bytes each.
+// repeating counts the selected entries of each network and topic. Each pair of them takes up
+// to 100 bytes.
 func (s *Service) repeating(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool) (map[topicSource]int, error) {
 	counts := map[topicSource]int{}
 	err := s.store.Journal(ctx, scope, from, to, func(entries []tally.JournalEntry) error {

@@ -29,10 +29,9 @@ type PastRevert struct {
 	Detail string    `json:"detail"` // the effect on all selected topics, for people
 }
 
-// Reverts returns the reverts since a time that selected topic, the newest first, without
-// those that took nothing back. It finds
-// reverts of a site, a metric and a prefix, and of up to ten topics, which the audit log
-// names. Errors: [tally.CodeStoreUnavailable].
+// Reverts returns the reverts since a time that selected topic, the newest first, without those
+// that reverted nothing. It misses reverts of more than ten single topics, since the audit log
+// does not name these topics. Errors: [tally.CodeStoreUnavailable].
 func (s *Service) Reverts(ctx context.Context, topic tally.Topic, since time.Time) ([]PastRevert, error) {
 	reverts, ended := []PastRevert{}, map[string]bool{}
 	for before, page := "", 0; page < revertLogPages; page++ {

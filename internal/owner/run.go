@@ -13,8 +13,8 @@ import (
 const storeTimeout = 3 * time.Second
 
 // Run sends heartbeats, follows the settings, finishes merges that other instances left
-// unfinished, measures the usage when asked and writes pending audit entries, until ctx ends. It may
-// be called once.
+// unfinished, measures the usage on request and writes pending audit entries, until ctx ends.
+// It may be called once.
 func (s *Service) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { s.sendHeartbeats(ctx) })
@@ -28,9 +28,10 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// followSettings reads the settings at first, when the store notices a change or else every
-// [settingsInterval], and when settingsChanged is notified, until ctx ends. It also writes
-// pending audit entries. It logs no store failure: the store's health shows it.
+// followSettings reads the settings at its start, after each notification of settingsChanged,
+// and when the store notices a change. If the store notices none, it reads them every
+// [settingsInterval]. It also writes pending audit entries. It ends with ctx. It logs no store
+// failure: the store's health shows it.
 func (s *Service) followSettings(ctx context.Context) {
 	var changed <-chan struct{} // nil: the store does not notice changes
 	if follower, ok := s.store.(tally.SettingsFollower); ok {

@@ -101,7 +101,7 @@ func TestWithin_ForeignSite(t *testing.T) {
 	})
 }
 
-// What a Service lists within a site is of this site only.
+// A Service within a site lists the items of this site only.
 func TestWithin_Lists(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
 		ctx, o := t.Context(), open(w.first)

@@ -38,8 +38,8 @@ func (s *Service) Receive(payload []byte) bool {
 
 // followedSettings is the part of the settings that the Service keeps in memory.
 type followedSettings struct {
-	// loading holds one while settings are read and followed, so that older ones do not
-	// replace newer ones.
+	// loading holds an element while settings are read and followed, so that older settings do
+	// not replace newer ones.
 	loading chan struct{}
 	tokens  followedTokens
 
@@ -103,7 +103,7 @@ func (s *Service) loadSettings(ctx context.Context) (map[string]string, error) {
 }
 
 // maxEndedSessions bounds the sessions that holders of tokens can end within the life of a
-// session, since each is a setting until then.
+// session. Each ended session is a setting until it expires.
 const maxEndedSessions = 1000
 
 // EndSession ends a session of the dashboard that expires at until: at once on this

@@ -13,9 +13,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// siteStore is the part of a store that concerns some sites. It embeds nothing, so that it
-// passes on only what it was written to pass on: a new method of [Store] needs a decision
-// here. Whatever names another site fails as for a site that does not exist.
+// siteStore is the part of a store that concerns some sites. It embeds nothing, so that a new
+// method of [Store] needs a decision here. A call that names another site fails as for a site
+// that does not exist.
 type siteStore struct {
 	all            Store
 	sites          []string // sorted
@@ -54,7 +54,8 @@ func (s siteStore) scopes(scope tally.Scope) ([]tally.Scope, error) {
 
 func (s siteStore) Secret() ([]byte, error) { return s.all.Secret() }
 
-// Health says nothing about the cause of a fault, which may name addresses.
+// Health returns the health of the store without the cause of a fault, which may name
+// addresses.
 func (s siteStore) Health() tally.Health {
 	health := s.all.Health()
 	shown := tally.Health{Reached: health.Reached}
@@ -133,7 +134,7 @@ func (s siteStore) Settings(ctx context.Context, names ...string) (map[string]st
 	return settings, err
 }
 
-// SwapSettings refuses to compare or set what does not concern one of the sites.
+// SwapSettings refuses to compare or set settings that do not concern one of the sites.
 func (s siteStore) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
 	for _, settings := range []map[string]string{expected, entries} {
 		for name := range settings {
@@ -145,8 +146,8 @@ func (s siteStore) SwapSettings(ctx context.Context, expected, entries map[strin
 	return s.all.SwapSettings(ctx, expected, entries)
 }
 
-// AppendAudit refuses an entry that concerns another site, so that an action on one does not
-// begin.
+// AppendAudit refuses an entry that concerns another site. So an action on another site fails
+// before it begins.
 func (s siteStore) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	if !s.concerns(entry) {
 		return errUnknownSite(entry.Sites)
@@ -187,8 +188,8 @@ func (s siteStore) AuditLog(ctx context.Context, before string, limit int) (show
 	return shown, next, nil
 }
 
-// redact removes the addresses of people from an entry: that of the actor, and unless the
-// store shows those of clients, that of a block.
+// redact removes the address of the actor from an entry, and the address of a block unless the
+// store shows those of clients.
 func (s siteStore) redact(entry tally.AuditEntry) tally.AuditEntry {
 	if name, address, ok := cutLast(entry.Actor, " "); ok {
 		if _, err := netip.ParseAddr(address); err == nil {
@@ -210,7 +211,7 @@ func cutLast(text, separator string) (before, after string, ok bool) {
 	return text[:i], text[i+len(separator):], true
 }
 
-// Heartbeats returns those of all instances: a merge must know of older ones.
+// Heartbeats returns the heartbeats of all instances: a merge must detect older ones.
 func (s siteStore) Heartbeats(ctx context.Context) ([]tally.Heartbeat, error) {
 	return s.all.Heartbeats(ctx)
 }

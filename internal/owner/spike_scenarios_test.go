@@ -208,8 +208,8 @@ func (s clockedStore) apply(t *testing.T, entries []entry) {
 		}
 	}
 	for end := time.Now().Add(testTimeout); ; time.Sleep(10 * time.Millisecond) {
-		// A deadline that no step of the clock exceeds. Redis's journal of a day is that of
-		// the deadline.
+		// No step of the clock exceeds this deadline. Redis uses the journal of the day of the
+		// deadline.
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
 		s.Apply(ctx, batches)
 		cancel()

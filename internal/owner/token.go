@@ -33,8 +33,8 @@ const (
 	maxTokens = 1000
 	// maxTokenSites bounds the value of one token.
 	maxTokenSites = 100
-	// tokensCurrent is how old the tokens in memory may be to say that a token does not
-	// exist. It is more than [settingsInterval] and one failed read.
+	// tokensCurrent is the greatest age of the tokens in memory at which they prove that a
+	// token does not exist. It is more than [settingsInterval] and one failed read.
 	tokensCurrent = 3 * settingsInterval
 )
 
@@ -52,7 +52,7 @@ type followedTokens struct {
 type followedToken struct {
 	storedToken
 	value   string
-	revoked context.Context // ends when the settings have the token no more
+	revoked context.Context // ends when the settings no longer have the token
 	revoke  context.CancelFunc
 }
 
@@ -60,8 +60,8 @@ func (f *followedToken) access(name string) Access {
 	return Access{Role: f.Role, Token: name, Sites: f.Sites, ID: f.id(), Revoked: f.revoked}
 }
 
-// follow replaces the tokens by those of the settings. It returns an error that names each
-// which cannot be parsed; such a token gives no access.
+// follow replaces the tokens by those of the settings. Its error names each token that cannot
+// be parsed; such a token gives no access.
 func (t *followedTokens) follow(settings map[string]string, now time.Time) (invalid error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,8 +89,9 @@ func (t *followedTokens) follow(settings map[string]string, now time.Time) (inva
 	return invalid
 }
 
-// find returns the token with that hash. It compares all, so that the time tells nothing.
-// isCurrent reports whether the tokens are those of a moment ago.
+// find returns the token with that hash. It compares all tokens, so that its duration reveals
+// nothing. isCurrent reports whether the tokens are recent enough to prove that a token does
+// not exist.
 func (t *followedTokens) find(hash [tokenHash]byte, now time.Time) (name string, found *followedToken, isCurrent bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -151,7 +152,8 @@ func (s *Service) readTokens(ctx context.Context) error {
 	return err
 }
 
-// confirm returns the access of a token found in memory, nil for none, if the store has it.
+// confirm returns the access of a token that was found in memory, if the store still has it.
+// found is nil if memory has none.
 func (s *Service) confirm(ctx context.Context, name string, found *followedToken) (Access, error) {
 	if found == nil {
 		return Access{}, errNotAToken
@@ -211,7 +213,7 @@ func (s *Service) CreateToken(ctx context.Context, actor string, t Token) (creat
 	// The token exists. The instances that cannot be told now read it regularly.
 	_ = s.Reload(ctx)
 	detail := t.Role.String() + " of " + strings.Join(t.Sites, ", ")
-	// An entry that is pending does not keep the token from its owner, who cannot ask again.
+	// A pending entry is no error: the caller must get the token, which cannot be shown again.
 	_ = s.Audit(ctx, tally.AuditEntry{Actor: actor, Action: "create token", Target: t.Name, Detail: detail})
 	return t, token, nil
 }
@@ -246,7 +248,7 @@ func (s *Service) Tokens(ctx context.Context) ([]Token, error) {
 	return tokens, nil
 }
 
-// tokensOf returns the tokens in settings. Of one that cannot be parsed it has the name, so
+// tokensOf returns the tokens in settings. A token that cannot be parsed has its name only, so
 // that the owner can revoke it.
 func tokensOf(settings map[string]string) []Token {
 	tokens := []Token{}
