@@ -64,8 +64,8 @@ func (n *node) markUsable(warnings []string) {
 	n.status.setUsable(warnings)
 }
 
-// checkAgain is check for a node whose subscription is rebuilt. It leaves out the rights that
-// were checked: a service that closes idle connections may count the commands.
+// checkAgain is check for a node whose subscription is rebuilt. It does not check the rights
+// again: a service that closes idle connections may bill the commands.
 func (n *node) checkAgain(ctx context.Context) (warnings []string, err error) {
 	if !n.isChecked.Load() || !n.store.rules.settled.Load() {
 		return n.check(ctx)

@@ -49,8 +49,8 @@
 //	tally:rules                      hash: metric to the rule of its data; see rule.go
 //	tally:seeded                     sorted set with one member: the seed mark
 //
-// DAY, and a day of the history, is days since the Unix epoch in the node's clock. Shortly before midnight it may be the
-// next day, so a key has minutes of adjacent days.
+// DAY, and a day of the history, is days since the Unix epoch in the node's clock. Shortly
+// before midnight it may be the next day, so a key has minutes of adjacent days.
 //
 // The count is seed + adjustment + the sum of contributions. Older releases know only n, v
 // and d, whose meaning is the same, so they may run beside this one; contributions through
@@ -61,26 +61,27 @@
 //
 // # History
 //
-// The state of a topic is the record of the hour and the day of its version. A change in a later
-// hour first stores the state before it as a record (script/part/record.lua), so a topic that
-// changed within one hour has no records, and a change within the hour of the last one costs
-// nothing. A record is the gain, and after a space the adjustment unless it is 0; for presence it
-// is the greatest count, which script/part/peak.lua raises.
+// The state of a topic is also the record of the hour and the day of its version. A change in a
+// later hour first stores the earlier state as a record (script/part/record.lua). So a topic
+// that changed within one hour only has no records, and a second change in an hour costs
+// nothing. A record is the gain, and after a space the adjustment unless it is 0; for presence
+// it is the greatest count, which script/part/peak.lua raises.
 //
 // The gain is the sum of contributions minus the prior ones: those that are older than the
 // history of the topic, and those that were imported since. So an import changes no record. A ~
 // before the number of prior contributions says that the topic is older than its history. A
-// topic without the field p has no records; those of its keys are of a deleted topic.
+// topic without the field p has no records; records under its keys belong to a deleted topic of
+// the same name.
 //
-// Changes through an older release are not recorded. The next change records the state that
-// they left.
+// An older release records no changes. The next change through this release records the state
+// that they left.
 //
 // # Projections
 //
 // Leaderboards and directories follow the counts within 2 s, and a background scan of one
 // instance repairs them. A leaderboard has 10,000 topics. Dumps, pages by name, pages by count
 // beyond a leaderboard, and the usage of sites must be complete: they SCAN the keys of all
-// primaries, and again if slots moved meanwhile. That costs Redis a second or less for a million
-// keys. A topic has two keys, one more for each day of its journal,
-// and two for its history.
+// primaries, and again if slots moved meanwhile. That costs Redis a second or less for a
+// million keys. A topic has two keys, one more for each day of its journal, and two for its
+// history.
 package redisstore

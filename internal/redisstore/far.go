@@ -3,25 +3,25 @@ package redisstore
 import "time"
 
 const (
-	// minGap is the least time between two batches to a far store, and maxGaps in how many
-	// parts the batches divide a round trip: a like waits for a part at most, and a batch has
-	// the likes of one.
+	// minGap is the least time between the departures of two batches to a far store. maxGaps
+	// bounds the parts into which batches divide a round trip. A like waits for at most one
+	// part, and a batch has the likes that arrive in one part.
 	minGap  = 2 * time.Millisecond
 	maxGaps = 32
-	// fewCalls is for how many batches connections are opened at first: likes that come at the
-	// same time are rare on a small site, and each connection takes commands.
+	// fewCalls is the number of batches for which the store opens connections at first. Likes
+	// that come at the same time are rare on a small site, and each connection takes commands.
 	fewCalls = 4
 )
 
-// Window implements [tally.Distant]: it lets batches overlap if the time on the way to the node
-// is long, beside which Redis's own is short.
+// Window implements [tally.Distant]: it lets batches overlap if the node is far. Then a batch
+// takes most of its time on the network, not in Redis.
 func (s *Store) Window(lane string, inFlight int) (calls int, gap time.Duration) {
 	for _, n := range s.topology.SlotMap().Nodes() {
 		if n.Addr != lane {
 			continue
 		}
 		if !n.IsFar() {
-			break // one batch at a time is on the way, so that batches are large
+			break // one batch at a time is in flight, so that batches are large
 		}
 		trip := n.RoundTrip()
 		gap = max(trip/maxGaps, minGap)
@@ -29,7 +29,7 @@ func (s *Store) Window(lane string, inFlight int) (calls int, gap time.Duration)
 		switch inFlight {
 		case 0: // a like alone needs one connection
 			return calls, gap
-		case 1: // a second like came meanwhile
+		case 1: // a second like came while the first is in flight
 			return min(calls, n.Connections(fewCalls)), gap
 		}
 		return min(calls, n.Connections(calls)), gap

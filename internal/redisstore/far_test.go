@@ -13,7 +13,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// oneBatch is a store that does not say how far it is: one batch at a time is on the way.
+// oneBatch is a store without [tally.Distant]: one batch at a time is in flight.
 type oneBatch struct{ tally.ServiceStore }
 
 // likeFor likes one topic with so many likes in flight, and returns how long each took in the
@@ -49,8 +49,8 @@ func likeFor(t *testing.T, store tally.ServiceStore, name string, inFlight int, 
 	return took
 }
 
-// With a far store several batches are on the way: a like takes little more than the round trip,
-// and the same time takes nearly twice as many likes as with one batch at a time.
+// With a far store several batches are in flight: a like takes little more than the round trip,
+// and the store takes nearly twice as many likes in the same time as with one batch at a time.
 func TestApply_FarStore(t *testing.T) {
 	t.Parallel()
 	inFlight, trip, limit := 64, 60*time.Millisecond, 1500*time.Millisecond

@@ -54,7 +54,8 @@ type watch struct {
 	number uint64
 }
 
-// newFeed returns a feed that leaves a token in firstWatch when a topic is watched and none was.
+// newFeed returns a feed. It leaves a token in firstWatch when a topic is watched and no other
+// is.
 func newFeed(isPresence func(tally.Topic) bool, intervals Intervals, firstWatch chan struct{}) *feed {
 	return &feed{
 		firstWatch:  firstWatch,

@@ -52,8 +52,8 @@ func TestFeed_WatchAgain(t *testing.T) {
 	}
 }
 
-// Few topics are swept together. Of many, each call visits a part, and a pass visits every topic,
-// though others are unwatched meanwhile.
+// A sweep reads few topics in one call. With many topics each call reads a part, and a pass
+// reads every topic, even if other topics are unwatched meanwhile.
 func TestFeed_SweepVisitsPart(t *testing.T) {
 	t.Parallel()
 	presence := func(topic tally.Topic) bool { return topic.Metric() == "readers" }

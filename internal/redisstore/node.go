@@ -15,7 +15,7 @@ type node struct {
 	status    status
 	feed      *feed
 	pace      *pace       // of probes
-	isChecked atomic.Bool // check succeeded last
+	isChecked atomic.Bool // the last check succeeded
 	// checkRequested holds a token if the node is to be checked again.
 	checkRequested chan struct{}
 }

@@ -6,25 +6,26 @@ import (
 	"time"
 )
 
-// Intervals are how often an instance sends what it sends without being asked. Zero values
-// are the defaults. Tests shorten them.
+// Intervals are the intervals of the regular commands of an instance. Zero values are the
+// defaults. Tests shorten them.
 type Intervals struct {
 	// Busy is the least time between two probes: while somebody watches and changes are
 	// frequent, or a node fails. Default: 1 s.
 	Busy time.Duration
-	// Watched is the time between two probes while somebody watches. A subscription that dies
-	// silently is noticed after it and maxSilence, which is less than 10 s. Default: 5 s.
+	// Watched is the time between two probes while somebody watches. A silent death of the
+	// subscription is noticed after this time and maxSilence, together less than 10 s. Default:
+	// 5 s.
 	Watched time.Duration
 	// Idle is the time between two probes while nobody watches. Default: 1 min.
 	Idle time.Duration
 	// Sweep is how often watched topics are read again. Default: 50 s, to keep the promise of a
 	// minute.
 	Sweep time.Duration
-	// PresenceSweep is the same for presence: only the sweep notices that the shares of a lost
-	// instance expired, if no other instance has shares. Default: 5 s.
+	// PresenceSweep is the same for presence. If no other instance has shares, only the sweep
+	// notices that the shares of a lost instance expired. Default: 5 s.
 	PresenceSweep time.Duration
-	// Repair is the pause between two steps of a repair of leaderboards and directories: it
-	// scans a million keys in half an hour, at a small cost for Redis. Default: 2 s.
+	// Repair is the pause between two steps of a repair of leaderboards and directories. The
+	// default is 2 s: a repair scans a million keys in half an hour, at a small cost for Redis.
 	Repair time.Duration
 	// RepairAgain is how long after changes another repair begins. Default: 30 min.
 	RepairAgain time.Duration
@@ -42,8 +43,8 @@ func (i Intervals) withDefaults() Intervals {
 	}
 }
 
-// busyChanges is how many changes between two probes make the next one due early: probes then
-// cost a small part of what the changes cost.
+// busyChanges is the number of changes after a probe that makes the next probe due early. Such
+// probes cost a small part of the cost of the changes.
 const busyChanges = 4
 
 // pace decides when a node is probed. It is safe for concurrent use.
@@ -55,7 +56,7 @@ type pace struct {
 	// Guarded by mu.
 	last    time.Time // when the last probe began
 	changes int       // since then
-	busy    bool      // there were busyChanges before it: it may be the last that arrives
+	busy    bool      // there were busyChanges before it, so that the next one is early, too
 	paused  bool      // it began while nobody watched
 }
 
@@ -81,8 +82,8 @@ func (p *pace) begin(watched bool) {
 	p.last, p.changes, p.paused = time.Now(), 0, !watched
 }
 
-// wait returns for how long the next probe waits. The first after the last viewer left is not
-// delayed, since its heartbeat lasts longer.
+// wait returns the time until the next probe is due. The first probe after the last viewer left
+// is not delayed, since it stores a heartbeat that lasts longer.
 func (p *pace) wait(watched, failing, soon bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +97,7 @@ func (p *pace) wait(watched, failing, soon bool) time.Duration {
 	return interval - time.Since(p.last)
 }
 
-// heartbeatTTL returns how long a heartbeat lasts that a probe carries: one probe may fail.
+// heartbeatTTL returns how long the heartbeat of a probe lasts: one later probe may fail.
 func (n *node) heartbeatTTL() time.Duration {
 	if n.feed.isWatched() {
 		return 4 * n.store.options.Intervals.Watched

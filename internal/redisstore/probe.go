@@ -22,11 +22,11 @@ const (
 	probeKeyTTL = time.Minute
 	// replicaTimeout is how long replicas may take to confirm a probe's write.
 	replicaTimeout = 1100 * time.Millisecond
-	// maxSilence is the longest time without the message of a probe that was sent. A
-	// subscription can die silently, and pages must show the stored values within 5 s after
-	// that if changes are frequent.
+	// maxSilence is the longest wait for the message of a probe. A subscription can die
+	// silently, and pages must show the stored values within 5 s after that if changes are
+	// frequent.
 	maxSilence = 2500 * time.Millisecond
-	// establishTime is what SUBSCRIBE and the first probe may take in addition: connecting takes
+	// establishTime is the additional time for SUBSCRIBE and the first probe: connecting takes
 	// several round trips.
 	establishTime = time.Second
 )

@@ -15,11 +15,11 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// A store may cost money for each command. So everything that an instance does regularly at a
-// node is part of one script call, the probe: it verifies secret and layout, compares rules,
-// notices changed settings and lost seeds, stores the heartbeat, writes as likes do, and
-// publishes a message to this instance. See script/probe.lua. In a Cluster each part is a
-// call of its own, since the keys are in different slots; all go in one pipeline.
+// A store may bill each command. So all regular work of an instance at a node is one script
+// call, the probe: it verifies secret and layout, compares rules, notices changed settings and
+// lost seeds, stores the heartbeat, writes as likes do, and publishes a message to this
+// instance. See script/probe.lua. In a Cluster each part is a separate call, since the keys are
+// in different slots; all calls go in one pipeline.
 
 // probePart is a part of a probe.
 type probePart struct {
@@ -149,7 +149,7 @@ func replyHash(reply any) (map[string]string, error) {
 	return fields, nil
 }
 
-// has reports whether the node must be asked for key. Without a Cluster the primary has all.
+// has reports whether the node has key. Without a Cluster the primary has all keys.
 func (n *node) has(key string) bool {
 	s := n.store
 	return !s.topology.IsCluster() || s.topology.SlotMap().Node(key) == n.Node
@@ -219,8 +219,8 @@ func (n *node) followParts() (parts []probePart) {
 	return parts
 }
 
-// writePart writes to a slot of the node, as likes do: it notices that the node takes no
-// writes before a like fails, and when that is over.
+// writePart writes to a slot of the node, as likes do. So the instance notices before a like
+// fails that the node refuses writes, and later that it accepts them again.
 func (n *node) writePart() []probePart {
 	key := n.scratch().probe
 	if key == "" {
@@ -271,8 +271,8 @@ func (s *Store) CarryHeartbeats(next func() tally.Heartbeat, stored func(tally.H
 	}
 }
 
-// IsAlone reports whether no other instance uses the store, as the last probe found and no
-// broadcast has shown since.
+// IsAlone reports whether the last probe found no other instance that uses the store, and no
+// broadcast of another instance arrived since.
 func (s *Store) IsAlone() bool { return s.isAlone.Load() }
 
 // reviewDigest notifies the follower of the settings if they differ from the last ones.

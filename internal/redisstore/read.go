@@ -35,9 +35,9 @@ func unreadable(topic tally.Topic, err error) tally.Reading {
 	return tally.Reading{Change: tally.Change{Topic: topic}, Err: tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))}
 }
 
-// read reads topics, and publishes message to the instance's own channel, unless it is empty,
-// at the moment of the read; in a Cluster, of one read at each node. Topics that were deleted
-// have the version of that, or 0.
+// read reads topics. At the moment of the read it publishes message to the instance's own
+// channel, unless message is empty; in a Cluster, with one read at each node. A deleted topic
+// has the version of its deletion if withDeleted is true, otherwise 0.
 func (s *Store) read(ctx context.Context, queries []tally.Query, message string, withDeleted bool) []tally.Reading {
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()

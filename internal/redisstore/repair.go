@@ -11,16 +11,16 @@ import (
 // repairLease is held by the instance that repairs the rankings.
 const repairLease = "repair"
 
-// repairs decides when the rankings are repaired: leaderboards and directories lack changes
-// that an instance collected when it died, and those that Redis lost. So a repair is due when
-// an instance starts, when topics had to be reissued, and some time after changes. An idle
+// repairs decides when the rankings are repaired. Leaderboards and directories lack changes
+// that an instance had collected when it died, and changes that Redis lost. So a repair is due
+// when an instance starts, when topics had to be reissued, and some time after changes. An idle
 // store is not scanned.
 type repairs struct {
 	due       chan struct{} // holds a token if a repair is due
 	scheduled atomic.Bool   // changes made one due later
 }
 
-// addChange has the rankings repaired some time after changes.
+// addChange makes a repair due some time after changes.
 func (r *repairs) addChange(after time.Duration) {
 	if !r.scheduled.Swap(true) {
 		time.AfterFunc(after, func() {
@@ -48,13 +48,13 @@ func (s *Store) repairRankings(ctx context.Context) {
 	}
 }
 
-// repairRetries is how many steps long the pause is before another attempt: another instance
-// repairs, or Redis is away.
+// repairRetries is the pause before another attempt, in steps, if another instance repairs or
+// Redis is away.
 const repairRetries = 5
 
-// repairAll scans all topics slowly, and adds to leaderboards and directories what they lack.
-// It reports false if it has to be repeated: it failed, or another instance holds the lease,
-// which may not have begun with the first topic.
+// repairAll scans all topics slowly, and adds the missing topics to leaderboards and
+// directories. It reports false if the repair must be repeated: it failed, or another instance
+// holds the lease, whose scan may not have begun with the first topic.
 func (s *Store) repairAll(ctx context.Context) (done bool) {
 	for _, n := range s.nodes() {
 		for cursor := uint64(0); ; {

@@ -11,7 +11,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// seedMarks is the seed mark as probes saw it last: following it takes no commands.
+// seedMarks has the seed mark that the last probe read, so that following it takes no commands.
 type seedMarks struct {
 	mu sync.Mutex
 	// Guarded by mu.
@@ -21,8 +21,8 @@ type seedMarks struct {
 	sets     int // how often this instance stored the mark
 }
 
-// begin returns what review needs: a probe that began before the mark was set has the one
-// before.
+// begin returns the argument began of review: a probe that began before set may read the
+// earlier mark.
 func (m *seedMarks) begin() (sets int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -43,8 +43,8 @@ func (m *seedMarks) review(began int, reply any) error {
 	return nil
 }
 
-// follow says whether a session runs whose probes read the mark. Otherwise readers read it in
-// the store.
+// follow records whether a session runs whose probes read the mark. Otherwise SeedMark reads it
+// in the store.
 func (m *seedMarks) follow(isFollowed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -83,8 +83,8 @@ func isTopicError(err error) bool {
 		redis.HasErrorPrefix(err, "WRONGTYPE") || redis.HasErrorPrefix(err, "BADDATA")
 }
 
-// sweep reads all watched topics periodically, in case that publications were lost: many in one
-// call, and if there are more, the calls are spread over the period.
+// sweep reads all watched topics periodically, in case publications were lost. It reads many
+// topics in one call, and spreads the calls over the period if there are several.
 func (e *session) sweep() error {
 	return every(e.ctx, e.store.options.Intervals.Busy, func() error {
 		for chunk := range slices.Chunk(e.feed.takeSweep(time.Now()), readChunk) {
@@ -122,8 +122,8 @@ func (l *sweepList) remove(t *topicState) {
 	l.topics = slices.Delete(l.topics, len(l.topics)-1, len(l.topics))
 }
 
-// maxSweepParts is in how many parts a pass reads the topics at most. The sweep looks once a
-// second for the next part, so more parts could take longer than the period.
+// maxSweepParts bounds the parts in which a pass reads the topics. The sweep runs once a second
+// and reads at most one part, so more parts could take longer than the period.
 const maxSweepParts = 20
 
 // take returns the topics that the sweep reads at now: none until a part of the period has

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// tripPeriod is how long a round trip counts, at least: the shortest of one or two periods is
-// the time on the way, without waiting for a busy Redis.
+// tripPeriod is the least time for which a round trip counts. The shortest round trip of one or
+// two periods is the time on the network, without a wait for a busy Redis.
 const tripPeriod = 5 * time.Second
 
 // trips are the round trips to a node.
@@ -50,8 +50,8 @@ func (n *Node) RoundTrip() time.Duration { return n.trips.shortest() }
 // nearTrip is the round trip up to which a node is near.
 const nearTrip = 8 * time.Millisecond
 
-// IsFar reports whether messages spend long on the way to the node, beside which Redis's own
-// time is short.
+// IsFar reports whether the round trip to the node is long. Then a command takes most of its
+// time on the network, not in Redis.
 func (n *Node) IsFar() bool { return n.RoundTrip() >= nearTrip }
 
 // acquire waits until a pipeline may be sent: nearConnections are enough for a near node. It
@@ -77,10 +77,10 @@ type connections struct {
 	ended   sync.WaitGroup
 }
 
-// Connections returns how many pipelines can be sent to the node at the same time without
-// connecting first, at least 1. If there are fewer than wanted, it has further ones opened:
-// connecting takes several round trips, and a pipeline that waits for the reply to another one
-// may be faster.
+// Connections returns how many pipelines the node can take at the same time over open
+// connections, at least 1. If these are fewer than wanted, it starts to open more, and does not
+// wait: connecting takes several round trips, and a pipeline that waits for the reply to
+// another one may be faster.
 func (n *Node) Connections(wanted int) int {
 	wanted = min(wanted, maxInFlight) + spareConnections
 	open := min(1+int(n.connections.opened.Load()), int(n.Client.PoolStats().TotalConns))

@@ -141,8 +141,9 @@ type attempt struct {
 	scriptsMissing, clockWrong bool
 }
 
-// run sends operations until each succeeded, failed for good, or has used its attempts. Operations for one node go in one pipeline, to all nodes at the
-// same time. The time of ctx is bounded.
+// run sends operations until each succeeded, failed for good, or has used its attempts.
+// Operations for one node go in one pipeline, to all nodes at the same time. The time of ctx is
+// bounded.
 func (t *Topology) run(ctx context.Context, operations []operation) {
 	m := t.SlotMap()
 	rest := make([]*operation, 0, len(operations))

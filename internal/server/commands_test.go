@@ -22,7 +22,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// Hosted stores cost money for each command. The tests count what reaches a real Redis, with
+// Hosted stores bill each command. The tests count the commands that reach a real Redis, with
 // short intervals: an exact number for each probe and each sweep, and nothing else.
 
 // dailyProbe and dailySweep are the most probes and sweeps of a day with the default intervals.
@@ -59,8 +59,8 @@ func startInstance(t *testing.T, redis *redistest.Server, intervals redisstore.I
 	return i
 }
 
-// commandStats returns how many commands of each name the Redis has executed, those of scripts
-// included, but for those of this test.
+// commandStats returns how many commands of each name Redis has executed, with those of scripts
+// and without those of this test.
 func commandStats(server *redistest.Server) map[string]int {
 	stats := map[string]int{}
 	for line := range strings.Lines(fmt.Sprint(server.Do("INFO", "commandstats"))) {
@@ -89,8 +89,8 @@ func probeCommands(n int) map[string]int {
 	return map[string]int{"evalsha": n, "time": n, "set": 3 * n, "get": 2 * n, "hgetall": 3 * n, "zscore": n, "hget": n, "hset": n, "publish": n}
 }
 
-// awaitSteady waits until the Redis executes what want returns for a number of probes, each of
-// which publishes one message, and nothing else, while it counts 10 probes.
+// awaitSteady waits until Redis executes, during 10 probes, exactly the commands that want
+// returns for the number of probes. Each probe publishes one message.
 func awaitSteady(t *testing.T, server *redistest.Server, want func(probes int, seen map[string]int) map[string]int) {
 	t.Helper()
 	var seen, wanted map[string]int
@@ -173,7 +173,7 @@ func sentCommands(i *instance) (sent map[string]int, all int) {
 	return sent, all
 }
 
-// A like is one command, and leaderboard and directory follow with two for all likes of a
+// A like is one command. Leaderboard and directory follow with two commands for all likes of a
 // second. The metric agrees with Redis.
 func TestCommands_Like(t *testing.T) {
 	t.Parallel()

@@ -211,8 +211,8 @@ func (i *instance) receive(payload []byte) {
 	}
 }
 
-// shareLimits broadcasts what client addresses used, unless no other instance uses the store:
-// a hosted store may cost money for each command.
+// shareLimits broadcasts how much of the limits client addresses used, unless no other instance
+// uses the store: a hosted store may bill each command.
 func (i *instance) shareLimits(payload []byte) {
 	if shared, ok := i.store.(interface{ IsAlone() bool }); ok && shared.IsAlone() {
 		return
