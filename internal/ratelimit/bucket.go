@@ -46,13 +46,13 @@ type bucket struct {
 
 type line [lineCells]bucket
 
-// bucketShard is a set of buckets, associative within a line. It needs no sweep, since a
-// new key takes the place of a bucket that is full. It doubles while a line has none, up to
-// maxShardLines; then the new key takes the place of the bucket that is nearest to full.
+// bucketShard is a set of buckets, associative within a line. It needs no sweep, since a new
+// key replaces a full bucket of its line. If the line has no full bucket, the shard doubles, up
+// to maxShardLines; then the new key replaces the bucket that is nearest to full.
 type bucketShard struct {
 	mu    sync.Mutex
 	lines []line      // a power of two
-	used  []bucketKey // what this instance took since it was last shared, once for each unit
+	used  []bucketKey // units taken here since they were last shared, a key for each
 }
 
 // findLocked returns the bucket of key.

@@ -27,7 +27,7 @@ func newAddressCipher(key [sha256.Size]byte, isShared bool) *addressCipher {
 	return &addressCipher{block, isShared}
 }
 
-// scratch is space for encryptions, which so do not allocate.
+// scratch is memory for encryptions, so that they do not allocate.
 type scratch struct{ network, in, out [aes.BlockSize]byte }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -52,7 +52,7 @@ func (l *Limiter) keys(client netip.Addr, w Write) (k clientKeys) {
 		binary.BigEndian.PutUint64(topic[:], hashTopic(w.Topic))
 		topic[aes.BlockSize-1] = 1 // so that no topic has the block of the network alone
 	}
-	// One more encryption of a network's block and the topic.
+	// topicKey encrypts the block of a network once more, together with the topic.
 	topicKey := func(limit bucketLimit) bucketKey {
 		subtle.XORBytes(s.in[:], s.network[:], topic[:])
 		block.Encrypt(s.out[:], s.in[:])

@@ -22,8 +22,8 @@ const (
 	// maxShardAddresses bounds the memory that a client with many addresses can make
 	// the process use: 262,144 addresses in all, about 30 MB.
 	maxShardAddresses = 4096
-	// wideFactor is how many times the limits of an address an IPv6 /48 has: the usual
-	// assignment to a customer is between a /48 and a /64.
+	// wideFactor is the number of times that an IPv6 /48 has the limits of an address.
+	// Providers usually assign a customer a network between a /64 and a /48.
 	wideFactor = 16
 	// shareInterval is how often instances share what addresses used. An address
 	// exceeds its limit by at most what it sends in this time, and has to wait longer

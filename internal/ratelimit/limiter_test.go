@@ -24,8 +24,8 @@ func perHour(n int) Limit   { return Limit{Count: n, Per: time.Hour} }
 
 func secret() ([]byte, error) { return []byte("the secret of the store"), nil }
 
-// like makes a write that may create its topic and did if created is true. It returns
-// whether the limit of writes admits it, whether it may create, and how long to wait.
+// like makes a write that may create its topic, and does if created is true. It returns whether
+// the limit of writes admits it, whether it may create, and how long to wait.
 func like(l *Limiter, client netip.Addr, created bool) (ok, mayCreate bool, wait time.Duration) {
 	p, wait := l.Write(client, Write{Topic: "blog/likes/hello", Creates: true})
 	if wait > 0 {

@@ -50,12 +50,12 @@ func (r Rate) Take(full *time.Duration, now time.Duration, n int) (wait time.Dur
 	return 0
 }
 
-// maxDebt bounds the debt of a bucket, in full buckets: as many further instances may allow
-// a full bucket each before they hear of each other.
+// maxDebt bounds the debt of a bucket, in full buckets: as many further instances may allow a
+// full bucket each before they receive the broadcasts of each other.
 const maxDebt = 16
 
-// drain takes n events that another instance allowed. What the bucket does not hold is its
-// debt, for which the client waits longer.
+// drain takes n events that another instance allowed. If the bucket holds fewer, the rest is
+// its debt, for which the client waits longer.
 func (r Rate) drain(full *time.Duration, now time.Duration, n int) {
 	if r.interval != 0 && n > 0 {
 		least := now + (1+maxDebt)*r.depth

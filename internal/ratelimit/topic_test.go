@@ -22,7 +22,7 @@ func add(l *Limiter, client netip.Addr, topic string) bool {
 	return p.MayAdd
 }
 
-// An address adds as many contributions to a topic as the limit says; what adds nothing is
+// An address adds as many contributions to a topic as the limit says. A write that adds none is
 // free.
 func TestTopicLimit_Address(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

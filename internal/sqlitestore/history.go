@@ -14,7 +14,7 @@ import (
 // periods are the periods whose records are stored.
 var periods = [...]tally.Period{tally.Hour, tally.Day}
 
-// past is what the row of a topic has beside its state for [tally.History].
+// past is the part of a topic's row that [tally.History] needs, beside the state.
 type past struct {
 	prior      sql.NullInt64 // not valid before the first change that is recorded
 	isComplete bool
@@ -227,7 +227,7 @@ func (p *presence) raisesPeak(set tally.Share, now time.Time) bool {
 	return false
 }
 
-// setPeaks notes that the peaks of a share are stored.
+// setPeaks records that the peaks of a share are stored.
 func (p *presence) setPeaks(set tally.Share, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

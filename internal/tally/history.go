@@ -54,8 +54,8 @@ func (p Period) Max() int {
 	return int(MaxHistory / p.Duration())
 }
 
-// Kept returns how many points a store keeps that keeps days for history, of which 0 is not
-// at all: then it is one, the present.
+// Kept returns the number of points of a store that keeps days for history. If history is 0,
+// the store has one point, the present.
 func (p Period) Kept(history time.Duration) int {
 	switch {
 	case history == 0:
@@ -83,7 +83,7 @@ type Record struct {
 	Adjustment int64 // that was in force
 }
 
-// History is what a store knows of the past of a topic, by one period.
+// History is the stored past of a topic by one period.
 //
 // The state of a topic is the record of the period of its version. A change in a later period
 // first stores the state before it as a record. So the periods between two records, and those
@@ -182,7 +182,7 @@ func (h *History) Points(isPresence bool, last int) []Point {
 
 // HistoryReader reads the past of topics.
 type HistoryReader interface {
-	// History returns what is known of topics, in their order, by hour or day. It changes
+	// History returns the histories of topics, in their order, by hour or day. It changes
 	// nothing.
 	History(ctx context.Context, period Period, topics []Topic) []History
 }
@@ -195,7 +195,8 @@ func (s *Service) History(ctx context.Context, topic Topic, period Period) (Hist
 	return h, h.Err
 }
 
-// ValidateHistory reports whether days can be kept for d, of which 0 is not at all.
+// ValidateHistory returns an error unless a store can keep days for d. 0 means that there is no
+// history.
 func ValidateHistory(d time.Duration) error {
 	if d != 0 && (d < day || d > MaxHistory || d%day != 0) {
 		return fmt.Errorf("%s is not a whole number of days from 1d to %s", FormatDuration(d), FormatDuration(MaxHistory))

@@ -45,9 +45,9 @@ func (p *pendingWrite) finish(writes []Write) (rest []Write) {
 // delay, and a busy one gets few, large batches. If the node is far, further rounds depart
 // while some are in flight: see [Distant].
 //
-// Every write is answered by its deadline without its own timer: a round ends by the
-// earliest deadline of its writes, and forming the next round answers those that are late.
-// While no round may depart, the first that ends does so before the queued writes are late.
+// Every write is answered by its deadline without its own timer: a round ends by the earliest
+// deadline of its writes, and forming the next round answers those that are late. If no further
+// round may depart, one of those in flight ends before the queued writes are late.
 type lane struct {
 	name     string
 	store    Applier

@@ -185,11 +185,11 @@ type HeartbeatStore interface {
 	Activity(ctx context.Context, from int64) ([]Activity, error)
 }
 
-// HeartbeatCarrier is a [HeartbeatStore] that stores heartbeats together with what it sends
-// anyway. A heartbeat lasts until the next is due, and longer.
+// HeartbeatCarrier is a [HeartbeatStore] that stores heartbeats together with its regular
+// commands. A heartbeat lasts until after the next one is due.
 type HeartbeatCarrier interface {
-	// CarryHeartbeats has the store call next for each heartbeat, while its feed runs, and
-	// stored when it was stored. Neither must wait.
+	// CarryHeartbeats makes the store call next for each heartbeat while its feed runs, and
+	// stored after it stored the heartbeat. Neither function may wait.
 	CarryHeartbeats(next func() Heartbeat, stored func(Heartbeat))
 }
 

@@ -37,7 +37,7 @@ func (p *Past) Records(period Period) []Record {
 	return p.Days
 }
 
-// RaiseAdjustment raises the adjustment of all records: what was a seed is part of it.
+// RaiseAdjustment raises the adjustment of all records: a seed becomes part of it.
 func (p *Past) RaiseAdjustment(by int64) {
 	for _, records := range [][]Record{p.Hours, p.Days} {
 		for i := range records {
@@ -70,8 +70,9 @@ func (p *Past) validate() error {
 	return nil
 }
 
-// MergeRecords returns the records of a topic that has those of own and given, both in order:
-// the greater gain at each time from which on both have one, and the adjustment of own.
+// MergeRecords merges the records of a topic, own and given, both in order. In periods before
+// both have a record, the result has the records that exist. After that it has the greater gain
+// of the two, and the adjustment of own.
 func MergeRecords(own, given []Record) (merged []Record) {
 	all := slices.Concat(own, given)
 	slices.SortStableFunc(all, byNumber)

@@ -93,8 +93,8 @@ func (r Rule) String() string {
 	return "none"
 }
 
-// Counts returns what a contribution adds to the count, of which amount is the option in a
-// choice metric.
+// Counts returns how much a contribution of amount adds to the count. In a choice metric amount
+// is the option.
 func (r Rule) Counts(amount int64) int64 {
 	if r.Kind == Choice {
 		return min(amount, 1)

@@ -29,7 +29,7 @@ const (
 // MaxBatchWrites is the most writes that one [Batch] carries.
 const MaxBatchWrites = 512
 
-// ErrWouldAdd is the error of an assertion with RefuseNew, whose visitor contributes nothing.
+// ErrWouldAdd is the error of an assertion with RefuseNew whose visitor contributes nothing.
 var ErrWouldAdd = errors.New("the visitor contributes nothing yet")
 
 // ErrWouldCreate is the error of an assertion that may not create its topic, which does

@@ -267,7 +267,8 @@ type farStore struct {
 
 func (s farStore) Window(string, int) (int, time.Duration) { return s.calls, s.gap }
 
-// Calls to a far store overlap, as many as it allows and not more, in intervals.
+// Calls to a far store overlap: as many as the store allows and not more, with its gap between
+// two.
 func TestService_FarStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const trip, gap, calls = 100 * time.Millisecond, 10 * time.Millisecond, 4

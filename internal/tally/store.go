@@ -135,11 +135,11 @@ type Applier interface {
 	Apply(ctx context.Context, batches []Batch)
 }
 
-// Distant is an [Applier] whose nodes may be far away, so that batches spend their time on the
-// way. It does no I/O.
+// Distant is an [Applier] whose nodes may be far away. A batch to a far node takes most of its
+// time on the network. Window does no I/O.
 type Distant interface {
-	// Window returns how many calls of Apply for a lane may be in flight while inFlight are,
-	// at least 1, and the least time between the departures of two.
+	// Window returns how many calls of Apply for a lane may be in flight, at least 1, if
+	// inFlight are at present, and the least time between the departures of two.
 	Window(lane string, inFlight int) (calls int, gap time.Duration)
 }
 

@@ -25,15 +25,19 @@ import (
 //
 // The header comes first; it has "secret" (base64) if the owner asked for it. Lines with
 // "order" are settings: aliases of topics, and blocks. Lines with "topic" are portions
-// ([tally.Portion]): the first of a topic has "first", the last has "counted". "members"
-// are 16 hex digits for each member; "amounts" are in the same order. Amounts are omitted
-// if all are 1, seed and adjustment if they are 0. Members of a window metric belong to the
-// window that ends at "until" (seconds since 1970). In a choice metric "amounts" are the
-// options chosen, "options" is the count of each option, and seed and adjustment are lists of
-// one number for each. "history" is that of the topic, in the last of its lines: "days" and
-// "hours" have the number of each since 1970, the contributions of visitors until its end, and
-// the adjustment unless it is 0; "gain" counts these contributions until the export. "complete"
-// says that the topic was created after the history began. The last line has the totals: a file without it was cut off.
+// ([tally.Portion]): the first of a topic has "first", the last has "counted". "members" are 16
+// hex digits for each member; "amounts" are in the same order. Amounts are omitted if all are
+// 1, seed and adjustment if they are 0. Members of a window metric belong to the window that
+// ends at "until" (seconds since 1970). In a choice metric "amounts" are the options chosen,
+// "options" is the count of each option, and seed and adjustment are lists of one number for
+// each.
+//
+// The last line of a topic has its "history". A record of "days" and "hours" has the number of
+// the period since 1970, the contributions of visitors until its end, and the adjustment unless
+// it is 0. "gain" counts these contributions until the export. "complete" says that the topic
+// was created after the history began.
+//
+// The last line of the file has the totals: a file without it was cut off.
 //
 // Readers ignore unknown fields and kinds of lines, so later versions can add some. A
 // change that must not be ignored raises the number of the format.

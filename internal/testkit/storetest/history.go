@@ -12,7 +12,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// historyKept is how long the suite keeps days, so that random runs pass it.
+// historyKept is the retention of days in the suite. It is short, so that random runs exceed
+// it.
 const historyKept = 20 * 24 * time.Hour
 
 // RunHistory runs the tests of histories, for which the store's clock moves, see
@@ -89,8 +90,8 @@ type pastState struct {
 	amounts         []int64              // of reverted
 }
 
-// sumIn returns the sum of s in a history by period, from which reverted contributions of that
-// or an earlier period are missing.
+// sumIn returns the sum of s in a history by period: without the reverted contributions of that
+// period or of an earlier one.
 func (s pastState) sumIn(period tally.Period) int64 {
 	sum := s.sum
 	for i, e := range s.reverted {
@@ -199,8 +200,9 @@ func testHistoryModel(t *testing.T, open Factory) {
 				}
 				m.isComplete = m.isComplete || !existed
 				m.note(0)
-				// The clock went back: a new topic of this name may begin below the final version. Instances
-				// that pushed that one have the new one reissued.
+				// The clock went back: a new topic of this name may begin below the final
+				// version. An instance that pushed the final version asks the store to reissue
+				// the new topic.
 				if !m.exists && m.version > history(rt, store, m.topic, tally.Day).Now {
 					m.version = 0
 				}
@@ -416,8 +418,8 @@ func testHistoryOff(t *testing.T, open Factory) {
 	hasPoints(t, f.other(), topic, tally.Hour, 2)
 }
 
-// A point of presence is the greatest count of its period, to which a share that is renewed
-// adds.
+// A point of presence is the greatest count of its period. A share that is renewed can raise
+// it.
 func testHistoryPresence(t *testing.T, open Factory) {
 	f := historyFixture(t, open, historyKept)
 	topic := newTopic(t, "readers")
