@@ -23,7 +23,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// attackScale divides the numbers of an attack. docs/guides/attacks.md has the table of 1.
+// attackScale divides the numbers of an attack. The table of docs/guides/attacks.md has scale
+// 1.
 var attackScale = flag.Int("attack-scale", 40, "divide the numbers of TestAttack_DefaultLimits by this")
 
 // attack is an attack on one topic in an hour, beside genuine visitors.
@@ -83,7 +84,7 @@ func (a *attack) run(t *testing.T) {
 		}
 		return netip.AddrFrom4([4]byte{91, byte(i >> 8), byte(i), 5})
 	}
-	// The attacker's addresses are ten of each network if they are few, else anywhere.
+	// Up to 50 addresses of the attacker are ten in each network. More are random.
 	addresses := make([]netip.Addr, a.addresses)
 	for i := range addresses {
 		addresses[i] = netip.AddrFrom4([4]byte{byte(11 + random.IntN(60)), byte(random.IntN(256)), byte(random.IntN(256)), byte(1 + random.IntN(250))})

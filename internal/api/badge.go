@@ -62,8 +62,8 @@ func (a *API) badge(q *call) error {
 	return nil
 }
 
-// badgeContent is the right part of a badge: a number as it is shown and in full, and before
-// it the line of a trend, if there is one.
+// badgeContent is the right part of a badge: a number, short and in full, after the line of a
+// trend if there is one.
 type badgeContent struct {
 	short, full string
 	trend       []int64 // counts at the end of days, the oldest first
@@ -86,7 +86,7 @@ const (
 	showTrend   = "trend"
 )
 
-// badgeShow returns the content that ?show= asks for of a topic with rule. Errors: bad_body.
+// badgeShow parses ?show= for a topic with rule. Errors: bad_body.
 func (q *call) badgeShow(rule tally.Rule) (string, error) {
 	show, found, err := q.parameter("show")
 	switch {

@@ -79,8 +79,8 @@ type listBody struct {
 	hasTopics       bool
 }
 
-// parseList parses {"topics":[…]} with the further fields also: visitor and visitor_token, or
-// present. Errors: bad_body, bad_visitor.
+// parseList parses {"topics":[…]}. also has the names of the further fields that the body may
+// have: visitor and visitor_token, or present. Errors: bad_body, bad_visitor.
 func parseList(body []byte, also ...string) (l listBody, err error) {
 	fields, err := parseObject(body, `{"topics":["site/metric/key"]}`)
 	if err != nil {

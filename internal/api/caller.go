@@ -120,8 +120,8 @@ func (c *caller) derivedVisitor(agent string, topic tally.Topic) (string, error)
 	return c.api.options.Service.DerivedVisitor(c.client.limitAddress(), agent, topic)
 }
 
-// permit is what the limits of a client address allow an assertion. The zero permit is that
-// of a trusted caller.
+// permit is the allowance of a client address for an assertion. A trusted caller has the zero
+// permit.
 type permit struct {
 	caller  *caller
 	topic   tally.Topic

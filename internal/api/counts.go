@@ -38,7 +38,7 @@ func (a *API) countsOfBody(q *call) error {
 	return a.respondCounts(q, l.topics, l.identity)
 }
 
-// readList reads the body of a call for several topics. It may have the fields also.
+// readList reads the body of a call for several topics, which may have the further fields also.
 func (q *call) readList(also ...string) (listBody, error) {
 	kind, err := q.bodyKind()
 	if err != nil {

@@ -108,8 +108,8 @@ func TestSigned_TokenOfASite(t *testing.T) {
 	got.contains(`{"topic":"blog/likes/x","error":{"code":"bad_visitor"`).contains(`"topic":"wiki/likes/x","count":1`).contains(`"mine":1`).contains("bad_topic")
 }
 
-// A signed-only site refuses likes, amounts and choices of others, also from forms and with
-// the server token. Everybody may read it, and is counted.
+// A signed-only site refuses likes, amounts and choices of others, also from forms and with the
+// server token. Everybody may read it, and the service counts their visits.
 func TestSigned_OnlySite(t *testing.T) {
 	r := newRig(t, signedKeys(t))
 	token := tokenFor(visitorKey, "ann", 0)

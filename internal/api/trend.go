@@ -33,7 +33,7 @@ func (a *API) trendContent(ctx context.Context, topic tally.Topic) (badgeContent
 	if len(points) == 0 {
 		return content, nil
 	}
-	// The end of the line is the number beside it, for presence too.
+	// The line ends at the number beside it, also for presence.
 	content.trend[len(points)-1] = history.Count
 	if len(points) > 1 {
 		content.full += fmt.Sprintf(" (%+d since %s)", history.Count-points[0].Count, points[0].At.Format(time.DateOnly))

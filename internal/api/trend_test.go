@@ -23,7 +23,7 @@ func TestBadge_Trend(t *testing.T) {
 	r.do("GET", "/badge/blog/likes/hello.svg?show=line", "").hasError(400, "bad_body").contains("trend")
 }
 
-// Without a history the line is its end.
+// Without a history the line has one point: the present.
 func TestBadge_TrendWithoutHistory(t *testing.T) {
 	r := newRig(t, nil)
 	r.do("POST", "/v1/blog/likes/hello", `{"visitor":"ann-visitor"}`).hasStatus(200)

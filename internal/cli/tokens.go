@@ -73,7 +73,7 @@ func (c *ownerCommand) createToken() error {
 func (c *ownerCommand) listTokens() error {
 	return printList(c, []string{"NAME", "ROLE", "SITES", "CREATED"}, "There are no tokens.", c.listed("/admin/v1/tokens", "tokens", "", url.Values{}, 0), func(t *table, token struct {
 		owner.Token
-		Role string // of a later release, possibly
+		Role string // may be that of a later release
 	}) {
 		created := token.Created
 		if at, err := time.Parse(time.RFC3339, created); err == nil {

@@ -101,7 +101,7 @@ func (c *claims) checkAudience(value json.RawMessage) error {
 	return nil
 }
 
-// The methods of [jwt.Claims]. The parser does not ask for those that return nothing.
+// The methods of [jwt.Claims]. The parser does not need those that return nothing.
 
 func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.expires, nil }
 func (c *claims) GetNotBefore() (*jwt.NumericDate, error)      { return c.notBefore, nil }

@@ -72,7 +72,7 @@ func parseKeySet(data []byte) (keys []Key, skipped []string, err error) {
 	return keys, skipped, nil
 }
 
-// key returns the key, unless it is not one that signs.
+// key returns the key, or an error if the key cannot sign visitor tokens.
 func (k jsonWebKey) key() (key Key, err error) {
 	switch {
 	case k.D != nil:

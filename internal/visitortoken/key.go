@@ -35,7 +35,7 @@ const (
 // Key verifies signatures by one algorithm.
 type Key struct {
 	algorithm string
-	id        string // kid in a key set; empty if it has none, or the key is none of a set
+	id        string // kid in a key set; empty without a kid or a set
 	material  any    // []byte, *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 }
 

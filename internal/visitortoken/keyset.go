@@ -160,7 +160,7 @@ func (s *keySet) end(ctx context.Context, keys []Key, skipped []string, err erro
 	close(s.ended)
 	s.ended = make(chan struct{})
 	select {
-	case <-s.wanted: // by this request
+	case <-s.wanted: // this request was the one that was asked for
 	default:
 	}
 	s.mu.Unlock()

@@ -167,8 +167,8 @@ func (p *provider) count() int {
 	return p.requests
 }
 
-// follow returns a running verifier with the key set of p. It waits for a key set for longer
-// than a slow machine needs.
+// follow returns a running verifier with the key set of p. It waits longer for a key set than a
+// slow machine needs.
 func (p *provider) follow(t testing.TB, o Options) *Verifier {
 	v := New([]Source{{KeySetURL: must(ParseKeySetURL(p.URL + "/jwks.json"))}}, o)
 	v.wait = time.Minute
@@ -187,8 +187,8 @@ func run(t testing.TB, v *Verifier) *Verifier {
 	return v
 }
 
-// expect checks the visitor that a token names, or that the error contains want if that
-// begins with a code.
+// expect checks that a token names the visitor want or, if want begins with a code, that the
+// error contains want.
 func expect(t *testing.T, v *Verifier, token, site, want string) {
 	t.Helper()
 	visitor, err := v.Visitor(t.Context(), token, site)

@@ -80,7 +80,7 @@ const (
 type Verifier struct {
 	// Fixed after construction.
 	parser *jwt.Parser
-	wait   time.Duration       // maxWait, but in tests
+	wait   time.Duration       // maxWait, except in tests
 	bySite map[string]*keyring // "" is that of all other sites
 	sets   []*keySet
 
