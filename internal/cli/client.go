@@ -204,7 +204,7 @@ func (c *adminClient) refusal(response *http.Response) error {
 	case code == "":
 		e.message = fmt.Sprintf("%s answered %s, and not as tallycast does; --at says where the service is, with its base path", c.label, response.Status)
 	case code == tally.CodeNotAuthorized:
-		e.message = fmt.Sprintf("%s does not take this token; it should be that of its --admin-token, or one that tokens create showed and nobody revoked", c.label)
+		e.message = fmt.Sprintf("%s does not take this token; send its --admin-token, or a token of some sites that was not revoked", c.label)
 	case code == tally.CodeOriginNotAllowed:
 		e.message = fmt.Sprintf("%s has no /admin/ there; --at says where the service is, with its base path", c.label)
 	default:

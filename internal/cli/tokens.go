@@ -52,7 +52,7 @@ func (c *ownerCommand) createToken() error {
 	case c.role == "":
 		return usagef("--role is missing: viewer or editor")
 	case c.tokenName == "":
-		return usagef("--name is missing: name whom the token is for, such as --name editorial")
+		return usagef("--name is missing: give the token a name, such as --name editorial")
 	}
 	body := map[string]any{"name": c.tokenName, "role": c.role, "sites": c.sites}
 	var created struct {

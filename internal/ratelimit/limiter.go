@@ -201,7 +201,7 @@ func (l *Limiter) Metrics() []tally.Sample {
 		refused("write", &l.refused.writes), refused("read", &l.refused.reads), refused("new_topic", &l.refused.topics), refused("topic", &l.refused.additions),
 		{Name: "limited_addresses", Help: "Client addresses that limits remember.", Value: float64(l.addressCount())},
 		{Name: "limited_addresses_evicted_total", Counter: true, Help: "Client addresses forgotten before their time, because there were too many.", Value: float64(l.evicted.Load())},
-		{Name: "topic_limit_evicted_total", Counter: true, Help: "Buckets of --topic-limit and of IPv6 /48 forgotten before their time, because there were too many.", Value: float64(l.evictedBuckets.Load())},
+		{Name: "topic_limit_evicted_total", Counter: true, Help: "Buckets of --topic-limit and of IPv6 /48 networks that were forgotten before they were full, because there were too many.", Value: float64(l.evictedBuckets.Load())},
 	}
 }
 

@@ -288,7 +288,7 @@ func (v *Verifier) Metrics() []tally.Sample {
 	var samples []tally.Sample
 	for result, counter := range map[string]*atomic.Int64{"accepted": &v.accepted, "refused": &v.refused, "unverified": &v.unverified} {
 		samples = append(samples, tally.Sample{Name: "visitor_tokens_total", Counter: true, Label: "result", LabelValue: result,
-			Help: "Tokens of signed visitors; unverified, since the key set was never read.", Value: float64(counter.Load())})
+			Help: "Tokens of signed visitors. Unverified ones came before the key set was first read.", Value: float64(counter.Load())})
 	}
 	var failures int64
 	for _, set := range v.sets {
