@@ -1,4 +1,4 @@
--- Does in one call what an instance does regularly at a node, in parts. It may run at any
+-- Does the regular work of an instance at a node in one call, in parts. It may run at any
 -- time: repeating it is harmless.
 --
 -- KEYS      the keys of the parts, in their order
@@ -17,7 +17,7 @@ local clock = math.floor((time[1] * 1000000 + time[2]) / 1000)
 local parts, isOther = {}, false
 
 -- Stores a value if there is none. args: the value, empty for none; the expected value, empty
--- for any. On a replica it is an error also if there is a value.
+-- for any. On a replica it is an error, even if there is a value.
 function parts.keep(keys, args)
   local failed
   if args[1] ~= '' then

@@ -1,6 +1,7 @@
 -- Appends entries to the journal, 16 bytes each: the member's 8, its source in 4, the
--- minute in 4, big-endian. Needs entries without the minute, now, the journal, which is
--- the last of KEYS, ARGV[6], its retention, and results, to which it adds j if an entry was left out.
+-- minute in 4, big-endian. Needs entries without the minute; now; the journal, which is the
+-- last of KEYS; ARGV[6], its retention; and results, to which it adds j if it left out an
+-- entry.
 -- An error of the journal does not prevent the write.
 
 if entries[1] then

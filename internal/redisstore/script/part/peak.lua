@@ -1,5 +1,5 @@
 -- Raises the greatest count of the hour and the day to sum. Needs sum, now, the keys KEYS[3]
--- and KEYS[4], and ARGV[8], for how many days days are kept.
+-- and KEYS[4], and ARGV[8], the retention of the records of days, in days.
 
 if sum > 0 and ARGV[8] ~= '0' then
   local HOURS = 192 -- that are kept

@@ -1,6 +1,6 @@
 -- Records the state before a change as that of its hour and its day, if the change is in a
 -- later one; see [tally.History] and doc.go. Needs version, after (the version of the change),
--- now, the keys hours and days, and retention, for how many days days are kept ('0': there
+-- now, the keys hours and days, and retention, of the records of days, in days ('0': there
 -- is no history, or the change ends it). Comes before n and v are written.
 
 local HOUR = 3600000000 -- microseconds
