@@ -50,7 +50,7 @@ export function connect(api) {
 
   /** @type {import('./transport.js').Link | undefined} */
   let link;
-  /** What takes the answers to assertions over the link, by their ids. */
+  /** The functions that take the answers to assertions over the link, by their ids. */
   let waiting = /** @type {((answer?: any) => void)[]} */ ([]);
   /** Open the fallback next: the socket brought nothing. */
   let useFallback = false;

@@ -105,7 +105,7 @@ class Reader {
 }
 
 /**
- * Returns the remaining life of a token that was just received, in milliseconds; a minute if it says nothing. The
+ * Returns the remaining life of a token that was just received, in milliseconds; a minute if it has no times. The
  * browser's clock may be wrong: iat says when the token was made.
  * @param {string} token
  */
@@ -114,12 +114,12 @@ function lifetimeOf(token) {
     const { exp, iat = Date.now() / 1e3 } = JSON.parse(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')));
     return (exp - iat) * 1e3 || RENEWAL;
   } catch {
-    return RENEWAL; // the service will say what is wrong with it
+    return RENEWAL; // the service answers what is wrong with it
   }
 }
 
 /**
- * Fetches what the reader contributed, from whatever device.
+ * Fetches the contributions of the reader, from all devices.
  * @param {Client} client
  * @param {import('./topic.js').Topic[]} topics
  */
@@ -130,7 +130,7 @@ function ask(client, topics) {
 }
 
 /**
- * Reports whether contributions to a topic are visits, which have no other visitor after signing in.
+ * Reports whether contributions to a topic are visits, which keep the browser's own id after signing in.
  * @param {string} topic
  */
 const isVisit = (topic) => /^(visitors|views)$/.test(topic.split('/')[1]);
@@ -143,7 +143,7 @@ function hook(client) {
   if (hooked.has(client)) return;
   hooked.add(client);
   const { assert, topic } = client;
-  // If the token cannot be requested, what it would ask for stays as it is.
+  // If the token cannot be requested, topics keep their known contributions.
   client.token = async () => (await readers.get(client)?.token()) ?? undefined;
   client.assert = async (message) => {
     const reader = readers.get(client);
@@ -188,8 +188,8 @@ function hook(client) {
 const requestSignIn = (element) => element.dispatchEvent(new CustomEvent('tally-sign-in', { bubbles: true, composed: true }));
 
 /**
- * Shows a button that asks to sign in, which the page may replace: `<a slot="sign-in" href="/login">`. The event
- * `tally-sign-in` tells the page that the reader pressed it, or the element.
+ * Shows a button that asks to sign in. The page may replace it: `<a slot="sign-in" href="/login">`. A press of the
+ * button, or of the element, sends the event `tally-sign-in` to the page.
  * @param {HTMLElement} element
  */
 function offerSignIn(element) {

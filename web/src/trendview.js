@@ -5,16 +5,16 @@ import { ROLL_DURATION, reducedMotion } from './motion.js';
 /** How often a visible line is loaded again, in milliseconds: a new day begins, and the past may be corrected. */
 const INTERVAL = 300_000;
 
-/** How often, while the service or the network is away. */
+/** The same while the service or the network is away. */
 const RETRY_INTERVAL = 15_000;
 
-/** How long a line is, if `days` does not tell. */
+/** How many days a line has without a valid `days`. */
 const DEFAULT_DAYS = 30;
 
-/** The service keeps the count of each day at most so long. */
+/** The service keeps the count of each day for at most this many days. */
 const MAX_DAYS = 400;
 
-/** The service keeps the count of each hour so long. */
+/** The service keeps the count of each hour for this many days. */
 const MAX_DAYS_OF_HOURS = 8;
 
 /** The side of the coordinate system. It is stretched to the element's size. */
