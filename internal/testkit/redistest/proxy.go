@@ -195,7 +195,8 @@ type piece struct {
 	due  time.Time
 }
 
-// forward passes data on in its order, each piece after the delay: a long way holds up none.
+// forward passes data on in order, each piece after the delay. Pieces do not wait for each
+// other.
 func (p *Proxy) forward(l *link, to, from net.Conn, pass func(*link, []byte) (passes []byte, end bool)) {
 	way := make(chan piece, maxOnTheWay)
 	var arriving sync.WaitGroup
