@@ -42,7 +42,7 @@ func TestCluster_SlotMigration(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, false)
 	var log logBuffer
-	p := storeConfig{url: cluster.URL(), options: redisstore.Options{Logger: log.logger()}}
+	p := storeConfig{url: cluster.URL(), options: redisstore.Options{Logger: log.logger(), History: tally.MaxHistory}}
 	prefix := newPrefix()
 	first, second := p.connect(t, catalog(), prefix), p.connect(t, catalog(), prefix)
 	from, to := cluster.Primaries[0], cluster.Primaries[1]
@@ -63,6 +63,9 @@ func TestCluster_SlotMigration(t *testing.T) {
 			// All keys have moved, but not the slot: likes continue, and viewers see them.
 			if b := <-done; b.Err != nil {
 				t.Errorf("a like on a slot that moves: %v", b.Err)
+			}
+			if r := first.Read(t.Context(), []tally.Query{{Topic: topic, Member: 1}})[0]; r.Err != nil || r.Change.Count == 0 {
+				t.Errorf("a read on a slot that moves: %+v", r)
 			}
 			// So do comparisons of what an instance holds with what is stored.
 			if err := first.Reissue(t.Context(), []tally.Change{{Topic: topic, Version: 1}}); err != nil {
