@@ -161,7 +161,10 @@ func TestOwner_RevertSpike(t *testing.T) {
 					Contributions int
 				}
 				Contributions int
+				Networks      int
+				Period        string
 				Usual         int
+				SiteUsual     int `json:"site_usual"`
 				From, To      time.Time
 			}
 		}
