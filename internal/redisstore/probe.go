@@ -201,10 +201,7 @@ func (e *session) probeOnce() error {
 	if err != nil && e.ctx.Err() == nil {
 		s.topology.Suspect(err)
 		err = fmt.Errorf("probe: %w", err)
-		// A check that failed before named every missing right, a probe only one.
-		if !lacksRight(err) || n.status.health().Err == nil {
-			n.status.setFailed(n.explain(err))
-		}
+		n.status.setFailed(n.explain(err))
 		return err
 	}
 	return nil
