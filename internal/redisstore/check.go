@@ -216,16 +216,9 @@ func (n *node) checkRights(ctx context.Context) error {
 		}
 	}
 	if len(refused) > 0 {
-		return refusedError{strings.Join(refused, "; ")}
+		return fmt.Errorf("the store refuses commands that are needed: %s", strings.Join(refused, "; "))
 	}
 	return nil
-}
-
-// refusedError names each command that a check found refused, with Redis's reason.
-type refusedError struct{ commands string }
-
-func (e refusedError) Error() string {
-	return "the store refuses commands that are needed: " + e.commands
 }
 
 // scratch returns keys for checks in a slot of the node.

@@ -200,6 +200,12 @@ func (e *session) probeOnce() error {
 	}
 	if err != nil && e.ctx.Err() == nil {
 		s.topology.Suspect(err)
+		if lacksRight(err) {
+			// Redis does not say which command a script may not run. The check names all.
+			if _, found := n.check(ctx); found != nil {
+				err = found
+			}
+		}
 		err = fmt.Errorf("probe: %w", err)
 		n.status.setFailed(n.explain(err))
 		return err

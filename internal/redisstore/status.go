@@ -116,10 +116,6 @@ func (s *status) setFailed(err error) {
 		s.log.Error("redis: cannot be used", "cause", err)
 		s.loggedCause = kind
 	}
-	// Other errors name one missing right, the check names all.
-	if refused := (refusedError{}); lacksRight(err) && errors.As(s.current.Err, &refused) {
-		return
-	}
 	s.current.Err = err
 }
 
