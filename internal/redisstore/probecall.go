@@ -98,10 +98,13 @@ func (p *probeCalls) review(received time.Time) error {
 		}
 		p.node.AddClockSample(clock, received)
 		for j, reply := range replies[2:] {
-			if err, isErr := reply.(error); isErr && p.isRedirect(err) || j >= len(p.parts[i]) {
-				continue
+			switch err, isErr := reply.(error); {
+			case j >= len(p.parts[i]) || isErr && p.isRedirect(err):
+			case isErr:
+				failed = cmp.Or(failed, fmt.Errorf("%s: %w", p.parts[i][j].name, err))
+			default:
+				failed = cmp.Or(failed, p.parts[i][j].review(reply))
 			}
-			failed = cmp.Or(failed, p.parts[i][j].review(reply))
 		}
 	}
 	return failed
