@@ -79,7 +79,7 @@ func TestRevert_Choices(t *testing.T) {
 			revert []tally.JournalEntry
 			want   tally.Options
 		}{{entries[:1], "1,1"}, {entries[2:], "1,0"}, {entries, "0,0"}, {entries, "0,0"}} {
-			if _, _, err := w.first.Revert(t.Context(), step.revert, false); err != nil {
+			if _, _, err := w.first.Revert(t.Context(), step.revert, tally.RevertPast); err != nil {
 				t.Fatal(err)
 			}
 			if got := o.state(t, page); got.Options != step.want {

@@ -62,7 +62,7 @@ func (s *Service) forgetJournal(ctx context.Context, membersOf func(tally.Topic)
 		}
 		return slices.Contains(members, e.Member)
 	}
-	err = s.revert(ctx, scope, 0, minute(s.now())+clockSlack, isSelected, false, func(tally.JournalEntry) { n++ })
+	err = s.revert(ctx, scope, 0, minute(s.now())+clockSlack, isSelected, tally.RevertPresent, func(tally.JournalEntry) { n++ })
 	return n, err
 }
 

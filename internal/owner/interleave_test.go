@@ -161,11 +161,11 @@ func (s steppedStore) SwapMark(ctx context.Context, topic tally.Topic, from, to 
 	return s.fullStore.SwapMark(ctx, topic, from, to)
 }
 
-func (s steppedStore) Revert(ctx context.Context, entries []tally.JournalEntry, preview bool) ([]tally.JournalEntry, []tally.Change, error) {
+func (s steppedStore) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) ([]tally.JournalEntry, []tally.Change, error) {
 	if err := s.actor.turn("revert"); err != nil {
 		return nil, nil, err
 	}
-	return s.fullStore.Revert(ctx, entries, preview)
+	return s.fullStore.Revert(ctx, entries, mode)
 }
 
 func (s steppedStore) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {

@@ -82,7 +82,9 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 		}
 	}
 	entry := tally.AuditEntry{Actor: actor, Action: undoAction, Target: selectionName(scopes, sources, from, to), Detail: undoBegins, Sites: sitesOf(scopes...)}
+	mode := tally.RevertPreview
 	if !preview {
+		mode = tally.RevertPast
 		if err := s.auditBegin(ctx, entry); err != nil {
 			return Reverted{}, err
 		}
@@ -97,7 +99,7 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 			}
 			isSelected = func(e tally.JournalEntry) bool { return repeating[topicSource{e.Topic, e.Source}] > 1 }
 		}
-		if err := s.revert(ctx, scope, minute(from), minute(to), isSelected, preview, counts.add); err != nil {
+		if err := s.revert(ctx, scope, minute(from), minute(to), isSelected, mode, counts.add); err != nil {
 			return counts.reverted(), err
 		}
 	}
@@ -170,7 +172,7 @@ func (s *Service) repeating(ctx context.Context, scope tally.Scope, from, to int
 // revert reverts the selected entries and calls reverted for each that removed a
 // contribution. It handles the entries by ranges of members, so that one call has all
 // entries of a member, and entries that are added or removed meanwhile move no other.
-func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, preview bool, reverted func(tally.JournalEntry)) error {
+func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, mode tally.RevertMode, reverted func(tally.JournalEntry)) error {
 	part := memberRange{limit: maxReverted}
 	for {
 		err := s.store.Journal(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
@@ -184,7 +186,7 @@ func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64,
 		if err != nil {
 			return err
 		}
-		done, _, err := s.store.Revert(ctx, part.entries, preview)
+		done, _, err := s.store.Revert(ctx, part.entries, mode)
 		for _, e := range done {
 			reverted(e)
 		}

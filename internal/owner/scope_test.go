@@ -66,7 +66,7 @@ func TestWithin_ForeignSite(t *testing.T) {
 				return part.Store().Dump(ctx, tally.Scope{Site: "docs"}, func(tally.Portion) error { return nil })
 			},
 			"restore":      func() error { return part.Store().Restore(ctx, true, []tally.Portion{portion}) },
-			"revert entry": func() error { _, _, err := part.Store().Revert(ctx, entries, false); return err },
+			"revert entry": func() error { _, _, err := part.Store().Revert(ctx, entries, tally.RevertPast); return err },
 			"mark":         func() error { _, err := part.Store().SwapMark(ctx, foreign, "", "x"); return err },
 			"read":         func() error { return part.Store().Read(ctx, []tally.Query{{Topic: own}, {Topic: foreign}})[0].Err },
 			"aliases":      func() error { return only(tally.SetSetting(ctx, part.Store(), "former docs/likes/a", "[]")) },

@@ -113,11 +113,11 @@ func (s siteStore) Journal(ctx context.Context, scope tally.Scope, from, to int6
 	return err
 }
 
-func (s siteStore) Revert(ctx context.Context, entries []tally.JournalEntry, preview bool) ([]tally.JournalEntry, []tally.Change, error) {
+func (s siteStore) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) ([]tally.JournalEntry, []tally.Change, error) {
 	if err := checkEach(s, entries, func(e *tally.JournalEntry) tally.Topic { return e.Topic }); err != nil {
 		return nil, nil, err
 	}
-	return s.all.Revert(ctx, entries, preview)
+	return s.all.Revert(ctx, entries, mode)
 }
 
 func (s siteStore) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {

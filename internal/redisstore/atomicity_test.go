@@ -48,7 +48,7 @@ func reverts(t testing.TB, store *redisstore.Store, topic tally.Topic) error {
 	}); err != nil {
 		return err
 	}
-	_, _, err := store.Revert(context.Background(), all, false)
+	_, _, err := store.Revert(context.Background(), all, tally.RevertPast)
 	return err
 }
 

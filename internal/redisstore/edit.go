@@ -78,7 +78,7 @@ func (s *Store) editCall(e *tally.Edit) redistopology.Call {
 		for i, member := range e.Members {
 			entries[i].Member = member
 		}
-		return s.withdrawCall(e.Topic, entries, e.IfVersion, nil)
+		return s.withdrawCall(e.Topic, entries, e.IfVersion, nil, tally.RevertPresent)
 	}
 	var c redistopology.Call
 	if e.Kind == tally.EditReset || e.Kind == tally.EditDelete {
@@ -109,7 +109,7 @@ func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) 
 
 // withdrawCall returns a call that withdraws the contributions of the entries' members; with
 // a journal, only if the entries are still in it.
-func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, version int64, journal *revertedJournal) redistopology.Call {
+func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, version int64, journal *revertedJournal, mode tally.RevertMode) redistopology.Call {
 	rule := s.catalog.Rule(topic)
 	members := s.names.members(topic)
 	keys := []string{s.names.count(topic), members, members, s.names.hours(topic), s.names.days(topic)}
@@ -126,7 +126,7 @@ func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, ve
 			positions = appendPosition(positions, journal.offsets[i], entries[i].Minute)
 		}
 	}
-	c.Append(packed, version, positions, s.historyRetention)
+	c.Append(packed, version, positions, s.historyRetention, mode == tally.RevertPast)
 	if journal != nil {
 		for _, length := range journal.lengths {
 			c.Append(length)

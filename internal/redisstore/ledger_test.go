@@ -185,7 +185,7 @@ func TestRevert_RepeatAfterKill(t *testing.T) {
 		return slices.ContainsFunc(reading, func(r tally.Reading) bool { return r.Err == nil && r.Change.Count < each })
 	}
 	killAndRepeat(t, server, begun, func(ctx context.Context) error {
-		_, _, err := store.Revert(ctx, spike, false)
+		_, _, err := store.Revert(ctx, spike, tally.RevertPast)
 		return err
 	})
 	for _, topic := range topics {

@@ -55,7 +55,7 @@ type revertedJournal struct {
 // Revert implements [tally.Ledger]. It reads the journals of each topic from the first
 // entry's on to find the newest entry of each member. The scripts then check whether an
 // entry is still there, and whether its member has a newer one since.
-func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, preview bool) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
+func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	var reverts []*topicRevert
 	byTopic := map[tally.Topic]*topicRevert{}
 	for _, entry := range entries {
@@ -88,7 +88,7 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, previe
 				return reverted, changes, err
 			}
 		}
-		if preview {
+		if mode == tally.RevertPreview {
 			for _, r := range some {
 				for i, entry := range r.entries {
 					if r.selected[i] {
@@ -98,7 +98,7 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, previe
 			}
 			continue
 		}
-		done, published, err := s.revert(ctx, some, today)
+		done, published, err := s.revert(ctx, some, today, mode)
 		reverted, changes = append(reverted, done...), append(changes, published...)
 		if err != nil {
 			return reverted, changes, err
@@ -148,7 +148,7 @@ func (s *Store) inspect(ctx context.Context, r *topicRevert, last int64) error {
 
 // revert withdraws the selected entries, some hundred of a topic and day with each script
 // call, and erases those that are superseded.
-func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64) (reverted []tally.JournalEntry, changes []tally.Change, failed error) {
+func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64, mode tally.RevertMode) (reverted []tally.JournalEntry, changes []tally.Change, failed error) {
 	type portion struct { // of one script call
 		*topicRevert
 		day     int64
@@ -194,7 +194,7 @@ func (s *Store) revert(ctx context.Context, reverts []*topicRevert, today int64)
 					journal.lengths = append(journal.lengths, p.lengths[day])
 				}
 			}
-			calls[i] = s.withdrawCall(p.topic, p.entries, 0, journal)
+			calls[i] = s.withdrawCall(p.topic, p.entries, 0, journal, mode)
 			calls[i].Durable = true
 		}
 		err := s.callAll(ctx, calls)

@@ -113,12 +113,12 @@ func TestRevert_NewestEntryOfLaterDay(t *testing.T) {
 		if len(spike) != 3 || spike[0].Minute >= spike[2].Minute-60 {
 			t.Fatalf("%s: the journal is %v", metric, spike)
 		}
-		first, _, err := f.Revert(t.Context(), spike[:2], false)
+		first, _, err := f.Revert(t.Context(), spike[:2], tally.RevertPast)
 		if err != nil || len(first) != 1 || first[0] != spike[1] {
 			t.Errorf("%s: the first day reverted %v, %v", metric, first, err)
 		}
 		f.wants(t, 2, map[tally.Member]int64{1: 1, 2: 0, 3: 1})
-		second, _, err := f.Revert(t.Context(), spike, false)
+		second, _, err := f.Revert(t.Context(), spike, tally.RevertPast)
 		if err != nil || len(second) != 1 || second[0] != spike[2] {
 			t.Errorf("%s: both days reverted %v, %v", metric, second, err)
 		}
@@ -140,7 +140,7 @@ func TestRevert_EntryAfterReading(t *testing.T) {
 		f.server.SetClock(24 * time.Hour)
 		f.assert(t, 8, 2, 0)
 		f.assert(t, 8, 2, 1)
-		if _, _, err := f.revert(t.Context(), []*topicRevert{r}, today); err != nil {
+		if _, _, err := f.revert(t.Context(), []*topicRevert{r}, today, tally.RevertPast); err != nil {
 			t.Fatal(err)
 		}
 		f.wants(t, 2, map[tally.Member]int64{1: 1, 2: 1, 3: 0, 4: 0})
@@ -163,7 +163,7 @@ func TestRevert_ResetAfterReading(t *testing.T) {
 		t.Fatal(edits[0].Err)
 	}
 	f.assert(t, 7, 1, 1)
-	if _, changes, err := f.revert(t.Context(), []*topicRevert{r}, today); err != nil || len(changes) > 0 {
+	if _, changes, err := f.revert(t.Context(), []*topicRevert{r}, today, tally.RevertPast); err != nil || len(changes) > 0 {
 		t.Errorf("published %v, %v", changes, err)
 	}
 	f.wants(t, 1, map[tally.Member]int64{1: 1})

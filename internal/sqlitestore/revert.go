@@ -14,7 +14,7 @@ import (
 const maxRevertBatch = 1000
 
 // Revert implements [tally.JournalStore], in transactions of [maxRevertBatch] entries.
-func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, preview bool) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
+func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	found := newMemberEntries()
 	positions := make([]position, len(entries))
 	for i, e := range entries {
@@ -30,7 +30,7 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, previe
 	if err := s.loadEntries(ctx, found); err != nil {
 		return nil, nil, err
 	}
-	if preview {
+	if mode == tally.RevertPreview {
 		return found.filter(s.catalog, entries, positions), nil, nil
 	}
 	for begin := 0; begin < len(entries); begin += maxRevertBatch {
@@ -43,7 +43,7 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, previe
 		}
 		results := make(chan result, 1)
 		err := s.update(ctx, func(w *writer) ([]tally.Change, error) {
-			reverted, changes, err := w.revert(batch, positions[begin:end], found)
+			reverted, changes, err := w.revert(batch, positions[begin:end], found, mode)
 			results <- result{reverted, changes}
 			return changes, err
 		})
@@ -57,7 +57,7 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, previe
 }
 
 // revert reverts entries, those of a topic in one change.
-func (w *writer) revert(entries []tally.JournalEntry, positions []position, found *memberEntries) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
+func (w *writer) revert(entries []tally.JournalEntry, positions []position, found *memberEntries, mode tally.RevertMode) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	// A topic that was reset since has another id, which none of the entries has.
 	if err := found.readNewRows(context.Background(), w.conn); err != nil {
 		return nil, nil, fmt.Errorf("read the journal: %w", err)
@@ -115,8 +115,10 @@ func (w *writer) revert(entries []tally.JournalEntry, positions []position, foun
 		if err := w.set(r); err != nil {
 			return nil, nil, err
 		}
-		if err := w.lowerRecords(r.id, taken[topic]); err != nil {
-			return nil, nil, err
+		if mode == tally.RevertPast {
+			if err := w.lowerRecords(r.id, taken[topic]); err != nil {
+				return nil, nil, err
+			}
 		}
 		changes = append(changes, r.Change)
 	}

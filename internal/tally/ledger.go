@@ -62,6 +62,15 @@ type JournalEntry struct {
 	Position string // identifies the entry in its store, for Revert
 }
 
+// RevertMode says what a revert changes.
+type RevertMode int
+
+const (
+	RevertPast    RevertMode = iota // the count, and the history since each contribution
+	RevertPresent                   // the count only: the contributions were genuine
+	RevertPreview                   // nothing
+)
+
 // JournalStore keeps recent contributions.
 type JournalStore interface {
 	// Journal passes the entries of scope from one minute to another, both included, to
@@ -72,9 +81,9 @@ type JournalStore interface {
 	// window metric each entry counts 1. In others the newest entry of a member takes back
 	// all that the member contributes now, and older ones nothing. It ignores entries that
 	// are gone, so that it can be repeated, and returns, also with an error, the entries
-	// that took something back and the published changes. With preview it changes nothing.
-	// The error is [ErrFrozen] for entries of a frozen topic.
-	Revert(ctx context.Context, entries []JournalEntry, preview bool) (reverted []JournalEntry, changes []Change, err error)
+	// that took something back and the published changes. The error is [ErrFrozen] for
+	// entries of a frozen topic.
+	Revert(ctx context.Context, entries []JournalEntry, mode RevertMode) (reverted []JournalEntry, changes []Change, err error)
 }
 
 // SettingsReader reads the settings.

@@ -17,7 +17,8 @@
 -- ARGV[7]  empty, or for each write the place of its entry in the journal in 4 bytes and
 --          its minute in 4
 -- ARGV[8]  retention of the history, days; 0: there is none
--- ARGV[9…] length of each of KEYS[6…] when the caller read it
+-- ARGV[9]  1 if the records since each contribution are lowered, else 0
+-- ARGV[10…] length of each of KEYS[6…] when the caller read it
 --
 -- Returns what edit.lua returns.
 

@@ -243,7 +243,7 @@ func testDeadline(t *testing.T, open Factory) {
 	store.Edit(ended, list)
 	_, topErr := store.Top(ended, "default", "likes", 10)
 	_, listErr := store.List(ended, tally.Listing{Limit: 1})
-	_, _, revertErr := store.Revert(ended, entries, false)
+	_, _, revertErr := store.Revert(ended, entries, tally.RevertPast)
 	_, settingsErr := store.Settings(ended)
 	_, swapErr := store.SwapSettings(ended, nil, map[string]string{"a": "b"})
 	_, markErr := store.SwapMark(ended, likes, "", "x")

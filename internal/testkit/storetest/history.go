@@ -346,8 +346,12 @@ func testHistoryRevert(t *testing.T, open Factory) {
 		if metric == "days" {
 			continue // its window has ended
 		}
-		edit(t, f.First, tally.Edit{Topic: topic, Kind: tally.EditWithdraw, Members: []tally.Member{3}})
+		if _, _, err := f.other().Revert(t.Context(), journal[2:3], tally.RevertPresent); err != nil {
+			t.Fatal(err)
+		}
 		hasPoints(t, f.First, topic, tally.Day, 0, 1, 1, 2, 1)
+		edit(t, f.First, tally.Edit{Topic: topic, Kind: tally.EditWithdraw, Members: []tally.Member{1}})
+		hasPoints(t, f.First, topic, tally.Day, 0, 1, 1, 2, 0)
 	}
 }
 

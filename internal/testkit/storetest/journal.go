@@ -142,11 +142,11 @@ func revert(t tester, store tally.JournalStore, entries []tally.JournalEntry) ma
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), answer)
 	defer cancel()
-	announced, none, err := store.Revert(ctx, entries, true)
+	announced, none, err := store.Revert(ctx, entries, tally.RevertPreview)
 	if err != nil || len(none) > 0 {
 		t.Fatalf("preview of a revert of %d entries: %v, %v", len(entries), none, err)
 	}
-	reverted, changes, err := store.Revert(ctx, entries, false)
+	reverted, changes, err := store.Revert(ctx, entries, tally.RevertPast)
 	if err != nil {
 		t.Fatalf("revert %d entries: %v", len(entries), err)
 	}
@@ -242,7 +242,7 @@ func testConcurrentRevert(t *testing.T, open Factory) {
 	})
 	for chunk := range slices.Chunk(spike, 20) {
 		ctx, cancel := context.WithTimeout(context.Background(), answer)
-		if _, _, err := f.First.Revert(ctx, chunk, false); err != nil {
+		if _, _, err := f.First.Revert(ctx, chunk, tally.RevertPast); err != nil {
 			t.Error(err)
 		}
 		cancel()

@@ -175,7 +175,7 @@ func testMarksOf(t *testing.T, f *Fixture, metric string) {
 		edits("", tally.ErrFrozen, topic)
 		edits(tally.FrozenMark("another", ""), tally.ErrFrozen, topic)
 	}
-	if _, _, err := f.First.Revert(answerContext(t), spike, false); !errors.Is(err, tally.ErrFrozen) {
+	if _, _, err := f.First.Revert(answerContext(t), spike, tally.RevertPast); !errors.Is(err, tally.ErrFrozen) {
 		t.Errorf("revert of entries of a frozen topic: %v", err)
 	}
 	if r := read(t, f.First, other, 0); r.Change.Version != 0 {

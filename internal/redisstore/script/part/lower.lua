@@ -1,7 +1,8 @@
 -- Lowers the records since each contribution that is taken back. Needs taken, an hour of the
--- history to the sum of the contributions of that hour, and what record.lua needs.
+-- history to the sum of the contributions of that hour, ARGV[9], which is 1 if the records are
+-- to be lowered, and what record.lua needs.
 
-if next(taken) and retention ~= '0' then
+if ARGV[9] == '1' and next(taken) and retention ~= '0' then
   for key, length in pairs({ [hours] = 1, [days] = 24 }) do
     local records = redis.call('HGETALL', key)
     for i = 1, #records, 2 do

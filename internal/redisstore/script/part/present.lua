@@ -8,7 +8,7 @@ local places
 local entryHours, writeHours = {}, {}
 local newer, expected = {}, version > 0 and (ARGV[6] == '0' or tonumber(ARGV[6]) == version)
 for k = 6, #KEYS do
-  local length = tonumber(ARGV[k + 3])
+  local length = tonumber(ARGV[k + 4])
   local last = math.min(length, 16) -- a journal that became shorter was reset
   local tail = redis.call('GETRANGE', KEYS[k], length - last, -1)
   expected = expected and #tail >= last
