@@ -58,3 +58,22 @@ func TestHistory_Memory(t *testing.T) {
 		t.Errorf("the history takes %d bytes, more than %d a topic and day", total, bytes)
 	}
 }
+
+// The past of a topic that an earlier release deleted is not that of a topic which is imported
+// later under its name.
+func TestHistory_ImportAfterDelete(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	config := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{History: tally.MaxHistory}}
+	store := config.connect(t, catalog(), "test")
+	server.Do("hset", "test:{default/likes/page}:days", time.Now().Unix()/86400-3, "900")
+	page := topic(t, "default/likes/page")
+	portion := tally.Portion{Sum: 1, Contributions: []tally.Contribution{{Member: 1, Amount: 1}}, First: true, Last: true}
+	portion.Topic, portion.Count, portion.Version = page, 1, time.Now().UnixMicro()
+	if err := store.Restore(t.Context(), false, []tally.Portion{portion}); err != nil {
+		t.Fatal(err)
+	}
+	if server.Do("exists", "test:{default/likes/page}:days") != int64(0) {
+		t.Error("the import kept the past of the deleted topic")
+	}
+}

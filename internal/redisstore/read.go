@@ -23,32 +23,31 @@ const readChunk = 1000
 
 // Read implements [tally.Store].
 func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
-	return s.read(ctx, queries, "", true)
+	return s.read(ctx, queries, true)
 }
 
 // readStored is [Store.Read] with version 0 for topics that were deleted.
 func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.Reading {
-	return s.read(ctx, queries, "", false)
+	return s.read(ctx, queries, false)
 }
 
 func unreadable(topic tally.Topic, err error) tally.Reading {
 	return tally.Reading{Change: tally.Change{Topic: topic}, Err: tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))}
 }
 
-// read reads topics. At the moment of the read it publishes message to the instance's own
-// channel, unless message is empty; in a Cluster, with one read at each node. A deleted topic
-// has the version of its deletion if withDeleted is true, otherwise 0.
-func (s *Store) read(ctx context.Context, queries []tally.Query, message string, withDeleted bool) []tally.Reading {
+// read reads topics. A deleted topic has the version of its deletion if withDeleted is true,
+// otherwise 0.
+func (s *Store) read(ctx context.Context, queries []tally.Query, withDeleted bool) []tally.Reading {
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	readings := make([]tally.Reading, 0, len(queries))
 	for chunk := range slices.Chunk(queries, readChunk) {
-		readings = s.appendReadings(ctx, readings, chunk, message, withDeleted)
+		readings = s.appendReadings(ctx, readings, chunk, withDeleted)
 	}
 	return readings
 }
 
-func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, queries []tally.Query, message string, withDeleted bool) []tally.Reading {
+func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, queries []tally.Query, withDeleted bool) []tally.Reading {
 	if err := s.checkUsable(); err != nil {
 		for _, q := range queries {
 			readings = append(readings, unreadable(q.Topic, err))
@@ -58,7 +57,7 @@ func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, qu
 	if s.topology.IsCluster() {
 		return s.appendClusterReadings(ctx, readings, queries, withDeleted)
 	}
-	calls := []redistopology.Call{s.readCall(queries, message)}
+	calls := []redistopology.Call{s.readCall(queries)}
 	s.topology.Call(ctx, calls)
 	return s.appendReplies(readings, queries, &calls[0], withDeleted)
 }
@@ -131,14 +130,9 @@ func (r *clusterRead) reply() (clock, reply any, err error) {
 }
 
 // readCall returns a call that answers queries.
-func (s *Store) readCall(queries []tally.Query, message string) redistopology.Call {
+func (s *Store) readCall(queries []tally.Query) redistopology.Call {
 	var keys []string
-	channel := ""
-	if message != "" {
-		channel = s.names.probe(s.instance)
-	}
-	args := make([]any, 0, 2+len(queries))
-	args = append(args, channel, message)
+	args := make([]any, 0, len(queries))
 	for _, q := range queries {
 		rule := s.catalog.Rule(q.Topic)
 		if rule.Kind == tally.Presence {

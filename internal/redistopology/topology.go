@@ -214,6 +214,13 @@ func (t *Topology) recordLookup(err error) {
 // Assign replaces the slot map and closes nodes that hold nothing any more. Refresh calls
 // it, and tests that need a certain slot map.
 func (t *Topology) Assign(ranges []SlotRange) {
+	for _, n := range t.assign(ranges) {
+		n.close() // may wait for a connection that is being opened
+	}
+}
+
+// assign is Assign without closing the nodes, which it returns.
+func (t *Topology) assign(ranges []SlotRange) (left []*Node) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var owners [slotCount]*Node
@@ -225,16 +232,17 @@ func (t *Topology) Assign(ranges []SlotRange) {
 	}
 	before, m := t.SlotMap(), newSlotMap(&owners)
 	if owners == *before.owners {
-		return
+		return nil
 	}
 	t.slotMap.Store(m)
 	for addr, n := range t.nodes {
 		if !m.Has(n) && (before.Has(n) || time.Since(n.created) > importingRetention) {
 			delete(t.nodes, addr)
-			n.close()
+			left = append(left, n)
 		}
 	}
 	notify(t.changed)
+	return left
 }
 
 // node returns the node at addr, which need not hold slots.

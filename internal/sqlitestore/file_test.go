@@ -268,7 +268,7 @@ func TestClose_OneFile(t *testing.T) {
 		t.Errorf("a write-ahead log of %d bytes remains", info.Size())
 	}
 	for question, want := range map[string]string{
-		`PRAGMA journal_mode`: "wal", `PRAGMA application_id`: "1413565529", `PRAGMA user_version`: "6",
+		`PRAGMA journal_mode`: "wal", `PRAGMA application_id`: "1413565529", `PRAGMA user_version`: "7",
 		`SELECT site || ' ' || metric || ' ' || key || ' ' || count FROM topics`: "default likes killed 2048",
 		`SELECT count(*) FROM contributions`:                                     "2048",
 		`PRAGMA integrity_check`:                                                 "ok",

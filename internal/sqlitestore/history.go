@@ -275,10 +275,6 @@ func (w *writer) raisePeaks(shares []tally.Share, now time.Time) error {
 				share.Topic.String(), period, period.Number(now.UnixMicro()), share.Pages); err != nil {
 				return err
 			}
-			if err := w.exec(`DELETE FROM readers WHERE topic = ? AND period = ? AND number < ?`,
-				share.Topic.String(), period, firstNumber(period, w.historyRetention, now)); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -77,7 +77,7 @@ func TestOpen_FirstRelease(t *testing.T) {
 	path := madeByVersion1(t)
 	var log bytes.Buffer
 	store := open(t, path, catalog(), sqlitestore.Options{Journal: week, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if !strings.Contains(log.String(), "from=1 to=6") {
+	if !strings.Contains(log.String(), "from=1 to=7") {
 		t.Errorf("the log does not say that the file is updated: %s", log.String())
 	}
 	if secret, err := store.Secret(); err != nil || secret[1] != 0x11 || len(secret) != 32 {
@@ -103,7 +103,7 @@ func TestOpen_FirstRelease(t *testing.T) {
 	if got := like(t, store, mustTopic(t, "likes", "new"), 1); got.Count != 1 {
 		t.Errorf("a new topic is %+v", got)
 	}
-	if version := query[int](t, path, `PRAGMA user_version`); version != 6 {
+	if version := query[int](t, path, `PRAGMA user_version`); version != 7 {
 		t.Errorf("its schema is %d", version)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/storetest"
 )
 
@@ -62,4 +63,25 @@ func openFixture(t testing.TB, options storetest.Options) *storetest.Fixture {
 			return store
 		},
 	}
+}
+
+// Peaks of presence leave after their retention, also those of topics that nobody opens again.
+func TestSweep_PresencePeaks(t *testing.T) {
+	t.Parallel()
+	path, now := filepath.Join(t.TempDir(), "tally.db"), newClock()
+	store := open(t, path, catalog(), sqlitestore.Options{Now: now.read, History: 2 * 24 * time.Hour})
+	for _, key := range []string{"one", "two"} {
+		if err := store.SetShares(t.Context(), time.Minute, []tally.Share{{Topic: mustTopic(t, "readers", key), Pages: 1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := query[int](t, path, `SELECT count(*) FROM readers`); n != 4 {
+		t.Fatalf("%d peaks are stored", n)
+	}
+	now.advance(10 * 24 * time.Hour)
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path, catalog(), sqlitestore.Options{Now: now.read, History: 2 * 24 * time.Hour}) // sweeps at its start
+	processtest.Eventually(t, "no peaks", func() bool { return query[int](t, path, `SELECT count(*) FROM readers`) == 0 })
 }

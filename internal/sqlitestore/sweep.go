@@ -14,8 +14,8 @@ const (
 	maxSweepBatch = 2000
 )
 
-// sweep removes contributions of deleted topics, members of ended windows, and journal rows
-// and activity after their retention, in small transactions, until Close. It resumes after
+// sweep removes contributions of deleted topics, members of ended windows, and journal rows,
+// activity and peaks of presence after their retention, in small transactions, until Close. It resumes after
 // a crash.
 func (s *Store) sweep() {
 	tick := time.NewTicker(sweepEvery)
@@ -44,13 +44,15 @@ func (s *Store) sweepSome() (more bool) {
 	var due bool
 	err := s.db.QueryRow(`SELECT EXISTS (SELECT 1 FROM dropped)
 		OR EXISTS (SELECT 1 FROM journal WHERE minute < ?) OR EXISTS (SELECT 1 FROM activity WHERE minute < ?)
-		OR EXISTS (SELECT 1 FROM seen WHERE window_end <= ?)`,
-		s.journalBegin(), s.activityBegin(), s.now().Unix()).Scan(&due)
+		OR EXISTS (SELECT 1 FROM seen WHERE window_end <= ?)
+		OR EXISTS (SELECT 1 FROM readers WHERE period = ? AND number < ?) OR EXISTS (SELECT 1 FROM readers WHERE period = ? AND number < ?)`,
+		s.journalBegin(), s.activityBegin(), s.now().Unix(),
+		tally.Hour, s.peaksBegin(tally.Hour), tally.Day, s.peaksBegin(tally.Day)).Scan(&due)
 	if err != nil || !due {
 		return false
 	}
 	err = s.update(context.Background(), func(w *writer) ([]tally.Change, error) {
-		return nil, w.sweep(s.journalBegin(), s.activityBegin())
+		return nil, w.sweep(s.journalBegin(), s.activityBegin(), s.peaksBegin)
 	})
 	return err == nil
 }
@@ -64,7 +66,15 @@ func (r *Reader) activityBegin() int64 { return minuteOf(r.now().Add(-tally.Acti
 // minuteOf returns the minutes from the Unix epoch to t.
 func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 
-func (w *writer) sweep(journal, activity int64) error {
+// peaksBegin returns the number of the first period of the retention of presence peaks.
+func (r *Reader) peaksBegin(period tally.Period) int64 {
+	if r.historyRetention == 0 {
+		return 0 // the history is off, and may be turned on again
+	}
+	return firstNumber(period, r.historyRetention, r.now())
+}
+
+func (w *writer) sweep(journal, activity int64, peaks func(tally.Period) int64) error {
 	if err := w.exec(`DELETE FROM journal WHERE (minute, n) IN
 		(SELECT minute, n FROM journal WHERE minute < ? ORDER BY minute LIMIT ?)`, journal, maxSweepBatch); err != nil {
 		return err
@@ -75,6 +85,13 @@ func (w *writer) sweep(journal, activity int64) error {
 	if err := w.exec(`DELETE FROM seen WHERE (window_end, topic, member) IN
 		(SELECT window_end, topic, member FROM seen WHERE window_end <= ? LIMIT ?)`, w.now().Unix(), maxSweepBatch); err != nil {
 		return err
+	}
+	for _, period := range periods {
+		if err := w.exec(`DELETE FROM readers WHERE (topic, period, number) IN
+			(SELECT topic, period, number FROM readers WHERE period = ? AND number < ? LIMIT ?)`,
+			period, peaks(period), maxSweepBatch); err != nil {
+			return err
+		}
 	}
 	removed, err := w.execRows(`DELETE FROM contributions WHERE (topic, member) IN
 		(SELECT topic, member FROM contributions WHERE topic = (SELECT min(topic) FROM dropped) LIMIT ?)`, maxSweepBatch)

@@ -14,6 +14,8 @@ if ARGV[6] == 'first' then
   redis.call('HDEL', KEYS[1], 'd', 'j', 'r', 'p')
   stored, first, state[4], prior = 0, true, false, false
   for i = 1, #counts do seeds[i], adjustments[i], sums[i] = 0, 0, 0 end
+elseif first then
+  redis.call('UNLINK', KEYS[4], KEYS[5]) -- an earlier release may have deleted a topic of this name
 end
 if prior then
   gained = -string.match(prior, '-?%d+')
