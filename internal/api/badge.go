@@ -116,7 +116,7 @@ func (a *API) badgeContent(ctx context.Context, topic tally.Topic, show string) 
 	case show == showCount:
 		return countContent(c.Count), nil
 	case c.Count == 0:
-		return badgeContent{short: "–", full: "–"}, nil // nobody chose
+		return badgeContent{short: "–", full: "–"}, nil // there are no choices yet
 	}
 	average := strconv.FormatFloat(c.Options.Average(), 'f', 1, 64)
 	return badgeContent{short: average, full: average}, nil

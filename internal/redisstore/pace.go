@@ -12,9 +12,9 @@ type Intervals struct {
 	// Busy is the least time between two probes: while somebody watches and changes are
 	// frequent, or a node fails. Default: 1 s.
 	Busy time.Duration
-	// Watched is the time between two probes while somebody watches. A silent death of the
-	// subscription is noticed after this time and maxSilence, together less than 10 s. Default:
-	// 5 s.
+	// Watched is the time between two probes while somebody watches. If a subscription dies
+	// silently, the instance notices after at most Watched + maxSilence, which must be less than
+	// 10 s. Default: 5 s.
 	Watched time.Duration
 	// Idle is the time between two probes while nobody watches. Default: 1 min.
 	Idle time.Duration
