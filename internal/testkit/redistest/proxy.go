@@ -18,11 +18,13 @@ type Proxy struct {
 	listener net.Listener
 	ended    sync.WaitGroup
 
-	mu    sync.Mutex
-	links map[*link]bool // guarded by mu
-	lost  map[Loss]bool  // guarded by mu: what is lost now
-	delay time.Duration  // guarded by mu: of data, one way
-	cuts  int            // guarded by mu: how many replies to cut in the middle
+	mu     sync.Mutex
+	links  map[*link]bool         // guarded by mu
+	lost   map[Loss]bool          // guarded by mu: what is lost now
+	delay  time.Duration          // guarded by mu: of data, one way
+	extra  map[Loss]time.Duration // guarded by mu: further delay of a kind of data
+	rounds rounds                 // guarded by mu
+	cuts   int                    // guarded by mu: how many replies to cut in the middle
 }
 
 // Direction is a direction of data.
@@ -49,6 +51,8 @@ type Loss struct {
 type link struct {
 	client, server net.Conn
 
+	firstRound int // of data that the client sends
+
 	mu      sync.Mutex
 	traffic Traffic            // guarded by mu
 	broken  map[Direction]bool // guarded by mu
@@ -61,7 +65,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, links: map[*link]bool{}, lost: map[Loss]bool{}}
+	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, links: map[*link]bool{}, lost: map[Loss]bool{}, extra: map[Loss]time.Duration{}}
 	p.ended.Go(p.accept) // ends when the listener is closed
 	t.Cleanup(p.close)
 	return p
@@ -114,6 +118,13 @@ func (p *Proxy) Delay(by time.Duration) {
 	p.delay = by
 }
 
+// DelayOnly delays one kind of data in addition.
+func (p *Proxy) DelayOnly(kind Loss, by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.extra[kind] = by
+}
+
 // Cut closes all open connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -144,10 +155,11 @@ func (p *Proxy) accept() {
 		l := &link{client: client, server: server, traffic: Commands, broken: map[Direction]bool{}}
 		p.mu.Lock()
 		p.links[l] = true
+		l.firstRound = p.rounds.connect()
 		p.mu.Unlock()
 		// Both end when either connection does.
-		p.ended.Go(func() { p.forward(l, server, client, p.passRequest) })
-		p.ended.Go(func() { p.forward(l, client, server, p.passReply) })
+		p.ended.Go(func() { p.forward(l, ToServer, server, client, p.passRequest) })
+		p.ended.Go(func() { p.forward(l, FromServer, client, server, p.passReply) })
 	}
 }
 
@@ -191,18 +203,20 @@ const maxOnTheWay = 4096
 
 // piece is data on the way.
 type piece struct {
-	data []byte
-	due  time.Time
+	data  []byte
+	due   time.Time
+	round int
 }
 
 // forward passes data on in order, each piece after the delay. Pieces do not wait for each
 // other.
-func (p *Proxy) forward(l *link, to, from net.Conn, pass func(*link, []byte) (passes []byte, end bool)) {
+func (p *Proxy) forward(l *link, direction Direction, to, from net.Conn, pass func(*link, []byte) (passes []byte, end bool)) {
 	way := make(chan piece, maxOnTheWay)
 	var arriving sync.WaitGroup
 	arriving.Go(func() { // ends when way is closed
 		for next := range way {
 			time.Sleep(time.Until(next.due))
+			p.arrive(direction, next.round)
 			if _, err := to.Write(next.data); err != nil {
 				l.close() // ends the reads
 			}
@@ -213,7 +227,8 @@ func (p *Proxy) forward(l *link, to, from net.Conn, pass func(*link, []byte) (pa
 		n, err := from.Read(buffer)
 		passes, end := pass(l, buffer[:n])
 		if len(passes) > 0 {
-			way <- piece{bytes.Clone(passes), time.Now().Add(p.currentDelay())}
+			delay, round := p.depart(l, direction)
+			way <- piece{bytes.Clone(passes), time.Now().Add(delay), round}
 		}
 		if err != nil || end {
 			break
@@ -227,10 +242,19 @@ func (p *Proxy) forward(l *link, to, from net.Conn, pass func(*link, []byte) (pa
 	p.mu.Unlock()
 }
 
-func (p *Proxy) currentDelay() time.Duration {
+// depart returns the delay and the round of data that departs.
+func (p *Proxy) depart(l *link, direction Direction) (delay time.Duration, round int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.delay
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return p.delay + p.extra[Loss{direction, l.traffic}], p.rounds.depart(direction, l.firstRound)
+}
+
+func (p *Proxy) arrive(direction Direction, round int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rounds.arrive(direction, round)
 }
 
 func (p *Proxy) close() {
