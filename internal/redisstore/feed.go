@@ -15,7 +15,6 @@ type feed struct {
 	// Each holds a token if there may be work.
 	dirtyReady  chan struct{} // for the goroutine that subscribes
 	settleReady chan struct{} // for the goroutine that settles
-	firstWatch  chan struct{} // if nothing was watched before
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -23,6 +22,7 @@ type feed struct {
 	sweeps       [2]sweepList           // the same topics: others, presence
 	watches      uint64                 // number of the last watch
 	wanted       int                    // topics with wanted set
+	isFirst      bool                   // nothing was watched before; see takeFirst
 	dirty        []*topicState          // to subscribe or unsubscribe: those with queued set
 	settle       []*topicState          // confirmed, to be read: those with settling set
 	pending      int                    // sum of all topics' pending
@@ -41,6 +41,7 @@ type topicState struct {
 	queued     bool   // is in dirty
 	settling   bool   // is in settle
 	settled    bool   // settled since it was subscribed in this session
+	prefetched bool   // a prefetch with its last SUBSCRIBE is undecided
 	blocksLive bool   // must be settled before the feed is live
 	isPresence bool   // fixed
 	pending    int32  // commands without a confirmation
@@ -54,11 +55,8 @@ type watch struct {
 	number uint64
 }
 
-// newFeed returns a feed. It leaves a token in firstWatch when a topic is watched and no other
-// is.
-func newFeed(isPresence func(tally.Topic) bool, intervals Intervals, firstWatch chan struct{}) *feed {
+func newFeed(isPresence func(tally.Topic) bool, intervals Intervals) *feed {
 	return &feed{
-		firstWatch:  firstWatch,
 		isPresence:  isPresence,
 		dirtyReady:  make(chan struct{}, 1),
 		settleReady: make(chan struct{}, 1),
@@ -95,9 +93,8 @@ func (f *feed) watch(topic tally.Topic) {
 	if !t.wanted {
 		f.watches++
 		t.wanted, t.number = true, f.watches
-		if f.wanted++; f.wanted == 1 {
-			notify(f.firstWatch)
-		}
+		f.wanted++
+		f.isFirst = f.isFirst || f.wanted == 1
 	}
 	if t.subscribed {
 		f.settleLocked(t) // again: the new viewer has no state yet
@@ -246,7 +243,9 @@ func (f *feed) confirm(text string) {
 	if len(f.dirty) > 0 {
 		notify(f.dirtyReady)
 	}
-	f.settleLocked(t)
+	if !t.prefetched {
+		f.settleLocked(t)
+	}
 	f.dropLocked(t)
 }
 
@@ -308,6 +307,15 @@ func (f *feed) watchedTopic(text string) (tally.Topic, bool) {
 		return tally.Topic{}, false
 	}
 	return t.topic, true
+}
+
+// takeFirst reports, once, that a topic was watched while no other was.
+func (f *feed) takeFirst() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	isFirst := f.isFirst
+	f.isFirst = false
+	return isFirst
 }
 
 // isWatched reports whether a topic is watched.

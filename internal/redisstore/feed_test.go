@@ -16,7 +16,7 @@ func TestFeed_WatchAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newFeed(func(tally.Topic) bool { return false }, Intervals{}, make(chan struct{}, 1))
+	f := newFeed(func(tally.Topic) bool { return false }, Intervals{})
 	f.watch(topic)
 	f.reset(true)
 	confirmed := func() watch {
@@ -58,7 +58,7 @@ func TestFeed_SweepVisitsPart(t *testing.T) {
 	t.Parallel()
 	presence := func(topic tally.Topic) bool { return topic.Metric() == "readers" }
 	intervals := Intervals{}.withDefaults()
-	f := newFeed(presence, intervals, make(chan struct{}, 1))
+	f := newFeed(presence, intervals)
 	watchAll := func(metric string, n int) (topics []tally.Topic) {
 		for i := range n {
 			topic, err := tally.NewTopic("default", metric, fmt.Sprint(i))

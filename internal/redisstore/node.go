@@ -26,7 +26,7 @@ func (s *Store) newNode(n *redistopology.Node) any {
 		Node:           n,
 		store:          s,
 		status:         newStatus(s.options.Logger.With("store", n.Addr)),
-		feed:           newFeed(s.isPresence, s.options.Intervals, p.soon),
+		feed:           newFeed(s.isPresence, s.options.Intervals),
 		pace:           p,
 		checkRequested: make(chan struct{}, 1),
 	}

@@ -282,7 +282,9 @@ func (n *node) tryWrite(ctx context.Context) error {
 func (e *session) handleControl(m *redis.Message) {
 	s := e.store
 	if m.Channel == s.names.probe(s.instance) {
-		if number, ok := strings.CutPrefix(m.Payload, e.nonce); ok {
+		if number, ok := strings.CutPrefix(m.Payload, e.nonce+prefetchMark); ok {
+			e.prefetches.decide(e.feed, number)
+		} else if number, ok := strings.CutPrefix(m.Payload, e.nonce); ok {
 			if n, err := strconv.ParseInt(number, 10, 64); err == nil {
 				e.echoes.receive(n)
 			}

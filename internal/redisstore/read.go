@@ -23,31 +23,35 @@ const readChunk = 1000
 
 // Read implements [tally.Store].
 func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
-	return s.read(ctx, queries, true)
+	return s.read(ctx, queries, true, marker{})
 }
 
 // readStored is [Store.Read] with version 0 for topics that were deleted.
 func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.Reading {
-	return s.read(ctx, queries, false)
+	return s.read(ctx, queries, false, marker{})
 }
 
 func unreadable(topic tally.Topic, err error) tally.Reading {
 	return tally.Reading{Change: tally.Change{Topic: topic}, Err: tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))}
 }
 
+// marker is a message that a read publishes. The zero value is none. In a Cluster none is
+// published.
+type marker struct{ channel, message string }
+
 // read reads topics. A deleted topic has the version of its deletion if withDeleted is true,
-// otherwise 0.
-func (s *Store) read(ctx context.Context, queries []tally.Query, withDeleted bool) []tally.Reading {
+// otherwise 0. Each call of a script publishes m.
+func (s *Store) read(ctx context.Context, queries []tally.Query, withDeleted bool, m marker) []tally.Reading {
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	readings := make([]tally.Reading, 0, len(queries))
 	for chunk := range slices.Chunk(queries, readChunk) {
-		readings = s.appendReadings(ctx, readings, chunk, withDeleted)
+		readings = s.appendReadings(ctx, readings, chunk, withDeleted, m)
 	}
 	return readings
 }
 
-func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, queries []tally.Query, withDeleted bool) []tally.Reading {
+func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, queries []tally.Query, withDeleted bool, m marker) []tally.Reading {
 	if err := s.checkUsable(); err != nil {
 		for _, q := range queries {
 			readings = append(readings, unreadable(q.Topic, err))
@@ -57,7 +61,7 @@ func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, qu
 	if s.topology.IsCluster() {
 		return s.appendClusterReadings(ctx, readings, queries, withDeleted)
 	}
-	calls := []redistopology.Call{s.readCall(queries)}
+	calls := []redistopology.Call{s.readCall(queries, m)}
 	s.topology.Call(ctx, calls)
 	return s.appendReplies(readings, queries, &calls[0], withDeleted)
 }
@@ -129,10 +133,10 @@ func (r *clusterRead) reply() (clock, reply any, err error) {
 	return nil, values, err
 }
 
-// readCall returns a call that answers queries.
-func (s *Store) readCall(queries []tally.Query) redistopology.Call {
+// readCall returns a call that answers queries and publishes m.
+func (s *Store) readCall(queries []tally.Query, m marker) redistopology.Call {
 	var keys []string
-	args := make([]any, 0, len(queries))
+	args := append(make([]any, 0, 2+len(queries)), m.channel, m.message)
 	for _, q := range queries {
 		rule := s.catalog.Rule(q.Topic)
 		if rule.Kind == tally.Presence {

@@ -46,6 +46,8 @@ type session struct {
 	unconfirmed int           // control channels; owned by receive
 	established chan struct{} // closed when all control channels are confirmed
 	nonce       string        // prefix of this session's probes
+	prefetches  prefetches
+	fail        context.CancelCauseFunc // ends the session
 }
 
 // follow runs one session after the other until ctx ends.
@@ -75,7 +77,8 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	defer cancel(nil)
 	e := &session{
 		store: s, node: n, feed: n.feed, sink: sink, received: received, ctx: ctx,
-		established: make(chan struct{}), probePassed: make(chan struct{}, 1), nonce: randomHex(4),
+		established: make(chan struct{}), probePassed: make(chan struct{}, 1), nonce: randomHex(4), fail: cancel,
+		prefetches: prefetches{ended: make(chan struct{}, 1), byNumber: map[string]*prefetch{}},
 	}
 	// Health has the reason before viewers get stale.
 	ended := func(err error) bool {
@@ -191,14 +194,16 @@ func (e *session) handleMessage(m *redis.Message) {
 	e.sink.Push(change)
 }
 
-// subscribe subscribes and unsubscribes topics as they are watched and unwatched.
+// subscribe subscribes and unsubscribes topics as they are watched and unwatched. If the node
+// is far, it also starts to read the topics.
 func (e *session) subscribe() error {
+	defer e.prefetches.running.Wait()
 	select {
 	case <-e.ctx.Done():
 		return nil
 	case <-e.established:
 	}
-	for {
+	for e.awaitPrefetches() {
 		subscribe, unsubscribe := e.feed.takeDirty(subscribeChunk)
 		if len(subscribe)+len(unsubscribe) == 0 {
 			select {
@@ -208,13 +213,16 @@ func (e *session) subscribe() error {
 			}
 			continue
 		}
+		p := e.newPrefetch(subscribe)
 		if err := e.sendCommand("subscribe", e.pubsub.Subscribe, subscribe); err != nil {
 			return err
 		}
+		e.startPrefetch(p)
 		if err := e.sendCommand("unsubscribe", e.pubsub.Unsubscribe, unsubscribe); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 func (e *session) sendCommand(name string, command func(context.Context, ...string) error, topics []tally.Topic) error {

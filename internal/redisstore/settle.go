@@ -44,8 +44,14 @@ func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 	for i, w := range watches {
 		queries[i].Topic = w.topic
 	}
+	return e.settleReadings(ctx, watches, s.Read(ctx, queries))
+}
+
+// settleReadings is [session.settleTopics] after the topics were read.
+func (e *session) settleReadings(ctx context.Context, watches []watch, readings []tally.Reading) (reissued int, err error) {
+	s := e.store
 	var differ []tally.Change
-	for i, r := range s.Read(ctx, queries) {
+	for i, r := range readings {
 		if r.Err != nil {
 			if isTopicError(r.Err) {
 				e.node.status.log.Warn("redis: a topic cannot be read", "topic", r.Change.Topic.String(), "cause", r.Err)

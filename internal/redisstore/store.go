@@ -115,7 +115,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		settingsChanged:  make(chan struct{}, 1),
 		repairs:          repairs{due: make(chan struct{}, 1)},
 	}
-	s.unassigned = newFeed(s.isPresence, options.Intervals, make(chan struct{}, 1))
+	s.unassigned = newFeed(s.isPresence, options.Intervals)
 	s.ranks.flush = func() { s.flushRanks(timeout) }
 	var err error
 	s.topology, err = redistopology.Open(url, redistopology.Options{

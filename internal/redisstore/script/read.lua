@@ -1,8 +1,10 @@
--- Reads topics.
+-- Reads topics, and publishes a message that tells a subscriber when they were read.
 --
 -- KEYS     of each query: the topic's count; its shares if ARGV says so, else the version at
 --          which it was deleted and, if there are fields, its members
--- ARGV     of each query: number of fields of the members, -1 for shares; the fields
+-- ARGV[1]  channel of the message; empty: none is published
+-- ARGV[2]  the message
+-- ARGV[3…] of each query: number of fields of the members, -1 for shares; the fields
 --
 -- Returns a list: milliseconds of this server's clock, then the reply of each query: a list of
 -- count and version, each absent if the topic does not exist, then a list of the shares, or
@@ -10,7 +12,7 @@
 -- error.
 
 local time = redis.call('TIME')
-local key, at = 1, 1
+local key, at = 1, 3
 
 local function read(keys, fields)
   local state = redis.call('HMGET', keys[1], 'n', 'v')
@@ -38,4 +40,5 @@ while at <= #ARGV do
   replies[#replies + 1] = reply
   key, at = key + keys, at + 1 + math.max(n, 0)
 end
+if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 return replies
