@@ -68,29 +68,22 @@ func (s *Service) forgetJournal(ctx context.Context, membersOf func(tally.Topic)
 
 // forgetMembers withdraws the contributions of the members that have no journal entry.
 func (s *Service) forgetMembers(ctx context.Context, membersOf func(tally.Topic) []tally.Member, scope tally.Scope) (n int, err error) {
-	listing := tally.Listing{Scope: scope, Order: tally.ByTopic, Limit: tally.MaxPortion}
-	for {
-		page, err := s.store.List(ctx, listing)
-		if err != nil {
-			return n, err
-		}
+	err = s.store.Topics(ctx, scope, func(topics []tally.Topic) error {
 		var queries []tally.Query
-		for _, state := range page.States {
-			for _, member := range membersOf(state.Topic) {
-				queries = append(queries, tally.Query{Topic: state.Topic, Member: member})
+		for _, topic := range topics {
+			for _, member := range membersOf(topic) {
+				queries = append(queries, tally.Query{Topic: topic, Member: member})
 			}
 		}
 		for chunk := range slices.Chunk(queries, tally.MaxPortion) {
 			withdrawn, err := s.withdraw(ctx, chunk)
 			if n += withdrawn; err != nil {
-				return n, err
+				return err
 			}
 		}
-		if page.Next == "" {
-			return n, nil
-		}
-		listing.After = page.Next
-	}
+		return nil
+	})
+	return n, err
 }
 
 // withdraw withdraws the contributions that the queries find.

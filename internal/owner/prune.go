@@ -31,7 +31,7 @@ func (s *Service) Prune(ctx context.Context, actor string, scope tally.Scope, be
 			return nil, err
 		}
 	}
-	listing := tally.Listing{Scope: scope, Order: tally.ByTopic, Limit: tally.MaxPortion, Before: before.UnixMicro()}
+	listing := tally.Listing{Scope: scope, Order: tally.ByNewest, Limit: tally.MaxPortion, Before: before.UnixMicro()}
 	for len(pruned) < maxPruned {
 		page, err := s.store.List(ctx, listing)
 		if err != nil {

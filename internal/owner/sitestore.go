@@ -96,6 +96,16 @@ func (s siteStore) Dump(ctx context.Context, scope tally.Scope, each func(tally.
 	return err
 }
 
+func (s siteStore) Topics(ctx context.Context, scope tally.Scope, each func([]tally.Topic) error) error {
+	scopes, err := s.scopes(scope)
+	for _, scope := range scopes {
+		if err == nil {
+			err = s.all.Topics(ctx, scope, each)
+		}
+	}
+	return err
+}
+
 func (s siteStore) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
 	if err := checkEach(s, portions, func(p *tally.Portion) tally.Topic { return p.Topic }); err != nil {
 		return err

@@ -35,6 +35,8 @@
 //	tally:top:{site/metric}:versions hash: the version of each key in it; the field ''
 //	                                 if it had more topics than fit
 //	tally:topics:{site}              directory, a projection: metric/key by version
+//	tally:names:{site}               directory, a projection: metric/key by name; the member ''
+//	                                 if it has all topics
 //	tally:register                   hash: settings, tokens, and claims of running merges
 //	tally:audit                      stream: the audit log; never trimmed
 //	tally:{pulses}                   hash: heartbeats, instance to "expires writes status"
@@ -79,9 +81,12 @@
 // # Projections
 //
 // Leaderboards and directories follow the counts within 2 s, and a background scan of one
-// instance repairs them. A leaderboard has 10,000 topics. Dumps, pages by name, pages by count
-// beyond a leaderboard, and the usage of sites must be complete: they SCAN the keys of all
-// primaries, and again if slots moved meanwhile. That costs Redis a second or less for a
-// million keys. A topic has two keys, one more for each day of its journal, and two for its
-// history.
+// instance repairs them. A leaderboard has 10,000 topics. Dumps, pages by count beyond a
+// leaderboard, and the usage of sites must be complete: they SCAN the keys of all primaries, and
+// again if slots moved meanwhile. That costs Redis two seconds for a million keys. A topic has
+// two keys, one more for each day of its journal, and two for its history.
+//
+// Pages by name scan until the first repair completed the directory by name, after an upgrade or
+// if Redis lost it. An older release does not write that directory: a repair adds the topics
+// that it created, and a list drops those that it deleted. A name takes 95 bytes and its length.
 package redisstore

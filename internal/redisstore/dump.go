@@ -32,7 +32,7 @@ const (
 // of undeclared sites and metrics, whose rules are not known. It remembers the topics in
 // some 20 MB; with more than a million, one may be dumped twice, see maxSeenKeys.
 func (s *Store) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
-	return s.scanTopics(ctx, scope, func(topics []tally.Topic) error {
+	return s.Topics(ctx, scope, func(topics []tally.Topic) error {
 		for chunk := range slices.Chunk(topics, dumpTopics) {
 			calls := make([]redistopology.Call, len(chunk))
 			for i, topic := range chunk {

@@ -14,17 +14,18 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// listChunk is how many entries of a directory or leaderboard one command reads.
-const listChunk = 500
+// listChunk is how many entries of a directory or leaderboard one command reads: some tenths of
+// a millisecond of Redis.
+const listChunk = 1000
 
 // byName orders topics by site, metric and key.
 func byName(a, b tally.Topic) int {
 	return cmp.Or(strings.Compare(a.Site(), b.Site()), strings.Compare(a.Metric(), b.Metric()), strings.Compare(a.Key(), b.Key()))
 }
 
-// List implements [tally.Ledger]. ByTopic is exact and scans the keys of all primaries. The
-// other orders are those of directories and leaderboards, with the current numbers. ByCount
-// scans too, for topics beyond the end of a leaderboard.
+// List implements [tally.Ledger]. The orders are those of directories and leaderboards, with the
+// current numbers. It scans the keys of all primaries for topics that are not in them: ByCount
+// beyond the end of a leaderboard, and ByTopic until a repair completed the directory.
 func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	if err := s.checkUsable(); err != nil {
 		return tally.Page{}, err
@@ -36,8 +37,12 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	if err != nil {
 		return tally.Page{}, err
 	}
-	if l.Order == tally.ByTopic {
+	if l.Scope.Exact {
 		return s.page(ctx, l, s.scannedTopics(ctx, l, after))
+	}
+	s.flushRanks(timeout) // if Redis fails, so does the list
+	if l.Order == tally.ByTopic {
+		return s.page(ctx, l, s.orScanned(ctx, l, after, s.namedTopics(ctx, l, after)))
 	}
 	var sources []*ranking
 	for _, site := range s.catalog.Sites() {
@@ -55,22 +60,34 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 			}
 		}
 	}
-	return s.page(ctx, l, s.rankedTopics(ctx, l, after, sources))
+	return s.page(ctx, l, s.orScanned(ctx, l, after, func(n int) ([]tally.Cursor, projectionEnd, error) {
+		return s.highestOf(ctx, l, after, sources, n)
+	}))
 }
 
 // takeTopics returns n or more further topics of an order, or all. A long list comes in
 // portions of another size.
 type takeTopics func(n int) (some []tally.Cursor, ended bool, err error)
 
-// rankedTopics takes topics from rankings, and from a scan when one of them does not have all.
-func (s *Store) rankedTopics(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking) takeTopics {
+// projectionEnd says whether a projection has further topics.
+type projectionEnd int
+
+const (
+	haveMore       projectionEnd = iota
+	endsComplete                 // all topics were taken
+	endsIncomplete               // further topics are not in the projection
+)
+
+// orScanned takes topics from a projection, and from a scan when the projection does not have
+// all.
+func (s *Store) orScanned(ctx context.Context, l tally.Listing, after *tally.Cursor, take func(n int) ([]tally.Cursor, projectionEnd, error)) takeTopics {
 	last := after
 	var scanned takeTopics
 	return func(n int) ([]tally.Cursor, bool, error) {
 		if scanned != nil {
 			return scanned(n)
 		}
-		some, end, err := s.highestOf(ctx, l, after, sources, n)
+		some, end, err := take(n)
 		if len(some) > 0 {
 			last = &some[len(some)-1]
 		}
@@ -139,8 +156,8 @@ func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 		}
 		// Earlier releases cut leaderboards without the field. A failed read may hide a cut.
 		r.cut = cut != nil && (size.Val() >= leaderboardSize || !errors.Is(cut.Err(), redis.Nil))
-		r.next.Offset += listChunk
 		r.ended = len(found) < listChunk
+		r.skip(found)
 		for _, z := range found {
 			member, _ := z.Member.(string)
 			topic, err := r.topicOf(member)
@@ -152,6 +169,24 @@ func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 	return nil
 }
 
+// skip lets the next chunk begin after found. It begins at the last score, since Redis walks
+// over as many topics as the offset says.
+func (r *ranking) skip(found []redis.Z) {
+	if len(found) == 0 {
+		return
+	}
+	last := found[len(found)-1].Score
+	equal := 0
+	for equal < len(found) && found[len(found)-1-equal].Score == last {
+		equal++
+	}
+	if equal == len(found) {
+		r.next.Offset += int64(equal)
+		return
+	}
+	r.next.Start, r.next.Offset = strconv.FormatFloat(last, 'f', -1, 64), int64(equal)
+}
+
 // byRank orders by value, highest first, and equal values by name.
 func byRank(a, b tally.Cursor) int {
 	return cmp.Or(cmp.Compare(b.Value, a.Value), byName(a.Topic, b.Topic))
@@ -159,6 +194,8 @@ func byRank(a, b tally.Cursor) int {
 
 // page returns a page of the topics that take returns in order.
 func (s *Store) page(ctx context.Context, l tally.Listing, take takeTopics) (page tally.Page, err error) {
+	var missing []tally.Topic
+	defer func() { s.dropMissing(ctx, missing) }()
 	for {
 		// One more than the limit shows that there is another page.
 		some, ended, err := take(l.Limit + 1 - len(page.States))
@@ -174,8 +211,8 @@ func (s *Store) page(ctx context.Context, l tally.Listing, take takeTopics) (pag
 			return tally.Page{}, err
 		}
 		for i, state := range states {
-			if state.Version == 0 && l.Order == tally.ByNewest {
-				s.ranks.add(tally.Change{Topic: state.Topic, Version: some[i].Value}, true)
+			if state.Version == 0 && !l.Scope.Exact {
+				missing = append(missing, state.Topic)
 			}
 			if state.Version == 0 || l.Before != 0 && state.Version >= l.Before {
 				continue
@@ -194,19 +231,10 @@ func (s *Store) page(ctx context.Context, l tally.Listing, take takeTopics) (pag
 	}
 }
 
-// rankingsEnd says whether rankings have further topics.
-type rankingsEnd int
-
-const (
-	haveMore       rankingsEnd = iota
-	endsComplete               // all topics were taken
-	endsIncomplete             // further topics are not in the rankings
-)
-
 // highestOf takes n or more topics from the rankings, the highest first, or all. Equal
 // scores are taken together and sorted here: sorted sets differ in the order of names. It
 // ends when a ranking that does not have all topics is used up.
-func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking, n int) (some []tally.Cursor, end rankingsEnd, err error) {
+func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking, n int) (some []tally.Cursor, end projectionEnd, err error) {
 	var equal []tally.Cursor // topics of the score that is taken now
 	for {
 		var next *ranking

@@ -108,7 +108,7 @@ func (s *Store) scanList(ctx context.Context, listing tally.Listing, after tally
 			l.topics, l.more = l.topics[:maxScannedTopics], true
 		}
 	}
-	err := s.scanTopics(ctx, listing.Scope, func(topics []tally.Topic) error {
+	err := s.Topics(ctx, listing.Scope, func(topics []tally.Topic) error {
 		found, err := s.cursors(ctx, listing.Order, topics)
 		for _, c := range found {
 			if after.Topic == (tally.Topic{}) || byRank(c, after) > 0 {

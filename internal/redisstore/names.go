@@ -104,7 +104,8 @@ type leaderboard struct{ site, metric string }
 func (n names) top(b leaderboard) string         { return n.prefix + "top:{" + b.site + "/" + b.metric + "}" }
 func (n names) topVersions(b leaderboard) string { return n.top(b) + ":versions" }
 
-func (n names) directory(site string) string { return n.prefix + "topics:{" + site + "}" }
+func (n names) directory(site string) string  { return n.prefix + "topics:{" + site + "}" }
+func (n names) topicNames(site string) string { return n.prefix + "names:{" + site + "}" }
 
 func (n names) broadcast() string { return n.prefix + "gossip" + n.database }
 func (n names) layout() string    { return n.prefix + "layout" }

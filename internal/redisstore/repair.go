@@ -52,13 +52,22 @@ func (s *Store) repairRankings(ctx context.Context) {
 // Redis is away.
 const repairRetries = 5
 
+// buildSpeed is how many times as fast as another the repair is that completes the directories
+// by name, after an upgrade: until then each list by name scans all keys. It takes some percent
+// of Redis's time.
+const buildSpeed = 40
+
 // repairAll scans all topics slowly, and adds the missing topics to leaderboards and
 // directories. It reports false if the repair must be repeated: it failed, or another instance
 // holds the lease, whose scan may not have begun with the first topic.
 func (s *Store) repairAll(ctx context.Context) (done bool) {
+	pause, dropped := s.options.Intervals.Repair, s.ranks.dropped.Load()
+	if !s.haveAllNames(ctx) {
+		pause /= buildSpeed
+	}
 	for _, n := range s.nodes() {
 		for cursor := uint64(0); ; {
-			if !sleep(ctx, jitter(s.options.Intervals.Repair)) {
+			if !sleep(ctx, jitter(pause)) {
 				return true
 			}
 			if held, err := s.acquireLease(ctx, repairLease); err != nil || !held {
@@ -73,8 +82,9 @@ func (s *Store) repairAll(ctx context.Context) (done bool) {
 			}
 		}
 	}
+	done = len(s.nodes()) > 0 && s.flushRanks(timeout) && s.ranks.dropped.Load() == dropped && s.setAllNames(ctx) == nil
 	_, _ = s.setLease(ctx, repairLease, time.Millisecond) // else it expires
-	return len(s.nodes()) > 0
+	return done
 }
 
 // repairStep continues the scan of a node at cursor.

@@ -117,9 +117,9 @@ func (k *seenKeys) unseen(keys []string) []string {
 	})
 }
 
-// scanTopics passes all topics of scope that have a count to each, as scan does. It leaves
-// out presence, and undeclared sites and metrics.
-func (s *Store) scanTopics(ctx context.Context, scope tally.Scope, each func(topics []tally.Topic) error) error {
+// Topics implements [tally.Ledger]. It scans the keys of all primaries, and leaves out
+// undeclared sites and metrics.
+func (s *Store) Topics(ctx context.Context, scope tally.Scope, each func(topics []tally.Topic) error) error {
 	if scope.Exact { // without data it has version 0
 		topic, err := s.exact(scope)
 		if err != nil {

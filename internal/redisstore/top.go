@@ -35,7 +35,7 @@ type pendingRanks struct {
 	flush    func()
 	dropped  atomic.Int64 // changes that did not fit
 
-	flushing sync.Mutex // held while flush runs
+	flushing sync.Mutex // held while they are written
 	mu       sync.Mutex
 	// Guarded by mu.
 	timer  *time.Timer // nil if none runs
@@ -68,9 +68,7 @@ func (g *pendingRanks) add(change tally.Change, deleted bool) {
 // scheduleLocked calls flush after the interval.
 func (g *pendingRanks) scheduleLocked() {
 	if g.timer == nil && !g.closed {
-		g.timer = time.AfterFunc(g.interval, func() { // ends with flush; close waits for it
-			g.flushing.Lock()
-			defer g.flushing.Unlock()
+		g.timer = time.AfterFunc(g.interval, func() { // ends with flush
 			g.mu.Lock()
 			closed := g.closed
 			g.timer = nil
@@ -82,7 +80,7 @@ func (g *pendingRanks) scheduleLocked() {
 	}
 }
 
-// close waits for flush and prevents further ones.
+// close prevents further calls of flush.
 func (g *pendingRanks) close() {
 	g.mu.Lock()
 	g.closed = true
@@ -90,8 +88,6 @@ func (g *pendingRanks) close() {
 		g.timer.Stop()
 	}
 	g.mu.Unlock()
-	g.flushing.Lock()
-	defer g.flushing.Unlock()
 }
 
 // take returns and removes the pending changes.
@@ -103,12 +99,14 @@ func (g *pendingRanks) take() map[tally.Topic]pendingRank {
 	return topics
 }
 
-// flushRanks updates leaderboards and directories. If that fails, the changes are pending
-// again.
-func (s *Store) flushRanks(timeout time.Duration) {
+// flushRanks updates leaderboards and directories with the pending changes, and reports whether
+// it could. If not, they are pending again.
+func (s *Store) flushRanks(timeout time.Duration) bool {
+	s.ranks.flushing.Lock()
+	defer s.ranks.flushing.Unlock()
 	pending := s.ranks.take()
 	if len(pending) == 0 {
-		return
+		return true
 	}
 	scores, versions := map[leaderboard][]any{}, map[string][]any{} // arguments of top.lua, of directory.lua
 	for topic, change := range pending {
@@ -125,7 +123,7 @@ func (s *Store) flushRanks(timeout time.Duration) {
 	var calls []redistopology.Call
 	for site, args := range versions {
 		for chunk := range slices.Chunk(args, 2*topChunk) {
-			c := redistopology.NewCall(directoryScript, s.names.directory(site))
+			c := redistopology.NewCall(directoryScript, s.names.directory(site), s.names.topicNames(site))
 			c.Append(chunk...)
 			calls = append(calls, c)
 		}
@@ -145,7 +143,9 @@ func (s *Store) flushRanks(timeout time.Duration) {
 		for topic, change := range pending {
 			s.ranks.add(tally.Change{Topic: topic, Count: change.count, Version: change.version}, change.deleted)
 		}
+		return false
 	}
+	return true
 }
 
 // Top implements [tally.Store]. It reads the leaderboard and then the current counts.

@@ -17,9 +17,9 @@ import (
 
 const (
 	// topicBytes, contributionBytes and projectionBytes are the memory of a topic with one
-	// contribution, of each further one, and of the topic's entries in directory and
+	// contribution, of each further one, and of the topic's entries in directories and
 	// leaderboard, in Redis 7.
-	topicBytes, contributionBytes, projectionBytes = 400, 12, 300
+	topicBytes, contributionBytes, projectionBytes = 400, 12, 400
 	// largeTopic is the number of contributions from which Redis is asked for the memory: by
 	// default it stores larger hashes of amounts otherwise. Few topics are large.
 	largeTopic = 500
@@ -108,7 +108,7 @@ func (s *Store) readUsage(ctx context.Context) (usage tally.Usage, now time.Time
 func (s *Store) measureUsage(ctx context.Context) (tally.Usage, error) {
 	began := time.Now()
 	sites := map[string]*tally.SiteUsage{}
-	err := s.scanTopics(ctx, tally.Scope{}, func(topics []tally.Topic) error {
+	err := s.Topics(ctx, tally.Scope{}, func(topics []tally.Topic) error {
 		states, err := s.states(ctx, topics)
 		if err != nil {
 			return err

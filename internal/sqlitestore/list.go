@@ -117,6 +117,26 @@ func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Pa
 	return page, nil
 }
 
+// Topics reads the topics page by page.
+func (r *Reader) Topics(ctx context.Context, scope tally.Scope, each func([]tally.Topic) error) error {
+	for listing := (tally.Listing{Scope: scope}); ; {
+		page, err := r.List(ctx, listing)
+		if err != nil {
+			return err
+		}
+		topics := make([]tally.Topic, len(page.States))
+		for i, state := range page.States {
+			topics[i] = state.Topic
+		}
+		if err := each(topics); err != nil {
+			return err
+		}
+		if listing.After = page.Next; page.Next == "" {
+			return nil
+		}
+	}
+}
+
 // list returns the states after cursor, which may be nil, in the order of listing: at least
 // one more than its limit, if there are so many.
 func (r *Reader) list(ctx context.Context, conn *sql.Conn, listing tally.Listing, cursor *tally.Cursor) (states []tally.State, err error) {

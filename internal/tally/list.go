@@ -89,8 +89,14 @@ func (l Listing) Cursor() (*Cursor, error) {
 
 // Lister lists topics.
 type Lister interface {
-	// List returns a page of topics. ByNewest and ByCount may be 2 s behind.
+	// List returns a page of topics, with their current numbers. It may be 2 s behind the
+	// topics that other instances create or delete, and longer after one of them died.
 	List(ctx context.Context, listing Listing) (Page, error)
+
+	// Topics passes the topics of scope, presence left out, to each, in any order. None that
+	// exists during the whole call is missing; some may not exist any more. Topics ends with
+	// the first error of each.
+	Topics(ctx context.Context, scope Scope, each func([]Topic) error) error
 }
 
 // StateOf returns the state of a topic in store, of version 0 if it does not exist.

@@ -55,9 +55,7 @@ func testList(t *testing.T, open Factory) {
 
 	byTopic := slices.Sorted(slices.Values(newest))
 	for _, limit := range []int{1, 3, 7, 8, 1000} {
-		if got := pages(t, f, tally.Listing{Scope: claps, Limit: limit}); !slices.Equal(got, byTopic) {
-			t.Errorf("pages of %d by topic are %q, want %q", limit, got, byTopic)
-		}
+		reaches(t, f, tally.Listing{Scope: claps, Limit: limit}, byTopic)
 		reaches(t, f, tally.Listing{Scope: claps, Order: tally.ByNewest, Limit: limit}, newest)
 		reaches(t, f, tally.Listing{Scope: claps, Order: tally.ByCount, Limit: limit}, byCount)
 	}
@@ -91,6 +89,16 @@ func testList(t *testing.T, open Factory) {
 		t.Errorf("listed %v, error %v; dumped %v", page.States, err, want)
 	}
 	// All sites and metrics except presence.
+	var passed []string
+	err = f.other().Topics(answerContext(t), claps, func(topics []tally.Topic) error {
+		for _, topic := range topics {
+			passed = append(passed, topic.Key())
+		}
+		return nil
+	})
+	if slices.Sort(passed); err != nil || !slices.Equal(passed, []string{"a", "a b", "a/b", "ab", "b", "c"}) {
+		t.Errorf("Topics passed %q, error %v", passed, err)
+	}
 	all, err := f.First.List(answerContext(t), tally.Listing{Limit: tally.MaxPortion})
 	if err != nil || len(all.States) != 8 {
 		t.Errorf("all topics are %v, error %v", all.States, err)

@@ -1,0 +1,184 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+// listed returns the topics of all pages of a listing.
+func listed(t *testing.T, store *redisstore.Store, listing tally.Listing) (topics []string) {
+	t.Helper()
+	for {
+		page, err := store.List(t.Context(), listing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, state := range page.States {
+			topics = append(topics, state.Topic.String())
+		}
+		if listing.After = page.Next; page.Next == "" {
+			return topics
+		}
+	}
+}
+
+func repairing(interval time.Duration) redisstore.Options {
+	return redisstore.Options{TopInterval: 10 * time.Millisecond, Intervals: redisstore.Intervals{Repair: interval, RepairAgain: 10 * interval}}
+}
+
+// waitForNames waits until the directory by name of the site default has all topics.
+func waitForNames(t *testing.T, server *redistest.Server, names string) {
+	t.Helper()
+	processtest.Eventually(t, "the directory by name is complete", func() bool { return server.Do("ZSCORE", names, "") != nil })
+}
+
+// Lists by name are complete and in order before and after the first repair, and scan no keys
+// after it.
+func TestList_ByNameAfterUpgrade(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	catalog := tally.NewCatalog([]string{"default", "blog"}, tally.DefaultMetrics())
+	store := storeConfig{server: server, url: server.URL(0), options: repairing(10 * time.Millisecond)}.connect(t, catalog, prefix)
+	var want []string
+	for _, text := range []string{"blog/likes/a", "default/heart/~", "default/likes/p", "default/likes/p-1", "default/likes/p/1", "default/likes/p1", "default/likes/pé", "default/likes/q", "default/views/a"} {
+		like(t, store, topic(t, text), 1)
+		want = append(want, text)
+	}
+	names := prefix + ":names:{default}"
+	processtest.Eventually(t, "the directory has the topics", func() bool { return server.Do("ZCARD", names) == int64(8) })
+	server.Do("DEL", names) // as an earlier release left it
+	server.Do("ZREM", prefix+":names:{blog}", "likes/a")
+
+	check := func(when string) {
+		t.Helper()
+		for _, limit := range []int{1, 2, 1000} {
+			if got := listed(t, store, tally.Listing{Limit: limit}); !slices.Equal(got, want) {
+				t.Errorf("%s, pages of %d: %q, want %q", when, limit, got, want)
+			}
+			for _, scope := range []tally.Scope{{Site: "default"}, {Site: "default", Metric: "likes"}, {Site: "default", Metric: "likes", Prefix: "p"}, {Site: "default", Metric: "likes", Prefix: "p/"}} {
+				inScope := slices.DeleteFunc(slices.Clone(want), func(text string) bool { return !scope.Contains(topic(t, text)) })
+				if got := listed(t, store, tally.Listing{Scope: scope, Limit: limit}); !slices.Equal(got, inScope) {
+					t.Errorf("%s, %+v: %q, want %q", when, scope, got, inScope)
+				}
+			}
+		}
+		if got := listed(t, store, tally.Listing{After: "default/likes/p0", Limit: 1}); !slices.Equal(got, want[5:]) {
+			t.Errorf("%s, after p0: %q", when, got)
+		}
+	}
+	before := scans(server)
+	check("before the repair")
+	if scans(server) == before {
+		t.Error("an incomplete directory was listed without a scan")
+	}
+	startFeed(t, store)
+	waitForNames(t, server, names)
+	waitForNames(t, server, prefix+":names:{blog}")
+	processtest.Eventually(t, "the repair ended", func() bool {
+		before = scans(server)
+		time.Sleep(50 * time.Millisecond)
+		return scans(server) == before
+	})
+	check("after the repair")
+	like(t, store, topic(t, "default/likes/zz"), 1)
+	want = slices.Insert(want, 8, "default/likes/zz")
+	check("after a creation")
+	edit(t, store, tally.Edit{Topic: topic(t, "default/likes/zz"), Kind: tally.EditDelete})
+	want = slices.Delete(want, 8, 9)
+	check("after a deletion")
+	if n := scans(server) - before; n > 1 { // the repair after changes
+		t.Errorf("%d scans", n)
+	}
+}
+
+// A page costs as many commands as it has topics, no matter how many topics there are.
+func TestList_ByNameWork(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	store := storeConfig{server: server, url: server.URL(0), options: repairing(10 * time.Millisecond)}.connect(t, catalog(), prefix)
+	const topics = 20_000
+	var portions []tally.Portion
+	for i := range topics {
+		state := tally.State{Change: tally.Change{Topic: topic(t, fmt.Sprintf("default/likes/2026/a-post-%06d", i)), Version: 1}, Seed: 1}
+		portions = append(portions, tally.Portion{State: state, First: true, Last: true})
+	}
+	for chunk := range slices.Chunk(portions, tally.MaxPortion) {
+		if err := store.Restore(t.Context(), false, chunk); err != nil {
+			t.Fatal(err)
+		}
+	}
+	startFeed(t, store)
+	names := prefix + ":names:{default}"
+	waitForNames(t, server, names)
+	if n, _ := server.Do("ZCARD", names).(int64); n != topics+1 {
+		t.Fatalf("%d names", n)
+	}
+	bytes, _ := server.Do("MEMORY", "USAGE", names, "SAMPLES", "0").(int64)
+	if perTopic := bytes / topics; perTopic > 125 {
+		t.Errorf("%d bytes for each name of 24 characters", perTopic)
+	}
+	last := fmt.Sprintf("default/likes/2026/a-post-%06d", topics-11)
+	for name, listing := range map[string]tally.Listing{"first page": {Limit: 10}, "last page": {Limit: 10, After: last}} {
+		before := commands(server)
+		page, err := store.List(t.Context(), listing)
+		if err != nil || len(page.States) != 10 {
+			t.Fatalf("%s: %d topics, error %v", name, len(page.States), err)
+		}
+		if n := commands(server) - before; n > 20 {
+			t.Errorf("%s: %d commands for 10 topics", name, n)
+		}
+	}
+	// A prune looks at the directory by version, in which nothing is older.
+	before := commands(server)
+	if page, err := store.List(t.Context(), tally.Listing{Scope: tally.Scope{Site: "default"}, Order: tally.ByNewest, Before: 1}); err != nil || len(page.States) > 0 {
+		t.Errorf("%d topics, error %v", len(page.States), err)
+	}
+	if n := commands(server) - before; n > 10 {
+		t.Errorf("%d commands for topics that did not change since the beginning", n)
+	}
+}
+
+// commands returns how many commands a server has executed.
+func commands(server *redistest.Server) (n int) {
+	for _, line := range strings.Split(fmt.Sprint(server.Do("INFO", "stats")), "\r\n") {
+		_, _ = fmt.Sscanf(line, "total_commands_processed:%d", &n)
+	}
+	return n
+}
+
+// A release that does not know the directory by name runs beside this one: a repair adds the
+// topics that it creates, and a list drops those that it deletes.
+func TestList_ByNameBesideOlderRelease(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	store := storeConfig{server: server, url: server.URL(0), options: repairing(20 * time.Millisecond)}.connect(t, catalog(), prefix)
+	startFeed(t, store)
+	names, directory := prefix+":names:{default}", prefix+":topics:{default}"
+	like(t, store, topic(t, "default/likes/kept"), 1)
+	like(t, store, topic(t, "default/likes/gone"), 1)
+	like(t, store, topic(t, "default/likes/created"), 1)
+	waitForNames(t, server, names)
+	processtest.Eventually(t, "the directory has the topics", func() bool { return server.Do("ZCARD", names) == int64(4) })
+	server.Do("DEL", prefix+":{default/likes/gone}:count")
+	server.Do("ZREM", directory, "likes/gone")
+	server.Do("ZREM", names, "likes/created")
+	if got := listed(t, store, tally.Listing{Scope: tally.Scope{Site: "default", Metric: "likes", Prefix: "gone"}, Limit: 1}); len(got) > 0 {
+		t.Errorf("a topic that does not exist is listed: %q", got)
+	}
+	processtest.Eventually(t, "the name of the deleted topic is gone", func() bool { return server.Do("ZSCORE", names, "likes/gone") == nil })
+	like(t, store, topic(t, "default/likes/kept"), 2) // makes a repair due
+	processtest.Eventually(t, "the created topic is listed", func() bool {
+		return slices.Equal(listed(t, store, tally.Listing{}), []string{"default/likes/created", "default/likes/kept"})
+	})
+}
