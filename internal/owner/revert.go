@@ -144,9 +144,9 @@ func (s *Service) selectedSources(selection Selection) (map[tally.Source]bool, e
 	return sources, nil
 }
 
-// maxReverted is how many journal entries, about 100 bytes each, are held in memory
-// between reading and reverting them. For more entries the journal is read again.
-const maxReverted = 50_000
+// defaultMaxReverted is how many journal entries, about 300 bytes each with the indexes of a
+// store, are held in memory between reading and reverting them.
+const defaultMaxReverted = 100_000
 
 // topicSource is a network that contributed to a topic.
 type topicSource struct {
@@ -170,12 +170,58 @@ func (s *Service) repeating(ctx context.Context, scope tally.Scope, from, to int
 }
 
 // revert reverts the selected entries and calls reverted for each that removed a
-// contribution. It handles the entries by ranges of members, so that one call has all
-// entries of a member, and entries that are added or removed meanwhile move no other.
+// contribution. It reads the journal once: each call of the store has all entries of some
+// topics. Of a topic with very many entries it has all entries of some members.
 func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, mode tally.RevertMode, reverted func(tally.JournalEntry)) error {
-	part := memberRange{limit: maxReverted}
+	var batch []tally.JournalEntry
+	var topic tally.Topic // of the entries of batch from begin on
+	var large []tally.Topic
+	begin, isLarge := 0, false
+	flush := func(entries []tally.JournalEntry) error {
+		done, _, err := s.store.Revert(ctx, entries, mode)
+		for _, e := range done {
+			reverted(e)
+		}
+		return err
+	}
+	err := s.store.Journal(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
+		for _, e := range entries {
+			if e.Topic != topic {
+				if begin = len(batch); begin > s.maxReverted/2 {
+					if err := flush(batch); err != nil {
+						return err
+					}
+					batch, begin = batch[:0], 0
+				}
+				topic, isLarge = e.Topic, false
+			}
+			if isLarge || !isSelected(e) {
+				continue
+			}
+			if batch = append(batch, e); len(batch)-begin > s.maxReverted/2 {
+				large, isLarge, batch = append(large, topic), true, batch[:begin]
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = flush(batch)
+	}
+	for _, topic := range large {
+		if err == nil {
+			err = s.revertLarge(ctx, topic, from, to, isSelected, flush)
+		}
+	}
+	return err
+}
+
+// revertLarge passes the selected entries of one topic to flush, by ranges of members, so that
+// entries that are added or removed meanwhile move no other. It reads the journal of the topic
+// again for each range.
+func (s *Service) revertLarge(ctx context.Context, topic tally.Topic, from, to int64, isSelected func(tally.JournalEntry) bool, flush func([]tally.JournalEntry) error) error {
+	part := memberRange{limit: s.maxReverted}
 	for {
-		err := s.store.Journal(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
+		err := s.store.Journal(ctx, tally.ScopeOf(topic), from, to, func(entries []tally.JournalEntry) error {
 			for _, e := range entries {
 				if isSelected(e) {
 					part.add(e)
@@ -183,12 +229,8 @@ func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64,
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		done, _, err := s.store.Revert(ctx, part.entries, mode)
-		for _, e := range done {
-			reverted(e)
+		if err == nil {
+			err = flush(part.entries)
 		}
 		if err != nil || !part.next() {
 			return err

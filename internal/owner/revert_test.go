@@ -1,8 +1,10 @@
 package owner_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/owner"
@@ -63,4 +65,56 @@ func TestRevert_NewestEntry(t *testing.T) {
 			})
 		})
 	}
+}
+
+// countedReads counts the reads of the journal of more than one topic, and the entries of each
+// revert.
+type countedReads struct {
+	fullStore
+	passes  int
+	reverts []int
+}
+
+func (c *countedReads) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
+	if !scope.Exact {
+		c.passes++
+	}
+	return c.fullStore.Journal(ctx, scope, from, to, each)
+}
+
+func (c *countedReads) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) ([]tally.JournalEntry, []tally.Change, error) {
+	c.reverts = append(c.reverts, len(entries))
+	return c.fullStore.Revert(ctx, entries, mode)
+}
+
+// A revert of more contributions than it holds in memory reads the journal of the site once.
+func TestRevert_MoreThanMemory(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
+		const limit = 8
+		store := &countedReads{fullStore: w.first}
+		o := openWith(store, owner.Options{MaxReverted: limit})
+		want := 0
+		for _, likes := range []int{3, 1, 40, 2, 4, 5, 1} { // 40 and 5 exceed a half of the limit
+			page := newTopic("likes")
+			for i := range likes {
+				o.contribute(t, page, visitor(i), 1, botAddress)
+			}
+			o.contribute(t, page, visitor(1000), 1, readerAddress)
+			want += likes
+		}
+		selection := owner.Selection{Scope: tally.Scope{Site: "blog"}, From: hourAgo(), Addresses: []netip.Addr{botAddress}}
+		for _, preview := range []bool{true, false} {
+			store.passes, store.reverts = 0, nil
+			done, err := o.Revert(t.Context(), "test", selection, preview)
+			if err != nil || done.Entries != want || len(done.Topics) != 7 {
+				t.Errorf("preview %t: %d of %d contributions to %d topics, error %v", preview, done.Entries, want, len(done.Topics), err)
+			}
+			if store.passes != 1 || slices.Max(store.reverts) > limit {
+				t.Errorf("preview %t: the journal was read %d times; reverts of %v entries", preview, store.passes, store.reverts)
+			}
+		}
+		if done, err := o.Revert(t.Context(), "test", selection, false); err != nil || done.Entries != 0 {
+			t.Errorf("the second revert: %+v, %v", done, err)
+		}
+	})
 }

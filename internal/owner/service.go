@@ -31,8 +31,11 @@ type Options struct {
 	// LeaseTime is how long an instance that stopped working on a merge keeps it.
 	// Default: [defaultLeaseTime].
 	LeaseTime time.Duration
-	Log       *slog.Logger     // default: slog.Default()
-	Now       func() time.Time // default: time.Now
+	// MaxReverted is how many journal entries a revert holds in memory. Default:
+	// [defaultMaxReverted].
+	MaxReverted int
+	Log         *slog.Logger     // default: slog.Default()
+	Now         func() time.Time // default: time.Now
 }
 
 // Service carries out the owner's use cases, in all sites or [Service.Within] some. It is
@@ -46,6 +49,7 @@ type Service struct {
 	status           func() InstanceStatus
 	journalRetention time.Duration
 	leaseTime        time.Duration
+	maxReverted      int
 	log              *slog.Logger
 	now              func() time.Time
 	instance         string   // random, for the life of the process
@@ -74,6 +78,7 @@ func New(store Store, service *tally.Service, o Options) *Service {
 		status:           o.Status,
 		journalRetention: cmp.Or(o.JournalRetention, 7*24*time.Hour),
 		leaseTime:        cmp.Or(o.LeaseTime, defaultLeaseTime),
+		maxReverted:      cmp.Or(o.MaxReverted, defaultMaxReverted),
 		log:              cmp.Or(o.Log, slog.Default()),
 		now:              o.Now,
 		instance:         rand.Text(),

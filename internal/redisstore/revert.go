@@ -40,6 +40,10 @@ type topicRevert struct {
 	selected []bool          // by entry: reverting it changes something
 	first    int64           // the first day that was read
 	lengths  map[int64]int64 // by day: how many bytes of its journal were read
+
+	// While inspect reads.
+	wanted map[journalPosition]int // index of the entry
+	newest map[tally.Member]journalPosition
 }
 
 // revertedJournal is the journal of one day whose entries a script reverts.
@@ -82,11 +86,9 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode t
 		return nil, nil, err
 	}
 	today := now / minutesADay
-	for some := range slices.Chunk(reverts, dumpTopics) {
-		for _, r := range some {
-			if err := s.inspect(ctx, r, today+1); err != nil {
-				return reverted, changes, err
-			}
+	for some := range slices.Chunk(reverts, writeChunk) {
+		if err := s.inspect(ctx, some, today+1); err != nil {
+			return reverted, changes, err
 		}
 		if mode == tally.RevertPreview {
 			for _, r := range some {
@@ -107,43 +109,67 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode t
 	return reverted, changes, nil
 }
 
-// inspect reads the journals up to the day last and selects the entries to revert.
-func (s *Store) inspect(ctx context.Context, r *topicRevert, last int64) error {
-	r.present, r.selected = make([]bool, len(r.entries)), make([]bool, len(r.entries))
-	r.lengths = map[int64]int64{}
-	wanted := make(map[journalPosition]int, len(r.entries))
-	newest := make(map[tally.Member]journalPosition, len(r.entries))
-	r.first = r.positions[0].day
-	for i, p := range r.positions {
-		wanted[p] = i
-		newest[r.entries[i].Member] = journalPosition{}
-		r.first = min(r.first, p.day)
+// inspect reads the journals of reverts, each of another topic, up to the day last, and selects
+// the entries to revert.
+func (s *Store) inspect(ctx context.Context, reverts []*topicRevert, last int64) error {
+	byTopic := make(map[tally.Topic]*topicRevert, len(reverts))
+	var journals []dayJournal
+	for _, r := range reverts {
+		r.begin()
+		byTopic[r.topic] = r
+		journals = append(journals, dayJournals(r.topic, r.first, last)...)
 	}
-	err := s.readJournals(ctx, dayJournals(r.topic, r.first, last), func(j dayJournal, offset int64, packed []byte) error {
-		for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
-			member := tally.Member(binary.BigEndian.Uint64(packed[at:]))
-			if _, ok := newest[member]; !ok {
-				continue
-			}
-			p := journalPosition{j.day, offset + int64(at)}
-			newest[member] = p
-			if i, ok := wanted[p]; ok {
-				found := unpackEntry(r.topic, packed[at:])
-				found.Position = r.entries[i].Position
-				r.present[i] = found == r.entries[i]
-			}
-		}
-		r.lengths[j.day] = offset + int64(len(packed))
+	err := s.readJournals(ctx, journals, func(j dayJournal, offset int64, packed []byte) error {
+		byTopic[j.topic].read(j.day, offset, packed)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	windowed := s.catalog.Rule(r.topic).Kind == tally.Window
-	for i, p := range r.positions {
-		r.selected[i] = r.present[i] && wanted[p] == i && (windowed || newest[r.entries[i].Member] == p)
+	for _, r := range reverts {
+		r.selectEntries(s.catalog.Rule(r.topic).Kind == tally.Window)
 	}
 	return nil
+}
+
+// begin prepares r for its journals.
+func (r *topicRevert) begin() {
+	r.present, r.selected = make([]bool, len(r.entries)), make([]bool, len(r.entries))
+	r.lengths = map[int64]int64{}
+	r.wanted = make(map[journalPosition]int, len(r.entries))
+	r.newest = make(map[tally.Member]journalPosition, len(r.entries))
+	r.first = r.positions[0].day
+	for i, p := range r.positions {
+		r.wanted[p] = i
+		r.newest[r.entries[i].Member] = journalPosition{}
+		r.first = min(r.first, p.day)
+	}
+}
+
+// read reads a portion of the journal of a day.
+func (r *topicRevert) read(day, offset int64, packed []byte) {
+	for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
+		member := tally.Member(binary.BigEndian.Uint64(packed[at:]))
+		if _, ok := r.newest[member]; !ok {
+			continue
+		}
+		p := journalPosition{day, offset + int64(at)}
+		r.newest[member] = p
+		if i, ok := r.wanted[p]; ok {
+			found := unpackEntry(r.topic, packed[at:])
+			found.Position = r.entries[i].Position
+			r.present[i] = found == r.entries[i]
+		}
+	}
+	r.lengths[day] = offset + int64(len(packed))
+}
+
+// selectEntries selects the entries to revert by the journals that were read.
+func (r *topicRevert) selectEntries(windowed bool) {
+	for i, p := range r.positions {
+		r.selected[i] = r.present[i] && r.wanted[p] == i && (windowed || r.newest[r.entries[i].Member] == p)
+	}
+	r.wanted, r.newest = nil, nil
 }
 
 // revert withdraws the selected entries, some hundred of a topic and day with each script

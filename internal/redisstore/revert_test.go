@@ -80,7 +80,7 @@ func (f *revertFixture) inspectAll(t *testing.T, source tally.Source) (r *topicR
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.inspect(t.Context(), r, now/minutesADay+1); err != nil {
+	if err := f.inspect(t.Context(), []*topicRevert{r}, now/minutesADay+1); err != nil {
 		t.Fatal(err)
 	}
 	return r, now / minutesADay

@@ -94,10 +94,14 @@ func (s *Store) loadEntries(ctx context.Context, m *memberEntries) error {
 
 // load reads the ids of the topics, which may be new, and the rows since the last load.
 func (m *memberEntries) load(ctx context.Context, conn *sql.Conn) error {
+	find, err := conn.PrepareContext(ctx, `SELECT id FROM topics WHERE site = ? AND metric = ? AND key = ?`)
+	if err != nil {
+		return err
+	}
+	defer find.Close()
 	for topic := range m.topics {
 		var id int64
-		err := conn.QueryRowContext(ctx, `SELECT id FROM topics WHERE site = ? AND metric = ? AND key = ?`,
-			topic.Site(), topic.Metric(), topic.Key()).Scan(&id)
+		err := find.QueryRowContext(ctx, topic.Site(), topic.Metric(), topic.Key()).Scan(&id)
 		if err == nil {
 			m.ids[id] = topic
 		} else if !errors.Is(err, sql.ErrNoRows) {
