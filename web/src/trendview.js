@@ -24,7 +24,7 @@ const css =
   ':host{inline-size:10em;max-inline-size:100%;block-size:2.5em;padding:.3em;box-sizing:border-box;vertical-align:middle}' +
   // The line reaches into the padding, and is as thick everywhere.
   '[part=trend]{display:block;inline-size:100%;block-size:100%;overflow:visible;fill:none;stroke:var(--a);stroke-linecap:round;stroke-linejoin:round}' +
-  'path{vector-effect:non-scaling-stroke}[part=line]{stroke-width:.12em}[part=point]{stroke-width:.5em}[part=area]{stroke:none;fill:color-mix(in srgb,var(--a) 15%,#0000)}' +
+  'path{vector-effect:non-scaling-stroke}[part=line]{stroke-width:.12em}[part=point]{stroke-width:.5em}[part=axis]{stroke:currentColor;stroke-width:1px;opacity:.3}[part=area]{stroke:none;fill:color-mix(in srgb,var(--a) 15%,#0000)}' +
   // The numbers below a line are no wider than the line, which may be at the edge of a window.
   '.note{inset-inline:0;text-align:center}' +
   '[part=trend]:focus-visible{outline:2px solid var(--a);outline-offset:.3em}' +
@@ -61,10 +61,12 @@ function describe(points, counts, byHour, lang) {
  * @returns {import('./lazyelement.js').View}
  */
 export function trend(element, api) {
+  // A line of few days is at the end of its axis.
+  const axis = create('path', { part: 'axis', d: `M0 ${SIDE}H${SIDE}` });
   const area = create('path', { part: 'area' });
   const line = create('path', { part: 'line' });
   const end = create('path', { part: 'point' });
-  const picture = create('svg', { part: 'trend', viewBox: `0 0 ${SIDE} ${SIDE}`, preserveAspectRatio: 'none', role: 'img', tabindex: '0' }, area, line, end);
+  const picture = create('svg', { part: 'trend', viewBox: `0 0 ${SIDE} ${SIDE}`, preserveAspectRatio: 'none', role: 'img', tabindex: '0' }, axis, area, line, end);
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(css);
   const shadow = /** @type {ShadowRoot} */ (element.shadowRoot);
