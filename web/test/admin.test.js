@@ -311,7 +311,9 @@ test('edit: every action by keyboard, each described first', async (t) => {
   await dialog.getByRole('button', { name: 'Delete' }).press('Enter');
   await toast.filter({ hasText: 'Deleted blog/likes/other.' }).waitFor();
 
+  await owner('POST', 'seeds', { seeds: [{ topic: 'blog/likes/seeded', seed: 12345 }] });
   await page.getByRole('link', { name: 'Audit log' }).click();
+  await page.getByRole('cell', { name: 'count 0 → 12,345, seed 0 → 12,345' }).waitFor();
   for (const action of ['set', 'seed', 'rename', 'reset', 'delete']) await page.getByRole('cell', { name: action, exact: true }).first().waitFor();
   assert.deepEqual(warnings().filter((text) => !/409|400|status of 4/.test(text)), []);
 });

@@ -83,6 +83,13 @@ export const dayLabels = (ticks) => ticks.map((tick) => shortUtcDays.format(new 
  */
 export const localTimes = (text) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, exactTime);
 
+/**
+ * Replaces the times and the counts in a text of the service.
+ * @param {string} text
+ */
+export const localDetail = (text) =>
+  localTimes(text).replace(/(?<=(?:count|seed|adjustment|→) )-?\d+\b|\b\d+(?= (?:contribution|topic|setting))/g, (n) => number(Number(n)));
+
 /** The units of relative times: from how many seconds on, and of how many seconds. */
 const STEPS = /** @type {[number, number, Intl.RelativeTimeFormatUnit][]} */ ([
   [2 * 86_400, 86_400, 'day'],

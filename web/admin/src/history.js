@@ -99,7 +99,7 @@ export function showHistory(place, signal, query) {
 
   place.append(
     make('h1', {}, topic),
-    make('p', { class: 'lede' }, 'Count now: ', count, '. Days are those of UTC.'),
+    make('p', { class: 'lede' }, 'Count now: ', count, '. Days begin at midnight UTC.'),
     make('section', { class: 'sheet', 'aria-label': 'History' }, make('div', { class: 'head' }, make('div', { class: 'fields' }, field('Period', period))), canvas, summary, numbers),
     reverts,
     make('p', { class: 'hint' }, make('a', { href: linkTo(topic) }, 'Edit or export this topic')),

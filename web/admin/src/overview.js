@@ -64,7 +64,7 @@ export function showOverview(place, signal) {
     make(
       'section',
       { class: 'sheet', 'aria-labelledby': 'activity' },
-      make('div', { class: 'head' }, make('h2', { id: 'activity' }, 'Contributions per minute'), make('div', { class: 'fields' }, field('Site', site), field('Period', period))),
+      make('div', { class: 'head' }, make('div', {}, make('h2', { id: 'activity' }, 'Contributions per minute'), make('p', { class: 'hint' }, 'Likes, claps, votes and visits')), make('div', { class: 'fields' }, field('Site', site), field('Period', period))),
       plot.canvas,
       plot.summary,
     ),

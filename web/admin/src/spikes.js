@@ -80,7 +80,7 @@ export function showSpikes(place, signal) {
 
   place.append(
     make('h1', {}, 'Spikes'),
-    make('p', { class: 'lede' }, 'Topics that got far more contributions than usual, mostly from networks that contributed more than once. Readers come from many networks, most of them once.'),
+    make('p', { class: 'lede' }, 'Topics that got far more contributions than usual, mostly from networks that contributed more than once. Readers come from many networks, most of them once. A network is shown as a code: the service does not store visitors’ addresses.'),
     make('div', { class: 'head' }, make('div', { class: 'fields' }, field('Period', period))),
     status,
     list,

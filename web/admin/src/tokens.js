@@ -16,7 +16,6 @@ const ROLES = /** @type {[string, string][]} */ ([['viewer', 'viewer: reads'], [
  */
 export function showTokens(place, signal) {
   const { table, body, row } = makeTable('Tokens', [{ name: 'Name' }, { name: 'Role' }, { name: 'Sites' }, { name: 'Created' }, { name: 'Revoke', hidden: true }]);
-  table.classList.add('wide');
   const status = make('p', { class: 'hint', role: 'status' });
   const load = async () => {
     try {
@@ -46,8 +45,8 @@ export function showTokens(place, signal) {
   };
   place.append(
     make('h1', {}, 'Tokens'),
-    make('p', { class: 'lede' }, 'A token gives somebody access to this dashboard and to the calls, for some sites only. A viewer reads, without exports and addresses. An editor also edits, imports, exports, reverts and blocks.'),
-    make('section', { class: 'sheet', 'aria-labelledby': 'tokens' }, make('h2', { id: 'tokens' }, 'Tokens in force'), table, status),
+    make('p', { class: 'lede' }, 'A token lets somebody else use this dashboard and the commands, for some sites only. A viewer reads counts, without exports and addresses. An editor also edits, imports, exports, reverts and blocks.'),
+    make('section', { class: 'sheet', 'aria-labelledby': 'tokens' }, make('h2', { id: 'tokens' }, 'Valid tokens'), table, status),
     make('section', { class: 'sheet', 'aria-labelledby': 'new-token' }, make('h2', { id: 'new-token' }, 'New token'), tokenForm(load)),
   );
   load();

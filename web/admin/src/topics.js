@@ -39,6 +39,8 @@ export function showTopics(place, signal, query) {
   const enableFields = () => {
     metric.disabled = !site.value.trim();
     prefix.disabled = metric.disabled || !metric.value.trim();
+    metric.placeholder = metric.disabled ? 'first the site' : '';
+    prefix.placeholder = prefix.disabled ? 'first the metric' : '';
   };
   const form = make(
     'form',
@@ -67,6 +69,7 @@ export function showTopics(place, signal, query) {
   const { table, body, row } = makeTable('Topics', [{ name: 'Topic' }, { name: 'Count', number: true }, { name: 'Seed', number: true }, { name: 'Adjustment', number: true }, { name: 'Last change' }, { name: 'Edit', hidden: true }]);
   const more = make('button', { type: 'button', class: 'quiet', hidden: true, click: () => load() }, 'More topics');
   const status = make('p', { class: 'hint', role: 'status' });
+  const legend = make('p', { class: 'hint' }, 'A topic is site/metric/key. Its count is the seed, with which it started, plus the adjustment, which an owner made, plus the contributions of visitors.');
   const exports = FORMATS.map(([format, name]) => make('a', { 'data-format': format, download: '' }, name));
   let after = '';
   /** Ends the calls and subscriptions of the current list. */
@@ -143,6 +146,7 @@ export function showTopics(place, signal, query) {
   place.append(
     make('h1', {}, 'Topics'),
     form,
+    legend,
     make('section', { class: 'sheet', 'aria-label': 'Topics found' }, table, status, more),
     ...(may('editor') ? [make('p', { class: 'foot hint' }, 'Export these topics:', ...exports), pruneForm(search)] : []),
   );

@@ -10,7 +10,6 @@ import { counted } from './format.js';
  */
 export function showVisitors(place, signal) {
   const { table, body, row } = makeTable('Blocked addresses and visitors', [{ name: 'Address or visitor' }, { name: 'Site' }, { name: 'Reason' }, { name: 'Unblock', hidden: true }]);
-  table.classList.add('wide');
   const status = make('p', { class: 'hint', role: 'status' });
   const load = async () => {
     try {
@@ -106,7 +105,7 @@ function forgetForm() {
         });
       },
     },
-    field('Visitor id', visitor, 'In the visitor’s browser: local storage, key tallycast'),
+    field('Visitor id', visitor, 'The visitor finds it in the local storage of the browser, in the entry that begins with tallycast'),
     field('Site', site, siteHint()),
     make('button', { class: 'danger' }, 'Forget…'),
   );
