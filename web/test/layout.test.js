@@ -34,7 +34,7 @@ const LAYOUTS = [
   'display:grid;gap:8px;grid-auto-flow:column;justify-content:start',
 ];
 
-const TEXT = 'hearts for “How a number travels”, the same as on every other screen and in every other window';
+const TEXT = 'hearts for the article, the same as on every other screen and in every other window';
 
 /** The rows of a page, each with an element and its neighbour. @param {number} digits */
 const rows = (digits) => LAYOUTS.map((style) => elements(digits).map((element) => `<div style="${style}">${element}<span>${TEXT}</span></div>`).join('')).join('');

@@ -64,10 +64,10 @@ function addCopyButtons() {
   }
 }
 
-/** Folds the further examples on a phone: the page would be ten screens long. */
-function foldExamples() {
+/** Folds code and further examples on a phone: the page would be twelve screens long. */
+function fold() {
   if (!matchMedia('(max-width: 34rem)').matches) return;
-  for (const examples of /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll('.variants'))) examples.open = false;
+  for (const part of /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll('.fold, .examples'))) part.open = false;
 }
 
 /** Pauses all numbers while the button is pressed. */
@@ -176,7 +176,7 @@ function addBuilder() {
   builder.hidden = false;
 }
 
-foldExamples();
+fold();
 addPause();
 addTheming();
 addBuilder();
