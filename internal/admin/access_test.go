@@ -283,6 +283,33 @@ func TestAccess_TwoSites(t *testing.T) {
 	}
 }
 
+// An editor's import adds no setting that the editor's own calls would refuse.
+func TestAccess_ImportedSettings(t *testing.T) {
+	s := newSites(t, nil)
+	head, _, _ := strings.Cut(s.header("admin", "GET", "export", "").body, "\n")
+	before := s.header("admin", "GET", "export", "").body
+	refused := 0
+	var lines strings.Builder
+	for _, setting := range []string{
+		"block range 198.51.100.0/24", "block site docs range 198.51.100.0/24", "block site blog range 0.0.0.0/0", "block site blog visitor x",
+		"block site blog range 198.51.100.7/24", "block site none range 198.51.100.0/24", "former docs/likes/page-of-docs", "former blog/likes/x",
+		"alias mark blog/likes/page-of-blog", "claim blog/likes/page-of-blog", "session x", "token x", "",
+	} {
+		if setting != "" {
+			refused++
+		}
+		fmt.Fprintf(&lines, "{\"order\":%q,\"value\":%q}\n", setting, `["docs/likes/x"]`)
+	}
+	answer := s.header("editor", "POST", "import", head+"\n"+lines.String())
+	if want := fmt.Sprintf(`"orders":0,"refused":%d,`, refused); answer.status != 200 || !strings.Contains(answer.body, want) {
+		t.Errorf("%d %s, want %s", answer.status, answer.body, want)
+	}
+	_, before, _ = strings.Cut(before, "\n")
+	if _, after, _ := strings.Cut(s.header("admin", "GET", "export", "").body, "\n"); after != before {
+		t.Errorf("the settings changed from\n%s\nto\n%s", before, after)
+	}
+}
+
 // A token in the header takes precedence over any cookie. A session has the role of its token,
 // and its changes need its own CSRF secret.
 func TestAccess_SessionAndHeader(t *testing.T) {

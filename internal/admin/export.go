@@ -133,7 +133,7 @@ func (q *request) importData() (any, error) {
 		return nil, err
 	}
 	refused := []transfer.Refusal{}
-	target := siteRecorder{transfer.NewStoreTarget(q.owner.Store(), q.owner.Catalog()), map[string]bool{}}
+	target := siteRecorder{transfer.NewStoreTarget(q.owner.Store(), q.owner.Catalog()), q.owner, map[string]bool{}}
 	report, err := transfer.Import(q.detached(), target, bytes.NewReader(body), transfer.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
@@ -168,10 +168,11 @@ func (q *request) auditImport(report transfer.Report, replace bool, sites map[st
 	return q.owner.Audit(q.detached(), entry)
 }
 
-// siteRecorder is a target that records the sites of the items that it stored; "" for an item
-// that concerns all sites.
+// siteRecorder is a target that makes the owner's checks of settings, and records the sites of
+// the items that it stored; "" for an item that concerns all sites.
 type siteRecorder struct {
 	transfer.Target
+	owner *owner.Service
 	sites map[string]bool
 }
 
@@ -186,7 +187,10 @@ func (t siteRecorder) Store(ctx context.Context, replace bool, lines []transfer.
 }
 
 func (t siteRecorder) SetSetting(ctx context.Context, name, value string) error {
-	err := t.Target.SetSetting(ctx, name, value)
+	err := t.owner.CheckSetting(ctx, name, value)
+	if err == nil {
+		err = t.Target.SetSetting(ctx, name, value)
+	}
 	if err == nil {
 		t.sites[tally.SettingSite(name)] = true
 	}

@@ -44,12 +44,28 @@ type Block struct {
 // [tally.CodeUnknownSite]; [tally.CodeStoreUnavailable], also for a block in one site while
 // an instance runs that ignores it.
 func (s *Service) Block(ctx context.Context, actor string, target BlockTarget, reason string) error {
-	if len(reason) > maxReason {
-		return tally.Errorf(tally.CodeBadBody, "a reason has at most %d bytes", maxReason)
-	}
 	blocks, err := s.blocks(target)
+	if err == nil {
+		err = s.checkBlocks(ctx, blocks, reason)
+	}
 	if err != nil {
 		return err
+	}
+	entries := map[string]string{}
+	for _, block := range blocks {
+		entries[block.Setting()] = cmp.Or(reason, noReason)
+	}
+	if err := s.set(ctx, entries); err != nil {
+		return err
+	}
+	return s.Audit(ctx, blockEntry(actor, "block", blocks, cmp.Or(reason, noReason)))
+}
+
+// checkBlocks reports whether blocks may be added to the settings. Calls at the same moment may
+// together exceed maxBlocks. Errors: those of Block.
+func (s *Service) checkBlocks(ctx context.Context, blocks []tally.Block, reason string) error {
+	if len(reason) > maxReason {
+		return tally.Errorf(tally.CodeBadBody, "a reason has at most %d bytes", maxReason)
 	}
 	if blocks[0].Site != "" {
 		if err := s.rejectOlderInstances(ctx, formatSiteBlocks, "ignores blocks in one site"); err != nil {
@@ -64,17 +80,12 @@ func (s *Service) Block(ctx context.Context, actor string, target BlockTarget, r
 	for block := range tally.Blocks(settings) {
 		present[block.Site]++
 	}
-	entries := map[string]string{}
 	for _, block := range blocks {
 		if settings[block.Setting()] == "" && present[block.Site] >= maxBlocks {
 			return tally.Errorf(tally.CodeBadBody, "there are %d blocks, the maximum; replace several by a wider range", maxBlocks)
 		}
-		entries[block.Setting()] = cmp.Or(reason, noReason)
 	}
-	if err := s.set(ctx, entries); err != nil {
-		return err
-	}
-	return s.Audit(ctx, blockEntry(actor, "block", blocks, cmp.Or(reason, noReason)))
+	return nil
 }
 
 // Unblock ends a block. A visitor may be named by its id or by the hash that Blocks

@@ -21,7 +21,7 @@ import (
 //
 // An interrupted merge is finished by repeating it on any instance, or by a running
 // instance within the lease time and a few seconds. Errors: [tally.CodeBadBody] if from is
-// empty, [tally.CodeBadTopic] if the topics cannot be merged, [tally.CodeNotFound] if one
+// empty, [tally.CodeBadTopic] if the topics cannot be merged, or have too many aliases, [tally.CodeNotFound] if one
 // of from does not exist, [tally.CodeBadAmount] if the sum is too large, each before
 // anything is done; [tally.CodeStoreUnavailable].
 func (s *Service) Merge(ctx context.Context, actor string, from []tally.Topic, to tally.Topic) (tally.Change, error) {
@@ -46,6 +46,9 @@ func (s *Service) merge(ctx context.Context, actor, action string, from []tally.
 	}
 	unmerged, err := s.unmerged(ctx, from, to, rename)
 	if err != nil {
+		return tally.Change{}, err
+	}
+	if err := s.checkMergedAliases(ctx, unmerged, to); err != nil {
 		return tally.Change{}, err
 	}
 	before, err := s.Get(ctx, to)

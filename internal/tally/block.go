@@ -15,6 +15,9 @@ const (
 	blockVisitor = "visitor " // begins the target that is the keyed hash of a visitor
 )
 
+// blockHashBytes is the length of a visitor's keyed hash in a block.
+const blockHashBytes = 8
+
 // Block is what a setting blocks. The setting's value is the reason.
 type Block struct {
 	Site   string // empty: all sites
@@ -36,7 +39,7 @@ func BlockHash(site, hash string) Block { return Block{site, blockVisitor + hash
 
 func (h *Hasher) blockTarget(visitor string) string {
 	sum := h.sum("blocked", visitor)
-	return blockVisitor + hex.EncodeToString(sum[:8])
+	return blockVisitor + hex.EncodeToString(sum[:blockHashBytes])
 }
 
 // Setting returns the name of the block's setting.
@@ -67,6 +70,24 @@ func (b Block) Range() (addresses netip.Prefix, ok bool, err error) {
 		addresses, err = netip.ParsePrefix(text)
 	}
 	return addresses, ok, err
+}
+
+// Validate returns an error unless the block is one that [BlockRange] or [BlockVisitor]
+// returns, of less than all addresses. Errors: [CodeBadBody].
+func (b Block) Validate() error {
+	addresses, isRange, err := b.Range()
+	switch {
+	case isRange && err == nil && addresses.Bits() == 0:
+		return Errorf(CodeBadBody, "%s contains every address; name a smaller range", addresses)
+	case isRange && (err != nil || b.Target != blockRange+addresses.Masked().String() || addresses.Addr().Is4In6()):
+		return Errorf(CodeBadBody, "%.100q should be an address range, such as 203.0.113.0/24", strings.TrimPrefix(b.Target, blockRange))
+	case isRange:
+		return nil
+	}
+	if hash := b.Visitor(); len(hash) != 2*blockHashBytes || strings.Trim(hash, "0123456789abcdef") != "" {
+		return Errorf(CodeBadBody, "%.100q is neither an address range nor a visitor", b.Target)
+	}
+	return nil
 }
 
 // Visitor returns the keyed hash of the blocked visitor, empty if the block is of something

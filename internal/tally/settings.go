@@ -37,6 +37,31 @@ func AliasSetting(topic Topic, aliases []Topic) (name, value string) {
 	return aliasPrefix + topic.String(), string(text)
 }
 
+// ParseAliasSetting parses an [AliasSetting]; ok is false for a setting of another name.
+func ParseAliasSetting(name, value string) (topic Topic, aliases []Topic, ok bool, err error) {
+	text, ok := strings.CutPrefix(name, aliasPrefix)
+	if !ok {
+		return Topic{}, nil, false, nil
+	}
+	if topic, err = ParseTopic(text); err == nil {
+		aliases, err = ParseAliases(value)
+	}
+	if err != nil {
+		err = fmt.Errorf("aliases of %s: %w", text, err)
+	}
+	return topic, aliases, true, err
+}
+
+// CountAliases returns how many aliases the topics of a site have in stored settings.
+func CountAliases(stored map[string]string, site string) (count int) {
+	for name, value := range stored {
+		if strings.HasPrefix(name, aliasPrefix) && value != "" && SettingSite(name) == site {
+			count += 1 + strings.Count(value, `","`) // JSON escapes the quotes in names
+		}
+	}
+	return count
+}
+
 // SettingSite returns the site that a setting of that name concerns: that of its topic, or
 // of its block. It is empty for a setting that concerns all sites.
 func SettingSite(name string) string {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -120,8 +119,7 @@ func (e *exporter) flush(threshold int) error {
 // topics, under which visitors are recognised, the blocks in its site if it is a whole site,
 // and, in an export of everything, all blocks.
 func isExported(name string, scope tally.Scope) bool {
-	if text, ok := strings.CutPrefix(name, aliasPrefix); ok {
-		topic, err := tally.ParseTopic(text)
+	if topic, _, ok, err := tally.ParseAliasSetting(name, ""); ok {
 		return err == nil && scope.Contains(topic)
 	}
 	block, ok := tally.ParseBlock(name)

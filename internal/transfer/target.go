@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -105,25 +104,22 @@ func (l Line) checkRule(rule tally.Rule) error {
 	return nil
 }
 
-// aliasPrefix begins the names of settings that list the aliases of a topic.
-const aliasPrefix = "former "
-
 // SetSetting adds aliases to those of the store. It leaves a block that the store has.
 func (t storeTarget) SetSetting(ctx context.Context, name, value string) error {
-	if text, ok := strings.CutPrefix(name, aliasPrefix); ok {
-		return t.addAliases(ctx, text, value)
+	topic, aliases, isAliases, err := tally.ParseAliasSetting(name, value)
+	switch {
+	case err != nil:
+		return err
+	case isAliases:
+		return t.addAliases(ctx, topic, aliases)
 	}
-	_, err := t.store.SwapSettings(ctx, map[string]string{name: ""}, map[string]string{name: value})
+	_, err = t.store.SwapSettings(ctx, map[string]string{name: ""}, map[string]string{name: value})
 	return err
 }
 
 // addAliases adds aliases of a topic and sets the topic's mark, which makes instances
 // reload their settings.
-func (t storeTarget) addAliases(ctx context.Context, name, value string) error {
-	topic, aliases, err := parseAliases(name, value)
-	if err != nil {
-		return err
-	}
+func (t storeTarget) addAliases(ctx context.Context, topic tally.Topic, aliases []tally.Topic) error {
 	mark, err := tally.AddAliases(ctx, t.store, topic, aliases)
 	if err != nil {
 		return err
@@ -137,25 +133,20 @@ func (t storeTarget) addAliases(ctx context.Context, name, value string) error {
 	}
 }
 
-// parseAliases parses a setting that lists the aliases of the topic called name.
-func parseAliases(name, value string) (topic tally.Topic, aliases []tally.Topic, err error) {
-	if topic, err = tally.ParseTopic(name); err == nil {
-		aliases, err = tally.ParseAliases(value)
-	}
-	if err != nil {
-		err = fmt.Errorf("aliases of %s: %w", name, err)
-	}
-	return topic, aliases, err
-}
-
 // validateSetting returns an error if an export cannot contain the setting.
 func validateSetting(name, value string) error {
-	if text, ok := strings.CutPrefix(name, aliasPrefix); ok {
-		_, _, err := parseAliases(text, value)
+	if _, _, ok, err := tally.ParseAliasSetting(name, value); ok {
 		return err
 	}
-	if !isExported(name, tally.Scope{}) {
+	block, ok := tally.ParseBlock(name)
+	if !ok {
 		return fmt.Errorf("the setting %.100q is not known", name)
+	}
+	if err := block.Validate(); err != nil {
+		return errors.New(tally.AsError(err).Message)
+	}
+	if value == "" {
+		return errors.New("the block has no reason")
 	}
 	return nil
 }
