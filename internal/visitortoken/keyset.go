@@ -50,12 +50,11 @@ type keySet struct {
 	keys     atomic.Pointer[[]Key] // nil before the first success
 	failures atomic.Int64
 
-	mu       sync.Mutex
-	began    time.Time     // start of the last request; guarded by mu
-	isActive bool          // a request is in flight; guarded by mu
-	ended    chan struct{} // closed when the request in flight, or the next one, ends; guarded by mu
-
-	hasFailed bool // the last request failed; owned by run
+	mu        sync.Mutex
+	began     time.Time     // start of the last request; guarded by mu
+	isActive  bool          // a request is in flight; guarded by mu
+	hasFailed bool          // the last request failed; guarded by mu, written by run
+	ended     chan struct{} // closed when the request in flight, or the next one, ends; guarded by mu
 }
 
 func newKeySet(at string, o Options) *keySet {
@@ -120,6 +119,20 @@ func (s *keySet) awaitRefresh(ctx context.Context) bool {
 	}
 }
 
+// retryAfter returns when a token whose key the set lacks may be sent again, since a newer set may
+// have the key: a request is due, or the last one failed. It returns 0 if the set is current.
+func (s *keySet) retryAfter() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.isActive || len(s.wanted) > 0:
+		return time.Second
+	case s.hasFailed || !s.isRead():
+		return max(time.Second, s.options.Retry-time.Since(s.began))
+	}
+	return 0
+}
+
 // run reads the set now, in intervals, and if asked to, until ctx ends.
 func (s *keySet) run(ctx context.Context) error {
 	defer s.client.CloseIdleConnections()
@@ -156,7 +169,8 @@ func (s *keySet) end(ctx context.Context, keys []Key, skipped []string, err erro
 		s.keys.Store(&keys)
 	}
 	s.mu.Lock()
-	s.isActive = false
+	hadFailed := s.hasFailed
+	s.isActive, s.hasFailed = false, err != nil
 	close(s.ended)
 	s.ended = make(chan struct{})
 	select {
@@ -168,13 +182,12 @@ func (s *keySet) end(ctx context.Context, keys []Key, skipped []string, err erro
 	case ctx.Err() != nil:
 	case err != nil:
 		s.failures.Add(1)
-		if !s.hasFailed {
+		if !hadFailed {
 			s.options.Log.Warn("the key set of signed visitors cannot be read; its last known keys remain", "url", s.url, "error", err, "next", s.options.Retry)
 		}
-	case s.hasFailed || !wasRead:
+	case hadFailed || !wasRead:
 		s.options.Log.Info("read the key set of signed visitors", "url", s.url, "keys", len(keys), "skipped", skipped)
 	}
-	s.hasFailed = err != nil
 }
 
 func (s *keySet) fetch(ctx context.Context) (keys []Key, skipped []string, err error) {

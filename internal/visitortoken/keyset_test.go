@@ -1,7 +1,6 @@
 package visitortoken
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -179,19 +178,56 @@ func TestKeySet_NeverRead(t *testing.T) {
 	})
 }
 
-// A provider that hangs delays a token no longer than its caller waits.
+// A provider that hangs delays a token for a moment, and only one whose key is not known. Then
+// the answer says when to try again.
 func TestKeySet_Hanging(t *testing.T) {
+	o := options()
+	o.Refresh, o.Retry = time.Hour, time.Millisecond
 	p := newProvider(t, keySetOf(rsaKey("a")))
-	p.hold = make(chan struct{})
-	v := p.follow(t, options())
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, err := v.Visitor(ctx, rs("a"), "blog"); tally.AsError(err).Code != tally.CodeStoreUnavailable {
-		t.Error(err)
-	}
-	close(p.hold)
-	processtest.Eventually(t, "the key set is read", func() bool { return v.sets[0].isRead() })
+	v := p.follow(t, o)
 	expect(t, v, rs("a"), "blog", "@ann")
+	v.wait = 20 * time.Millisecond
+	time.Sleep(2 * o.Retry)
+	hold := make(chan struct{})
+	p.holdRequests(hold)
+	for range 3 {
+		_, err := v.Visitor(t.Context(), rs("b"), "blog")
+		if e := tally.AsError(err); e.Code != tally.CodeStoreUnavailable || e.RetryAfter != time.Second {
+			t.Error(err)
+		}
+		expect(t, v, rs("a"), "blog", "@ann")
+	}
+	p.set(keySetOf(rsaKey("a"), rsaKey("b")))
+	close(hold)
+	processtest.Eventually(t, "the new key is accepted", func() bool {
+		_, err := v.Visitor(t.Context(), rs("b"), "blog")
+		return err == nil
+	})
+	if n := p.count(); n > 3 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// While the provider is away, a token with an unknown key is answered at once, and may be sent
+// again later: the provider may have the key.
+func TestKeySet_UnknownKeyDuringOutage(t *testing.T) {
+	o := options()
+	o.Refresh, o.Retry = time.Millisecond, time.Hour
+	p := newProvider(t, keySetOf(rsaKey("a")))
+	v := p.follow(t, o)
+	expect(t, v, rs("a"), "blog", "@ann")
+	p.set("")
+	processtest.Eventually(t, "a request failed", func() bool { return v.sets[0].failures.Load() > 0 })
+	v.wait = time.Hour
+	for range 3 {
+		_, err := v.Visitor(t.Context(), rs("b"), "blog")
+		if e := tally.AsError(err); e.Code != tally.CodeStoreUnavailable || e.RetryAfter < time.Minute {
+			t.Error(err)
+		}
+	}
+	expect(t, v, rs("a"), "blog", "@ann")
+	expect(t, v, hs(valid), "blog", "store_unavailable")
+	expect(t, v, "forged", "blog", "bad_visitor")
 }
 
 // Key sets travel encrypted: redirects do not leave https.

@@ -161,6 +161,12 @@ func (p *provider) set(body string) {
 	p.body = body
 }
 
+func (p *provider) holdRequests(until chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hold = until
+}
+
 func (p *provider) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -29,8 +29,9 @@ const (
 	maxToken = 8 << 10
 	// clockSkew is the tolerated difference to the clock of the backend that signs.
 	clockSkew = 60 * time.Second
-	// maxWait bounds the wait for a key set: a write is answered within 3 s.
-	maxWait = 2 * time.Second
+	// maxWait bounds the wait for a key set: a write is answered within 3 s, of which the store
+	// takes up to 2.8 s.
+	maxWait = 200 * time.Millisecond
 	// commonAudience is the audience of tokens for every site.
 	commonAudience = "tallycast"
 )
@@ -140,8 +141,9 @@ func (v *Verifier) Run(ctx context.Context) error {
 }
 
 // Visitor verifies a token for site and returns the id of the visitor that it names. If no
-// known key fits, it waits up to 2 s for a newer key set. Errors: [tally.CodeBadVisitor];
-// [tally.CodeStoreUnavailable] if the key set was never read.
+// known key fits, it waits up to 200 ms for a newer key set. Errors: [tally.CodeBadVisitor];
+// [tally.CodeStoreUnavailable] if no known key fits and a newer key set may have one: the set is
+// being read, or could not be read.
 func (v *Verifier) Visitor(ctx context.Context, token, site string) (string, error) {
 	subject, err := v.verify(ctx, token, site)
 	switch {
@@ -180,9 +182,11 @@ func (v *Verifier) verify(ctx context.Context, token, site string) (subject stri
 	if isNew {
 		subject, missing, err = v.parse(token, site, ring)
 	}
-	if slices.ContainsFunc(missing, func(set *keySet) bool { return !set.isRead() }) {
-		return "", &tally.Error{Code: tally.CodeStoreUnavailable, RetryAfter: time.Second,
-			Message: "the keys that verify visitor tokens could not be read yet (--visitor-jwks); the request may be repeated"}
+	for _, set := range missing {
+		if retry := set.retryAfter(); retry > 0 {
+			return "", &tally.Error{Code: tally.CodeStoreUnavailable, RetryAfter: retry,
+				Message: "no known key fits the visitor token, and newer keys (--visitor-jwks) could not be read yet; the request may be repeated"}
+		}
 	}
 	return subject, err
 }
@@ -288,7 +292,7 @@ func (v *Verifier) Metrics() []tally.Sample {
 	var samples []tally.Sample
 	for result, counter := range map[string]*atomic.Int64{"accepted": &v.accepted, "refused": &v.refused, "unverified": &v.unverified} {
 		samples = append(samples, tally.Sample{Name: "visitor_tokens_total", Counter: true, Label: "result", LabelValue: result,
-			Help: "Tokens of signed visitors. Unverified ones came before the key set was first read.", Value: float64(counter.Load())})
+			Help: "Tokens of signed visitors. Unverified ones name a key that a newer key set may have, which could not be read.", Value: float64(counter.Load())})
 	}
 	var failures int64
 	for _, set := range v.sets {
