@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -199,83 +200,105 @@ func (s *Store) readReaders(ctx context.Context, period tally.Period, topic tall
 	if s.historyRetention == 0 {
 		return nil
 	}
-	rows, err := s.statements.readers.QueryContext(ctx, topic.String(), period, firstNumber(period, s.historyRetention, s.now()))
-	return scanRows(rows, err, func(rows *sql.Rows) error {
+	now := s.now()
+	first := firstNumber(period, s.historyRetention, now)
+	pending := s.presence.pending(topic, period, first, period.Number(now.UnixMicro())) // before the stored ones, so that none is missed
+	rows, err := s.statements.readers.QueryContext(ctx, topic.String(), period, first)
+	if err := scanRows(rows, err, func(rows *sql.Rows) error {
 		var r tally.Record
 		err := rows.Scan(&r.Number, &r.Sum)
 		h.Records = append(h.Records, r)
 		return err
-	})
+	}); err != nil {
+		return err
+	}
+	for _, p := range pending {
+		if i := slices.IndexFunc(h.Records, func(r tally.Record) bool { return r.Number == p.Number }); i >= 0 {
+			h.Records[i].Sum = max(h.Records[i].Sum, p.Sum)
+		} else {
+			h.Records = append(h.Records, p)
+		}
+	}
+	return nil
 }
 
 // peak is the greatest number of pages in a period.
 type peak struct{ number, pages int64 }
 
-// raisesPeak reports whether the share of a topic is above the stored peaks at now.
-func (p *presence) raisesPeak(set tally.Share, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	sh := p.shares[set.Topic]
-	if sh == nil || set.Pages == 0 {
-		return false
-	}
-	for i, period := range periods {
-		if sh.peaks[i].number != period.Number(now.UnixMicro()) || sh.peaks[i].pages < set.Pages {
-			return true
-		}
-	}
-	return false
+// peakKey is a row of peaks.
+type peakKey struct {
+	topic  tally.Topic
+	period tally.Period
+	number int64
 }
 
-// setPeaks records that the peaks of a share are stored.
-func (p *presence) setPeaks(set tally.Share, now time.Time) {
+// maxPendingPeaks bounds the peaks that are not stored yet, for some MB. Peaks beyond it are
+// lost: the file has not been writable for long.
+const maxPendingPeaks = 50_000
+
+// raisePeaks adds the shares that are above the peaks of now to the pending ones, and reports
+// whether there are any.
+func (p *presence) raisePeaks(shares []tally.Share, now time.Time) (raised bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if sh := p.shares[set.Topic]; sh != nil {
+	for _, set := range shares {
+		sh := p.shares[set.Topic]
+		if sh == nil || set.Pages == 0 {
+			continue
+		}
 		for i, period := range periods {
 			number := period.Number(now.UnixMicro())
-			if sh.peaks[i].number != number {
-				sh.peaks[i] = peak{number: number}
+			if sh.peaks[i].number == number && sh.peaks[i].pages >= set.Pages {
+				continue
 			}
-			sh.peaks[i].pages = max(sh.peaks[i].pages, set.Pages)
+			sh.peaks[i] = peak{number, set.Pages}
+			key := peakKey{set.Topic, period, number}
+			if pages, isPending := p.pendingPeaks[key]; isPending || len(p.pendingPeaks) < maxPendingPeaks {
+				p.pendingPeaks[key] = max(pages, set.Pages)
+				raised = true
+			}
 		}
 	}
+	return raised
 }
 
-// recordPeaks raises the stored peaks of shares.
-func (s *Store) recordPeaks(ctx context.Context, shares []tally.Share) error {
-	if s.historyRetention == 0 {
+// storePeaks stores the pending peaks. After an error they stay pending.
+func (s *Store) storePeaks(ctx context.Context) error {
+	s.presence.mu.Lock()
+	peaks := maps.Clone(s.presence.pendingPeaks)
+	s.presence.mu.Unlock()
+	if len(peaks) == 0 {
 		return nil
 	}
-	now := s.now()
-	var raised []tally.Share
-	for _, share := range shares {
-		if s.presence.raisesPeak(share, now) {
-			raised = append(raised, share)
-		}
-	}
-	if len(raised) == 0 {
-		return nil
-	}
-	if err := s.update(ctx, func(w *writer) ([]tally.Change, error) { return nil, w.raisePeaks(raised, now) }); err != nil {
+	if err := s.update(ctx, func(w *writer) ([]tally.Change, error) { return nil, w.raisePeaks(peaks) }); err != nil {
 		return err
 	}
-	for _, share := range raised {
-		s.presence.setPeaks(share, now)
+	s.presence.mu.Lock()
+	defer s.presence.mu.Unlock()
+	maps.DeleteFunc(s.presence.pendingPeaks, func(key peakKey, pages int64) bool { return peaks[key] == pages })
+	return nil
+}
+
+// raisePeaks raises stored peaks.
+func (w *writer) raisePeaks(peaks map[peakKey]int64) error {
+	for key, pages := range peaks {
+		if err := w.exec(`INSERT INTO readers (topic, period, number, greatest) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET greatest = max(greatest, excluded.greatest)`,
+			key.topic.String(), key.period, key.number, pages); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// raisePeaks raises the stored peaks of the periods of now.
-func (w *writer) raisePeaks(shares []tally.Share, now time.Time) error {
-	for _, share := range shares {
-		for _, period := range periods {
-			if err := w.exec(`INSERT INTO readers (topic, period, number, greatest) VALUES (?, ?, ?, ?)
-				ON CONFLICT DO UPDATE SET greatest = max(greatest, excluded.greatest)`,
-				share.Topic.String(), period, period.Number(now.UnixMicro()), share.Pages); err != nil {
-				return err
-			}
+// pending returns the pending peaks of a topic in the periods from first to last.
+func (p *presence) pending(topic tally.Topic, period tally.Period, first, last int64) (peaks []tally.Record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for number := first; number <= last && len(p.pendingPeaks) > 0; number++ {
+		if pages, isPending := p.pendingPeaks[peakKey{topic, period, number}]; isPending {
+			peaks = append(peaks, tally.Record{Number: number, Sum: pages})
 		}
 	}
-	return nil
+	return peaks
 }

@@ -27,6 +27,8 @@ type presence struct {
 	mu      sync.Mutex
 	shares  map[tally.Topic]*share
 	highest int64 // the highest version given to any topic
+	// pendingPeaks are the peaks that are not stored yet.
+	pendingPeaks map[peakKey]int64
 }
 
 // share is this process's share of a topic.
@@ -35,11 +37,11 @@ type share struct {
 	version int64
 	end     time.Time   // of the lease or, if pages is 0, of the retention of the version
 	timer   *time.Timer // calls expire at end
-	peaks   [2]peak     // that are stored, of each of periods
+	peaks   [2]peak     // of each of periods, stored or pending
 }
 
 func newPresence(now func() time.Time, feed *feed) *presence {
-	return &presence{now: now, feed: feed, shares: map[tally.Topic]*share{}}
+	return &presence{now: now, feed: feed, shares: map[tally.Topic]*share{}, pendingPeaks: map[peakKey]int64{}}
 }
 
 // SetShares implements [tally.PresenceStore].
@@ -53,7 +55,10 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 		}
 	}
 	s.presence.set(ttl, shares)
-	return s.recordPeaks(ctx, shares)
+	if s.historyRetention > 0 && s.presence.raisePeaks(shares, s.now()) {
+		notify(s.sweeps) // the sweep stores them, so that readers do not wait for the writer
+	}
+	return nil
 }
 
 func (p *presence) set(ttl time.Duration, shares []tally.Share) {

@@ -217,7 +217,13 @@ func loadSecret(ctx context.Context, conn *sql.Conn, given []byte) ([]byte, erro
 // returned. Later calls fail as unavailable.
 func (s *Store) Close() error { return s.close() }
 
+// closeTimeout bounds the last write of Close.
+const closeTimeout = time.Second
+
 func (s *Store) shut() (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = s.storePeaks(ctx) // the health has the error
 	close(s.closing)
 	s.working.Wait()
 	// The writer's connection is the last, so that it checkpoints the write-ahead log.

@@ -75,9 +75,7 @@ func TestSweep_PresencePeaks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := query[int](t, path, `SELECT count(*) FROM readers`); n != 4 {
-		t.Fatalf("%d peaks are stored", n)
-	}
+	processtest.Eventually(t, "the peaks are stored", func() bool { return query[int](t, path, `SELECT count(*) FROM readers`) == 4 })
 	now.advance(10 * 24 * time.Hour)
 	if err := store.Close(); err != nil {
 		t.Fatal(err)

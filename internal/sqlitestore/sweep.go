@@ -14,9 +14,9 @@ const (
 	maxSweepBatch = 2000
 )
 
-// sweep removes contributions of deleted topics, members of ended windows, and journal rows,
-// activity and peaks of presence after their retention, in small transactions, until Close. It resumes after
-// a crash.
+// sweep stores new peaks of presence, and removes contributions of deleted topics, members of
+// ended windows, and journal rows, activity and peaks of presence after their retention, in small
+// transactions, until Close. It resumes after a crash.
 func (s *Store) sweep() {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -30,6 +30,7 @@ func (s *Store) sweep() {
 		case <-s.closing:
 			return
 		}
+		_ = s.storePeaks(context.Background()) // after an error the next sweep stores them
 		began := time.Now()
 		if s.sweepSome() {
 			// Others get half of the writer's time.
