@@ -3,6 +3,7 @@ package owner_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -137,4 +138,49 @@ func TestAuditLog_Plurals(t *testing.T) {
 			t.Errorf("prune: %q, want %q", got, c.want)
 		}
 	}
+}
+
+// growingStore is a store whose audit log gets an entry after each read.
+type growingStore struct{ fullStore }
+
+func (s growingStore) AuditLog(ctx context.Context, before string, limit int) ([]tally.AuditEntry, string, error) {
+	entries, next, err := s.fullStore.AuditLog(ctx, before, limit)
+	return entries, next, errors.Join(err, s.AppendAudit(ctx, tally.AuditEntry{At: time.Now(), Action: "set", Target: "new", Sites: "blog"}))
+}
+
+// The pages of a log of some sites have each entry once, while others are added.
+func TestAuditLog_PagesOfSites(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
+		const count = 12
+		for i := range count {
+			for _, sites := range []string{"blog", "docs", "blog docs", ""} {
+				if err := w.first.AppendAudit(t.Context(), tally.AuditEntry{At: time.Now(), Action: "set", Target: fmt.Sprint(i), Sites: sites}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, limit := range []int{1, 5, 24} {
+			part := open(growingStore{w.second}).Within(owner.Access{Role: owner.Viewer, Sites: []string{"blog"}})
+			seen, before := map[string]int{}, ""
+			for calls := 0; calls == 0 || before != ""; calls++ {
+				entries, next, err := part.AuditLog(t.Context(), before, limit)
+				if err != nil || calls > 200 {
+					t.Fatalf("%d calls, error %v", calls, err)
+				}
+				for _, e := range entries {
+					seen[e.Target]++
+				}
+				before = next
+			}
+			delete(seen, "new")
+			for target, times := range seen {
+				if times != 1 {
+					t.Errorf("in pages of %d: entry %s is there %d times", limit, target, times)
+				}
+			}
+			if len(seen) != count {
+				t.Errorf("in pages of %d: %d entries, want %d", limit, len(seen), count)
+			}
+		}
+	})
 }

@@ -178,8 +178,7 @@ func (s siteStore) AuditLog(ctx context.Context, before string, limit int) (show
 	next = before
 	for range maxAuditPages {
 		var entries []tally.AuditEntry
-		page := next
-		if entries, next, err = s.all.AuditLog(ctx, page, tally.MaxPortion); err != nil {
+		if entries, next, err = s.all.AuditLog(ctx, next, tally.MaxPortion); err != nil {
 			return nil, "", err
 		}
 		for i, entry := range entries {
@@ -187,8 +186,7 @@ func (s siteStore) AuditLog(ctx context.Context, before string, limit int) (show
 				continue
 			}
 			if shown = append(shown, s.redact(entry)); len(shown) == limit && i+1 < len(entries) {
-				_, next, err = s.all.AuditLog(ctx, page, i+1) // for the cursor
-				return shown, next, err
+				return shown, entry.Position, nil
 			}
 		}
 		if next == "" || len(shown) >= limit {

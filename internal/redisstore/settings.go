@@ -118,7 +118,7 @@ func (s *Store) AuditLog(ctx context.Context, before string, limit int) ([]tally
 		at, _ := strconv.ParseInt(text("at"), 10, 64) // written by us
 		entries[i] = tally.AuditEntry{
 			At: time.UnixMicro(at).UTC(), Actor: text("actor"), Action: text("action"),
-			Target: text("target"), Detail: text("detail"), Sites: text("sites"),
+			Target: text("target"), Detail: text("detail"), Sites: text("sites"), Position: m.ID,
 		}
 	}
 	return entries, next, nil

@@ -121,15 +121,14 @@ func (r *Reader) AuditLog(ctx context.Context, before string, limit int) (entrie
 	if limit <= 0 || limit > tally.MaxPortion {
 		limit = tally.MaxPortion
 	}
-	var ids []int64
 	err = r.reading(ctx, "the audit log", func() error {
 		return eachRow(ctx, r.db, `SELECT id, at, actor, action, target, detail, sites FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?`,
 			[]any{first, limit + 1}, func(rows *sql.Rows) error {
 				var id, at int64
 				var entry tally.AuditEntry
 				err := rows.Scan(&id, &at, &entry.Actor, &entry.Action, &entry.Target, &entry.Detail, &entry.Sites)
-				entry.At = time.UnixMicro(at)
-				ids, entries = append(ids, id), append(entries, entry)
+				entry.At, entry.Position = time.UnixMicro(at), strconv.FormatInt(id, 10)
+				entries = append(entries, entry)
 				return err
 			})
 	})
@@ -137,7 +136,7 @@ func (r *Reader) AuditLog(ctx context.Context, before string, limit int) (entrie
 		return nil, "", err
 	}
 	if len(entries) > limit {
-		entries, next = entries[:limit], strconv.FormatInt(ids[limit-1], 10)
+		entries, next = entries[:limit], entries[limit-1].Position
 	}
 	return entries, next, nil
 }

@@ -126,6 +126,8 @@ type AuditEntry struct {
 	// Sites are the sites that the action concerned, separated by spaces. It is empty if it
 	// may have concerned all, and in entries by releases that did not record it.
 	Sites string `json:"-"`
+	// Position is the cursor for older entries. A store sets it in entries that it returns.
+	Position string `json:"-"`
 }
 
 // AuditStore keeps the audit log, whose entries are never changed or removed.
