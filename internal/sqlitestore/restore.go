@@ -88,16 +88,19 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 		sums[0] = max(sums[0], p.Sum)
 	}
 	r.SetSums(sums)
-	if r == before && !isNew && r.Version >= p.Version {
+	changed = isNew || r != before || r.Version < p.Version
+	if !changed && (p.Past == nil || w.historyRetention == 0) {
 		return r, false, nil
 	}
-	if p.Version == 0 {
-		r.Version = tally.NextVersion(r.Version, now.UnixMicro())
-	} else {
-		r.Version = max(r.Version+1, p.Version)
-	}
-	if err := w.record(&r); err != nil {
-		return r, false, err
+	if changed {
+		if p.Version == 0 {
+			r.Version = tally.NextVersion(r.Version, now.UnixMicro())
+		} else {
+			r.Version = max(r.Version+1, p.Version)
+		}
+		if err := w.record(&r); err != nil {
+			return r, false, err
+		}
 	}
 	if w.historyRetention > 0 { // contributions that are restored are prior ones
 		isComplete, isUngained := !isNew && r.isComplete, gained == 0
@@ -111,7 +114,7 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 		}
 		r.past = past{prior: sql.NullInt64{Int64: r.Sum() - gained, Valid: true}, isComplete: isComplete}
 	}
-	return r, true, w.set(&r)
+	return r, changed, w.set(&r)
 }
 
 // restoreBase sets seed and adjustment to those of p, or to the greater ones if the topic

@@ -389,10 +389,31 @@ func testHistoryRestore(t *testing.T, open Factory) {
 		}
 		restore(t, f.First, false, at(moved)...)
 		same()
+		version := history(t, f.First, moved, tally.Day).Version
 		restore(t, f.First, false, at(moved)...)
 		same()
+		if again := history(t, f.First, moved, tally.Day).Version; again != version {
+			t.Errorf("%s: the version is %d after the second time, and was %d", metric, again, version)
+		}
 		restore(t, f.First, true, at(moved)...)
 		same()
+
+		// A topic without its history, such as one that an earlier release imported, gets it.
+		moved = newTopic(t, metric)
+		pasts := make([]*tally.Past, len(portions))
+		for i := range portions {
+			pasts[i], portions[i].Past = portions[i].Past, nil
+		}
+		restore(t, f.First, false, at(moved)...)
+		for i := range portions {
+			portions[i].Past = pasts[i]
+		}
+		version = history(t, f.First, moved, tally.Day).Version
+		restore(t, f.First, false, at(moved)...)
+		same()
+		if again := history(t, f.First, moved, tally.Day).Version; again != version {
+			t.Errorf("%s: the version is %d with the history, and was %d", metric, again, version)
+		}
 
 		restore(t, f.First, false, at(merged)...)
 		h := history(t, f.other(), merged, tally.Day)
