@@ -95,9 +95,10 @@ func TestMetrics_UpToDate(t *testing.T) {
 		redis      bool
 	}
 	all := map[string]*metric{}
-	stores := []string{"sqlite:" + filepath.Join(t.TempDir(), "tally.db"), "redis://" + redistest.Start(t, redistest.Options{}).Addr}
+	redis := "redis://" + redistest.Start(t, redistest.Options{}).Addr
+	stores := [][]string{{"--store", "sqlite:" + filepath.Join(t.TempDir(), "tally.db")}, {"--store", redis, "--store-replica", redis}}
 	for n, store := range stores {
-		instance := processtest.Serve(t, binary, nil, "--store", store)
+		instance := processtest.Serve(t, binary, nil, store...)
 		instance.AwaitReady()
 		_, text := processtest.Get(instance.Internal + "/metrics")
 		for line := range strings.Lines(text) {

@@ -85,7 +85,7 @@ func (a *API) respondCounts(q *call, names []name, inBody identity) error {
 		r := reading{Reading: tally.Reading{Err: refused[i]}}
 		if r.Err == nil {
 			r, readings = readings[0], readings[1:]
-			isStale = isStale || r.isStale || isUnavailable(r.Err)
+			isStale = isStale || r.IsStale || isUnavailable(r.Err)
 		}
 		if r.Err == nil {
 			answer = r.appendJSON(answer, visitor != "")
@@ -133,11 +133,9 @@ func (q *call) resolveAll(names []name, inBody identity) (topics []tally.Topic, 
 	return topics, refused, visitor, nil
 }
 
-// reading is the state of a topic from the store, or the newest value in memory.
-type reading struct {
-	tally.Reading
-	isStale bool // is from memory, since the store is away
-}
+// reading is the state of a topic from the store, or the newest value in memory, which is stale
+// since the store is away.
+type reading struct{ tally.Reading }
 
 // read reads topics. It returns an error if it can read none of them.
 func (a *API) read(ctx context.Context, topics []tally.Topic, visitor string) ([]reading, error) {
@@ -156,7 +154,7 @@ func (a *API) read(ctx context.Context, topics []tally.Topic, visitor string) ([
 		}
 		if isUnavailable(r.Err) {
 			if newest, ok := a.options.Hub.Newest(topic); ok {
-				*r = reading{tally.Reading{Change: newest}, true}
+				*r = reading{tally.Reading{Change: newest, IsStale: true}}
 			}
 		}
 		if r.Err != nil {
@@ -173,7 +171,7 @@ func (a *API) read(ctx context.Context, topics []tally.Topic, visitor string) ([
 func (r reading) appendJSON(dst []byte, isPersonal bool) []byte {
 	dst = tally.AppendFrame(dst, r.Change)
 	switch {
-	case r.isStale:
+	case r.IsStale:
 		dst = append(dst[:len(dst)-1], `,"stale":true}`...)
 	case isPersonal:
 		dst = append(dst[:len(dst)-1], `,"mine":`...)

@@ -43,7 +43,30 @@ type readiness struct {
 		Status string `json:"status"` // up, away or conflict
 		Error  string `json:"error,omitempty"`
 	} `json:"store"`
-	Warnings []string `json:"warnings"`
+	Replica  *replicaReadiness `json:"replica,omitempty"` // only with --store-replica
+	Warnings []string          `json:"warnings"`
+}
+
+// replicaReadiness describes the replica in the body of /readyz.
+type replicaReadiness struct {
+	Status     string  `json:"status"` // used, or away: the store serves instead
+	LagSeconds float64 `json:"lag_seconds"`
+	Error      string  `json:"error,omitempty"`
+}
+
+// newReplicaReadiness returns nil without a replica.
+func newReplicaReadiness(h *tally.ReplicaHealth) *replicaReadiness {
+	if h == nil {
+		return nil
+	}
+	r := &replicaReadiness{Status: "away", LagSeconds: h.Lag.Seconds()}
+	if h.IsUsed {
+		r.Status = "used"
+	}
+	if h.Err != nil {
+		r.Error = h.Err.Error()
+	}
+	return r
 }
 
 // readyz reports whether the instance should get requests.
@@ -56,7 +79,7 @@ func (a *API) readyz(q *call) error {
 		status, shown = http.StatusServiceUnavailable, reason
 		q.w.Header().Set("Retry-After", "1")
 	}
-	body := readiness{Status: shown, Version: a.options.Version, Warnings: []string{}}
+	body := readiness{Status: shown, Version: a.options.Version, Replica: newReplicaReadiness(health.Replica), Warnings: []string{}}
 	body.Store.Status = "up"
 	cause := health.Err
 	switch {

@@ -64,7 +64,7 @@ func (a *API) readTopic(q *call) error {
 	}
 	r := readings[0]
 	etag := `"` + strconv.FormatInt(r.Change.Version, 10) + `"`
-	q.respondReading(r.appendJSON(q.buffer[:0], visitor != ""), visitor != "", r.isStale, etag)
+	q.respondReading(r.appendJSON(q.buffer[:0], visitor != ""), visitor != "", r.IsStale, etag)
 	return nil
 }
 

@@ -22,6 +22,7 @@ type Config struct {
 	BasePath       string // empty, or with a leading and no trailing slash
 
 	Store         StoreURL
+	StoreReplica  StoreURL // zero: none
 	RedisPrefix   string
 	AllowEviction bool
 	Secret        []byte        // nil: the store generates and keeps it
@@ -79,6 +80,7 @@ func Parse(values Values) (c Config, problems Problems) {
 		}
 		r.Reject(name, errors.New("is that of --server-token, too; a program that may contribute for visitors should not be able to change counts"))
 	}
+	c.checkReplica(r)
 	c.checkSeeding(r)
 	c.checkSigned(r)
 	return c, r.Problems
@@ -95,6 +97,20 @@ func ParseListeners(values Values) (c Config, problems Problems) {
 func (c *Config) checkListeners(r *Reader) {
 	if c.Listen != "" && c.Listen == c.InternalListen && !strings.HasSuffix(c.Listen, ":0") {
 		r.Reject("internal-listen", fmt.Errorf("%q is the address of --listen too; it should be another, or empty", c.Listen))
+	}
+}
+
+// checkReplica checks that the replica fits the store.
+func (c *Config) checkReplica(r *Reader) {
+	if c.StoreReplica.RedisURL == "" || c.Store == (StoreURL{}) {
+		return
+	}
+	if c.Store.RedisURL == "" {
+		r.Reject("store-replica", errors.New("is for a store in Redis, of which it is a copy; --store is an SQLite file"))
+		return
+	}
+	if err := checkRedis(c.Store.RedisURL, c.StoreReplica.RedisURL); err != nil {
+		r.Reject("store-replica", err)
 	}
 }
 

@@ -97,6 +97,8 @@ func (c *Config) settings() []Setting {
 	return slices.Concat(c.listenSettings(), []Setting{
 		{Name: "store", Group: GroupStore, Value: "URL", Default: "sqlite:data/tallycast.db", Parse: Into(&c.Store, ParseStore),
 			Help: "Where counts are stored: sqlite:PATH, redis://HOST:PORT/DB, rediss:// (TLS), redis+sentinel://HOST,HOST/PRIMARY/DB or redis+cluster://HOST,HOST. With ?wait=N a write is acknowledged once N replicas have it; sentinel_user and sentinel_password are for Sentinels with a password of their own. If nothing else is given, the REDIS_URL of a hosting platform is used."},
+		{Name: "store-replica", Group: GroupStore, Value: "URL", Parse: Into(&c.StoreReplica, parseReplica),
+			Help: "A Redis close to this instance that replicates a distant --store: redis://HOST:PORT/DB or rediss://. Numbers are read and followed there; likes, settings and what a visitor contributed go to the store. Without the replica the store serves everything. Not with a Redis Cluster."},
 		{Name: "redis-prefix", Group: GroupStore, Value: "NAME", Default: "tally", Parse: Into(&c.RedisPrefix, parseRedisPrefix),
 			Help: "Prefix of every key and channel in Redis."},
 		{Name: "allow-eviction", Group: GroupStore, Default: "false", Parse: Into(&c.AllowEviction, ParseBool),

@@ -42,7 +42,7 @@ func ParseStore(text string) (StoreURL, error) {
 		if !slashes || authority == "" || authority[0] == '/' || authority[0] == '?' {
 			return StoreURL{}, fmt.Errorf("should be %s://%s", scheme, redisForms[scheme])
 		}
-		if err := checkRedis(text); err != nil {
+		if err := checkRedis(text, ""); err != nil {
 			return StoreURL{}, err
 		}
 		return StoreURL{RedisURL: text}, nil
@@ -66,10 +66,21 @@ func redactStore(text string) string {
 	return credentials.ReplaceAllString(passwordParameters.ReplaceAllString(text, "$1***"), "$1$2:***@")
 }
 
-// checkRedis returns the error that the Redis store would return at once, without a
-// connection.
-func checkRedis(url string) error {
-	s, err := redisstore.Open(url, tally.NewCatalog(nil, nil), redisstore.Options{Logger: slog.New(slog.DiscardHandler)})
+// parseReplica parses the URL of a replica.
+func parseReplica(text string) (StoreURL, error) {
+	if text == "" {
+		return StoreURL{}, nil
+	}
+	if scheme, _, _ := strings.Cut(text, ":"); scheme != "redis" && scheme != "rediss" {
+		return StoreURL{}, errors.New("should be one server close to this instance: redis://user:password@host:port/database or rediss://…; Sentinels do not tell which replica is close, and a Cluster has no replica of all data")
+	}
+	return ParseStore(text)
+}
+
+// checkRedis returns the error that the Redis store at url would return at once, without a
+// connection. replica is empty or the URL of its replica.
+func checkRedis(url, replica string) error {
+	s, err := redisstore.Open(url, tally.NewCatalog(nil, nil), redisstore.Options{ReplicaURL: replica, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -92,7 +103,7 @@ func (s Setting) Show(v Value) string {
 		return "(none)"
 	case s.Secret:
 		return fmt.Sprintf("(set, %d bytes)", len(text))
-	case s.Name == "store":
+	case s.Name == "store" || s.Name == "store-replica":
 		return redactStore(text)
 	}
 	return text

@@ -116,7 +116,12 @@ func (h *Hub) Push(change tally.Change) {
 }
 
 // Settle implements [tally.Sink].
-func (h *Hub) Settle(read tally.Change) (newest tally.Change) {
+func (h *Hub) Settle(read tally.Change) (newest tally.Change) { return h.settle(read, false) }
+
+// SettleLagging implements [tally.LaggingSink].
+func (h *Hub) SettleLagging(read tally.Change) (newest tally.Change) { return h.settle(read, true) }
+
+func (h *Hub) settle(read tally.Change, mayLag bool) (newest tally.Change) {
 	t := h.topics.find(read.Topic)
 	if t == nil {
 		return read
@@ -126,11 +131,12 @@ func (h *Hub) Settle(read tally.Change) (newest tally.Change) {
 		settled := read
 		switch {
 		case read.Version >= floor:
-		case read.Version == 0:
+		case read.Version == 0 && !mayLag:
 			// The store has no value that it could reissue.
 			settled.Version = floor + 1
 		default:
-			// The caller sees the difference and asks the store to reissue.
+			// The caller sees the difference and asks the store to reissue, or waits for
+			// the replica.
 			settled.Version = floor
 			return settled
 		}

@@ -10,7 +10,8 @@ import (
 // feed tracks the watched topics of a node: which are subscribed, confirmed and settled.
 // It does no I/O: the goroutines of a session take work from it.
 type feed struct {
-	isPresence func(tally.Topic) bool // fixed
+	// Fixed after newFeed.
+	isPresence func(tally.Topic) bool
 
 	// Each holds a token if there may be work.
 	dirtyReady  chan struct{} // for the goroutine that subscribes
@@ -18,18 +19,19 @@ type feed struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	topics       map[string]*topicState // by the topic's text
-	sweeps       [2]sweepList           // the same topics: others, presence
-	watches      uint64                 // number of the last watch
-	wanted       int                    // topics with wanted set
-	isFirst      bool                   // nothing was watched before; see takeFirst
-	dirty        []*topicState          // to subscribe or unsubscribe: those with queued set
-	settle       []*topicState          // confirmed, to be read: those with settling set
-	pending      int                    // sum of all topics' pending
-	pendingSince time.Time              // of the last confirmation, or of the first unconfirmed command
-	blockers     int                    // topics with blocksLive set
-	session      bool                   // a session runs
-	live         bool                   // all topics of the session's start were settled
+	topics       map[string]*topicState    // by the topic's text
+	sweeps       [2]sweepList              // the same topics: others, presence
+	watches      uint64                    // number of the last watch
+	wanted       int                       // topics with wanted set
+	isFirst      bool                      // nothing was watched before; see takeFirst
+	dirty        []*topicState             // to subscribe or unsubscribe: those with queued set
+	settle       []*topicState             // confirmed, to be read: those with settling set
+	pending      int                       // sum of all topics' pending
+	pendingSince time.Time                 // of the last confirmation, or of the first unconfirmed command
+	blockers     int                       // topics with blocksLive set
+	behind       map[*topicState]time.Time // see setBehind
+	session      bool                      // a session runs
+	live         bool                      // all topics of the session's start were settled
 }
 
 // topicState is the state of a watched topic, or of one that is being unsubscribed.
@@ -61,6 +63,7 @@ func newFeed(isPresence func(tally.Topic) bool, intervals Intervals) *feed {
 		dirtyReady:  make(chan struct{}, 1),
 		settleReady: make(chan struct{}, 1),
 		topics:      map[string]*topicState{},
+		behind:      map[*topicState]time.Time{},
 		sweeps:      [2]sweepList{{period: intervals.Sweep}, {period: intervals.PresenceSweep}},
 	}
 }
@@ -159,6 +162,7 @@ func (f *feed) dropLocked(t *topicState) {
 
 func (f *feed) removeLocked(t *topicState) {
 	delete(f.topics, t.topic.String())
+	delete(f.behind, t)
 	f.sweepOf(t).remove(t)
 }
 
@@ -180,6 +184,7 @@ func (f *feed) reset(session bool) {
 	defer f.mu.Unlock()
 	f.session = session
 	f.dirty, f.settle, f.pending, f.blockers = nil, nil, 0, 0
+	clear(f.behind)
 	for _, t := range f.topics {
 		if !t.wanted {
 			f.removeLocked(t)

@@ -64,6 +64,11 @@ func (s *Store) allLive() bool {
 			return false
 		}
 	}
+	if r := s.replica; r != nil && r.node.feed.isWatched() {
+		if _, live := r.node.feed.status(); !live || !r.isProven() {
+			return false
+		}
+	}
 	unassigned, _ := s.unassigned.status()
 	return len(nodes) > 0 && unassigned == 0
 }
@@ -80,8 +85,8 @@ func (s *Store) Unwatch(topic tally.Topic) {
 	s.reassigning.RLock()
 	defer s.reassigning.RUnlock()
 	// While a topic moves, the former node of its slot follows it.
-	for _, n := range s.followed.Nodes() {
-		nodeOf(n).feed.unwatch(topic)
+	for _, f := range s.followingFeeds() {
+		f.unwatch(topic)
 	}
 	s.unassigned.unwatch(topic)
 }
@@ -90,13 +95,28 @@ func (s *Store) Unwatch(topic tally.Topic) {
 func (s *Store) Refresh(topic tally.Topic) {
 	s.reassigning.RLock()
 	defer s.reassigning.RUnlock()
-	for _, n := range s.followed.Nodes() {
-		nodeOf(n).feed.settleAgain(topic)
+	for _, f := range s.followingFeeds() {
+		f.settleAgain(topic)
 	}
 }
 
-// feedOf returns the feed that must follow a topic.
+// followingFeeds returns the feeds that may follow topics, but for unassigned ones. The caller
+// holds reassigning.
+func (s *Store) followingFeeds() (feeds []*feed) {
+	for _, n := range s.followed.Nodes() {
+		feeds = append(feeds, nodeOf(n).feed)
+	}
+	if s.replica != nil {
+		feeds = append(feeds, s.replica.node.feed)
+	}
+	return feeds
+}
+
+// feedOf returns the feed that must follow a topic. The caller holds reassigning.
 func (s *Store) feedOf(m *redistopology.SlotMap, topic tally.Topic) *feed {
+	if s.atReplica {
+		return s.replica.node.feed
+	}
 	if n := s.topicNode(m, topic); n != nil {
 		return nodeOf(n).feed
 	}
@@ -141,7 +161,7 @@ func (f *followedNodes) update(ctx context.Context) {
 	m := s.topology.SlotMap()
 	removed := false
 	for n, cancel := range f.nodes {
-		if !m.Has(n.Node) {
+		if n.replica == nil && !m.Has(n.Node) {
 			cancel()
 			delete(f.nodes, n)
 			removed = true
@@ -150,7 +170,11 @@ func (f *followedNodes) update(ctx context.Context) {
 	s.reassignTopics()
 	unassigned, _ := s.unassigned.status()
 	s.reportLive(f.sink, removed || len(m.Nodes()) > 0 && unassigned > 0 || len(m.Nodes()) == 0 && s.topology.LocateErr() != nil)
-	for _, n := range s.nodes() {
+	nodes := s.nodes()
+	if s.replica != nil && s.wasUsable.Load() { // the secret of the primary is known
+		nodes = append(nodes, s.replica.node)
+	}
+	for _, n := range nodes {
 		if f.nodes[n] == nil {
 			ctx, cancel := context.WithCancel(ctx)
 			f.nodes[n] = cancel
@@ -162,22 +186,28 @@ func (f *followedNodes) update(ctx context.Context) {
 	}
 }
 
-// reassignTopics moves topics to the feeds of the nodes that hold them now: at once if the
-// former node was removed, else when the new feed is live, since publications of the new
-// node are relayed to the former one.
+// reassignTopics moves topics to the feeds of the nodes that hold them now, or of the replica
+// while that is the source: at once if the former node was removed, or the replica failed; else
+// when the new feed is live, since publications of the new node are relayed to the former one,
+// or the former one is the primary.
 func (s *Store) reassignTopics() {
 	s.reassigning.Lock()
 	defer s.reassigning.Unlock()
 	before := s.followed
-	s.followed = s.topology.SlotMap()
+	s.followed, s.atReplica = s.topology.SlotMap(), s.replica.isSource()
 	s.reassignFrom(s.followed, s.unassigned, true)
+	if s.replica != nil {
+		s.reassignFrom(s.followed, s.replica.node.feed, !s.atReplica)
+	}
 	for _, n := range before.Nodes() {
-		s.reassignFrom(s.followed, nodeOf(n).feed, !s.followed.Has(n))
+		from := nodeOf(n).feed
+		_, live := from.status()
+		s.reassignFrom(s.followed, from, !s.followed.Has(n) || s.atReplica && !live)
 	}
 }
 
 func (s *Store) reassignFrom(m *redistopology.SlotMap, from *feed, removed bool) {
-	if n := m.Single(); n != nil && nodeOf(n).feed == from {
+	if n := m.Single(); n != nil && s.feedOf(m, tally.Topic{}) == from {
 		return // nearly always
 	}
 	for _, topic := range from.wantedTopics() {

@@ -29,12 +29,16 @@ type historyRead struct {
 
 // History implements [tally.HistoryReader].
 func (s *Store) History(ctx context.Context, period tally.Period, topics []tally.Topic) []tally.History {
+	return s.history(ctx, s.reader, period, topics)
+}
+
+func (s *Store) history(ctx context.Context, from reader, period tally.Period, topics []tally.Topic) []tally.History {
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	histories := make([]tally.History, 0, len(topics))
 	for chunk := range slices.Chunk(topics, readChunk) {
 		reads := make([]historyRead, len(chunk))
-		pipe := s.client.Pipeline()
+		pipe := from.client.Pipeline()
 		for i, topic := range chunk {
 			r := &reads[i]
 			r.state = pipe.HMGet(ctx, s.names.count(topic), "n", "v", "s", "a", "p")

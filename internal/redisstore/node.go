@@ -10,7 +10,8 @@ import (
 type node struct {
 	*redistopology.Node
 	// Fixed after newNode.
-	store *Store
+	store   *Store
+	replica *replica // nil for a primary
 
 	status    status
 	feed      *feed
@@ -25,7 +26,7 @@ func (s *Store) newNode(n *redistopology.Node) any {
 	return &node{
 		Node:           n,
 		store:          s,
-		status:         newStatus(s.options.Logger.With("store", n.Addr)),
+		status:         newStatus(s.options.Logger.With("store", n.Addr), primaryMessages),
 		feed:           newFeed(s.isPresence, s.options.Intervals),
 		pace:           p,
 		checkRequested: make(chan struct{}, 1),
@@ -33,6 +34,28 @@ func (s *Store) newNode(n *redistopology.Node) any {
 }
 
 func nodeOf(n *redistopology.Node) *node { return n.State.(*node) }
+
+// isWatched reports whether somebody watches a topic that the node has.
+func (n *node) isWatched() bool {
+	r := n.store.replica
+	return n.feed.isWatched() || r != nil && r.node.feed.isWatched()
+}
+
+// reader reads at the nodes among which the node is.
+func (n *node) reader() reader {
+	if n.replica != nil {
+		return n.replica.reader
+	}
+	return n.store.reader
+}
+
+// probePace returns the pace of the probes that tell whether changes arrive from the node.
+func (n *node) probePace() *pace {
+	if primary := n.store.primary(); n.replica != nil && primary != nil {
+		return primary.pace
+	}
+	return n.pace
+}
 
 // nodes returns the nodes that hold slots, by address.
 func (s *Store) nodes() []*node {

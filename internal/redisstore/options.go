@@ -31,6 +31,9 @@ type Options struct {
 	TopInterval time.Duration
 	// Intervals are how often an instance probes, sweeps and repairs.
 	Intervals Intervals
+	// ReplicaURL is a Redis close to this instance that replicates the store; empty for none. It is
+	// redis:// or rediss://, see [Open]. Topics are followed there, and [Store.Near] reads there.
+	ReplicaURL string
 	// RootCAs are trusted for rediss://; nil for those of the system.
 	RootCAs *x509.CertPool
 	// Logger gets transitions; nil for the default logger.

@@ -24,6 +24,9 @@ type Intervals struct {
 	// PresenceSweep is the same for presence. If no other instance has shares, only the sweep
 	// notices that the shares of a lost instance expired. Default: 5 s.
 	PresenceSweep time.Duration
+	// Behind is how much longer than its lag the replica may have an older state of a topic than
+	// the one that is shown, until the instance compares that with the primary. Default: 5 s.
+	Behind time.Duration
 	// Repair is the pause between two steps of a repair of leaderboards and directories. The
 	// default is 2 s: a repair scans a million keys in half an hour, at a small cost for Redis.
 	Repair time.Duration
@@ -38,6 +41,7 @@ func (i Intervals) withDefaults() Intervals {
 		Idle:          cmp.Or(i.Idle, time.Minute),
 		Sweep:         cmp.Or(i.Sweep, 50*time.Second),
 		PresenceSweep: cmp.Or(i.PresenceSweep, 5*time.Second),
+		Behind:        cmp.Or(i.Behind, 5*time.Second),
 		Repair:        cmp.Or(i.Repair, 2*time.Second),
 		RepairAgain:   cmp.Or(i.RepairAgain, 30*time.Minute),
 	}
@@ -99,7 +103,7 @@ func (p *pace) wait(watched, failing, soon bool) time.Duration {
 
 // heartbeatTTL returns how long the heartbeat of a probe lasts: one later probe may fail.
 func (n *node) heartbeatTTL() time.Duration {
-	if n.feed.isWatched() {
+	if n.isWatched() {
 		return 4 * n.store.options.Intervals.Watched
 	}
 	return 5 * n.store.options.Intervals.Idle / 2

@@ -79,9 +79,9 @@ func (e *session) hasRoom() bool {
 }
 
 // newPrefetch returns a prefetch of topics whose SUBSCRIBE is sent next, nil without any or if
-// the node is near.
+// the node is near, as a replica is.
 func (e *session) newPrefetch(topics []tally.Topic) *prefetch {
-	if len(topics) == 0 || !e.node.IsFar() || e.store.topology.IsCluster() {
+	if len(topics) == 0 || e.node.replica != nil || !e.node.IsFar() || e.store.topology.IsCluster() {
 		return nil
 	}
 	all := &e.prefetches
@@ -107,21 +107,17 @@ func (e *session) startPrefetch(p *prefetch) {
 	isFirst := e.feed.takeFirst()
 	if p == nil {
 		if isFirst {
-			notify(e.node.pace.soon)
+			notify(e.node.probePace().soon)
 		}
 		return
 	}
 	e.prefetches.running.Go(func() { // ends with the session's context, or within timeout and maxSilence
 		ctx, cancel := context.WithTimeout(e.ctx, timeout)
 		defer cancel()
-		queries := make([]tally.Query, len(p.watches))
-		for i, w := range p.watches {
-			queries[i].Topic = w.topic
-		}
-		readings := e.store.read(ctx, queries, true, p.marker)
+		readings := e.readWatches(ctx, e.store.reader, p.watches, p.marker)
 		e.prefetches.end()
 		if isFirst {
-			notify(e.node.pace.soon)
+			notify(e.node.probePace().soon)
 		}
 		if err := e.settlePrefetch(p, readings); err != nil {
 			e.fail(err)

@@ -104,7 +104,7 @@ func (e *session) probe() error {
 func (e *session) awaitProbe() bool {
 	n, soon := e.node, false
 	for {
-		wait := n.pace.wait(n.feed.isWatched(), n.status.health().Err != nil, soon)
+		wait := n.pace.wait(n.isWatched(), n.status.health().Err != nil, soon)
 		if wait <= 0 {
 			return e.ctx.Err() == nil
 		}
@@ -184,16 +184,20 @@ func (e *session) probeOnce() error {
 	s, n := e.store, e.node
 	ctx, cancel := context.WithTimeout(e.ctx, probeTimeout)
 	defer cancel()
-	n.pace.begin(n.feed.isWatched())
+	n.pace.begin(n.isWatched())
 	message := e.nonce + strconv.FormatInt(e.echoes.send(), 10)
 	parts := append(n.verifyParts(), n.followParts()...)
 	if s.topology.Replicas() == 0 {
 		parts = append(parts, n.writePart()...)
 	}
+	s.replica.send(message)
 	took, err := n.runProbe(ctx, message, append(parts, n.heartbeatPart()...))
 	if took > 0 {
 		n.AddRoundTrip(took)
 		n.status.addRoundTrip(took)
+	}
+	if err == nil {
+		s.replica.answer(message)
 	}
 	if err == nil && s.topology.Replicas() > 0 {
 		err = n.tryWrite(ctx)
@@ -282,6 +286,12 @@ func (n *node) tryWrite(ctx context.Context) error {
 func (e *session) handleControl(m *redis.Message) {
 	s := e.store
 	if m.Channel == s.names.probe(s.instance) {
+		if e.node.replica != nil {
+			if e.node.replica.receive(m.Payload) {
+				notify(e.probePassed)
+			}
+			return
+		}
 		if number, ok := strings.CutPrefix(m.Payload, e.nonce+prefetchMark); ok {
 			e.prefetches.decide(e.feed, number)
 		} else if number, ok := strings.CutPrefix(m.Payload, e.nonce); ok {

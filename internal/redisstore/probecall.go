@@ -155,13 +155,16 @@ func replyHash(reply any) (map[string]string, error) {
 // has reports whether the node has key. Without a Cluster the primary has all keys.
 func (n *node) has(key string) bool {
 	s := n.store
-	return !s.topology.IsCluster() || s.topology.SlotMap().Node(key) == n.Node
+	return n.replica == nil && (!s.topology.IsCluster() || s.topology.SlotMap().Node(key) == n.Node)
 }
 
 // verifyParts verify the node: they store layout and secret if the store has none, and compare
 // them and the rules of metrics. In a Cluster each node verifies the keys whose slots it has.
 func (n *node) verifyParts() (parts []probePart) {
 	s := n.store
+	if n.replica != nil {
+		return n.replica.verifyParts()
+	}
 	if n.has(s.names.layout()) {
 		parts = append(parts, probePart{"keep", []string{s.names.layout()}, []any{layoutVersion, layoutVersion}, reviewLayout})
 	}

@@ -23,12 +23,12 @@ const readChunk = 1000
 
 // Read implements [tally.Store].
 func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
-	return s.read(ctx, queries, true, marker{})
+	return s.read(ctx, s.reader, queries, true, marker{})
 }
 
 // readStored is [Store.Read] with version 0 for topics that were deleted.
 func (s *Store) readStored(ctx context.Context, queries []tally.Query) []tally.Reading {
-	return s.read(ctx, queries, false, marker{})
+	return s.read(ctx, s.reader, queries, false, marker{})
 }
 
 func unreadable(topic tally.Topic, err error) tally.Reading {
@@ -41,28 +41,28 @@ type marker struct{ channel, message string }
 
 // read reads topics. A deleted topic has the version of its deletion if withDeleted is true,
 // otherwise 0. Each call of a script publishes m.
-func (s *Store) read(ctx context.Context, queries []tally.Query, withDeleted bool, m marker) []tally.Reading {
+func (s *Store) read(ctx context.Context, from reader, queries []tally.Query, withDeleted bool, m marker) []tally.Reading {
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	readings := make([]tally.Reading, 0, len(queries))
 	for chunk := range slices.Chunk(queries, readChunk) {
-		readings = s.appendReadings(ctx, readings, chunk, withDeleted, m)
+		readings = s.appendReadings(ctx, from, readings, chunk, withDeleted, m)
 	}
 	return readings
 }
 
-func (s *Store) appendReadings(ctx context.Context, readings []tally.Reading, queries []tally.Query, withDeleted bool, m marker) []tally.Reading {
+func (s *Store) appendReadings(ctx context.Context, from reader, readings []tally.Reading, queries []tally.Query, withDeleted bool, m marker) []tally.Reading {
 	if err := s.checkUsable(); err != nil {
 		for _, q := range queries {
 			readings = append(readings, unreadable(q.Topic, err))
 		}
 		return readings
 	}
-	if s.topology.IsCluster() {
+	if from.topology.IsCluster() {
 		return s.appendClusterReadings(ctx, readings, queries, withDeleted)
 	}
 	calls := []redistopology.Call{s.readCall(queries, m)}
-	s.topology.Call(ctx, calls)
+	from.topology.Call(ctx, calls)
 	return s.appendReplies(readings, queries, &calls[0], withDeleted)
 }
 

@@ -86,10 +86,14 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 			n.status.setFailed(n.explain(err))
 			s.topology.RefreshSoon()
 		}
+		if n.replica != nil {
+			n.replica.establish(false)
+		} else {
+			s.replica.primaryEnded()
+		}
 		return e.reportStale()
 	}
-	var err error
-	if e.warnings, err = n.checkAgain(ctx); err != nil {
+	if err := e.check(); err != nil {
 		return ended(err)
 	}
 	client := n.NewSubscriber()
@@ -97,7 +101,10 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	e.pubsub = client.Subscribe(ctx) // connects with the first channel
 	// The third is named like a topic's channel, to check the right to subscribe to those.
 	e.scratch = s.names.scratch(s.instance, 0).channel
-	control := []string{s.names.broadcast(), s.names.probe(s.instance), e.scratch}
+	control := []string{s.names.probe(s.instance), e.scratch}
+	if n.replica == nil {
+		control = append(control, s.names.broadcast())
+	}
 	e.unconfirmed = len(control)
 	s.stats.commands.count("subscribe")
 	if err := e.pubsub.Subscribe(ctx, control...); err != nil {
@@ -109,7 +116,7 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 		s.seeds.follow(true)
 	}
 	var parts sync.WaitGroup // all end with the session's context
-	for _, part := range []func() error{e.receive, e.subscribe, e.settle, e.probe, e.watchProbes, e.recheck, e.sweep} {
+	for _, part := range append(e.liveness(), e.receive, e.subscribe, e.settle, e.sweep) {
 		parts.Go(func() {
 			if err := part(); err != nil {
 				cancel(err)
@@ -125,6 +132,23 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 		s.seeds.follow(false)
 	}
 	return wasLive
+}
+
+// check checks the node before the session subscribes.
+func (e *session) check() (err error) {
+	if e.node.replica != nil {
+		return e.checkReplica()
+	}
+	e.warnings, err = e.node.checkAgain(e.ctx)
+	return err
+}
+
+// liveness returns the parts of the session that notice when changes do not arrive.
+func (e *session) liveness() []func() error {
+	if e.node.replica != nil {
+		return []func() error{e.followPrimary}
+	}
+	return []func() error{e.probe, e.watchProbes, e.recheck}
 }
 
 // reportStale reports that changes of the node may be missed.
@@ -169,7 +193,9 @@ func (e *session) handleConfirmation(channel string) {
 		return
 	}
 	if e.unconfirmed--; e.unconfirmed == 0 {
-		e.node.markUsable(e.warnings)
+		if e.node.replica == nil {
+			e.node.markUsable(e.warnings)
+		}
 		close(e.established)
 	}
 }
@@ -190,7 +216,7 @@ func (e *session) handleMessage(m *redis.Message) {
 		s.stats.payloadsUnreadable.Add(1)
 		return
 	}
-	e.node.pace.addChange()
+	e.node.probePace().addChange()
 	e.sink.Push(change)
 }
 

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -37,39 +38,32 @@ func (e *session) settle() error {
 // which the sink holds another state that is not older. It returns how many it reissued.
 // Errors of single topics are logged and do not affect the others.
 func (e *session) settleTopics(watches []watch) (reissued int, err error) {
-	s := e.store
 	ctx, cancel := context.WithTimeout(e.ctx, timeout)
 	defer cancel()
-	queries := make([]tally.Query, len(watches))
-	for i, w := range watches {
-		queries[i].Topic = w.topic
-	}
-	return e.settleReadings(ctx, watches, s.Read(ctx, queries))
+	return e.settleReadings(ctx, watches, e.readWatches(ctx, e.node.reader(), watches, marker{}))
 }
 
 // settleReadings is [session.settleTopics] after the topics were read.
 func (e *session) settleReadings(ctx context.Context, watches []watch, readings []tally.Reading) (reissued int, err error) {
 	s := e.store
-	var differ []tally.Change
-	for i, r := range readings {
-		if r.Err != nil {
-			if isTopicError(r.Err) {
-				e.node.status.log.Warn("redis: a topic cannot be read", "topic", r.Change.Topic.String(), "cause", r.Err)
-				continue
-			}
-			return 0, r.Err
+	differ, err := e.passOn(watches, readings, e.node.replica != nil)
+	if err != nil {
+		return 0, err
+	}
+	if e.node.replica != nil {
+		// Mostly a lower version is lag. One that stays is compared at the primary.
+		overdue := e.feed.setBehind(watches, differ, time.Now(), e.maxBehind())
+		if len(overdue) == 0 || s.isPrimaryAway() {
+			return 0, nil
 		}
-		if !e.feed.isCurrent(watches[i]) {
-			continue
-		}
-		if held := e.sink.Settle(r.Change); held.Topic == r.Change.Topic && held != r.Change && r.Change.Version <= held.Version {
-			differ = append(differ, held)
+		if differ, err = e.passOn(overdue, e.readWatches(ctx, s.reader, overdue, marker{}), false); err != nil {
+			return 0, nil // the session of the primary reports it
 		}
 	}
 	if len(differ) == 0 {
 		return 0, nil
 	}
-	changes, err := s.reissue(ctx, differ)
+	changes, err := s.reissue(ctx, slices.Collect(maps.Values(differ)))
 	if len(changes) > 0 {
 		notify(s.repairs.due) // Redis has lost data
 	}
@@ -80,6 +74,41 @@ func (e *session) settleReadings(ctx context.Context, watches []watch, readings 
 		return len(changes), err
 	}
 	return len(changes), nil
+}
+
+// readWatches reads watched topics and publishes m.
+func (e *session) readWatches(ctx context.Context, from reader, watches []watch, m marker) []tally.Reading {
+	queries := make([]tally.Query, len(watches))
+	for i, w := range watches {
+		queries[i].Topic = w.topic
+	}
+	return e.store.read(ctx, from, queries, true, m)
+}
+
+// passOn passes the state of watched topics to the sink. It returns the states of the sink that
+// differ and are not older. If mayLag is true a replica was read.
+func (e *session) passOn(watches []watch, readings []tally.Reading, mayLag bool) (differ map[tally.Topic]tally.Change, err error) {
+	settle := e.sink.Settle
+	if sink, ok := e.sink.(tally.LaggingSink); ok && mayLag {
+		settle = sink.SettleLagging
+	}
+	differ = map[tally.Topic]tally.Change{}
+	for i, r := range readings {
+		if r.Err != nil {
+			if isTopicError(r.Err) {
+				e.node.status.log.Warn("redis: a topic cannot be read", "topic", r.Change.Topic.String(), "cause", r.Err)
+				continue
+			}
+			return nil, r.Err
+		}
+		if !e.feed.isCurrent(watches[i]) {
+			continue
+		}
+		if held := settle(r.Change); held.Topic == r.Change.Topic && held != r.Change && r.Change.Version <= held.Version {
+			differ[held.Topic] = held
+		}
+	}
+	return differ, nil
 }
 
 // isTopicError reports whether an error concerns one topic's data, such as a key of
@@ -93,7 +122,9 @@ func isTopicError(err error) bool {
 // topics in one call, and spreads the calls over the period if there are several.
 func (e *session) sweep() error {
 	return every(e.ctx, e.store.options.Intervals.Busy, func() error {
-		for chunk := range slices.Chunk(e.feed.takeSweep(time.Now()), readChunk) {
+		now := time.Now()
+		due := append(e.feed.takeSweep(now), e.feed.behindFor(now, e.maxBehind())...)
+		for chunk := range slices.Chunk(due, readChunk) {
 			if e.ctx.Err() != nil {
 				return nil
 			}

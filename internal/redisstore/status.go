@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,7 +32,9 @@ const (
 
 // status is a node's health. It logs transitions, at a limited rate.
 type status struct {
+	// Fixed after newStatus.
 	log      *slog.Logger
+	messages messages
 	logLimit *rate.Limiter // for failures
 
 	mu sync.Mutex
@@ -42,8 +45,23 @@ type status struct {
 	slowInARow    int           // slow probes in a row
 }
 
-func newStatus(log *slog.Logger) status {
-	return status{log: log, logLimit: rate.NewLimiter(rate.Every(logInterval), logBurst)}
+// messages are what is logged when a node becomes usable and when it fails.
+type messages struct {
+	usable, failed string
+	level          slog.Level // of failed
+	firstOnly      bool       // whether only the first failure of several kinds is logged
+}
+
+var (
+	primaryMessages = messages{usable: "redis: usable", failed: "redis: cannot be used", level: slog.LevelError}
+	replicaMessages = messages{
+		usable: "redis: numbers are read and followed at the replica",
+		failed: "redis: the replica cannot be used, the primary serves instead", level: slog.LevelWarn, firstOnly: true,
+	}
+)
+
+func newStatus(log *slog.Logger, m messages) status {
+	return status{log: log, messages: m, logLimit: rate.NewLimiter(rate.Every(logInterval), logBurst)}
 }
 
 func (s *status) health() tally.Health {
@@ -88,7 +106,7 @@ func (s *status) setUsable(warnings []string) {
 	before := s.current
 	s.current = tally.Health{Reached: true, Warnings: warnings}
 	if !before.Reached || s.loggedCause != "" {
-		s.log.Info("redis: usable")
+		s.log.Info(s.messages.usable)
 		s.loggedCause = ""
 	}
 	if !slices.Equal(before.Warnings, warnings) {
@@ -112,8 +130,12 @@ func (s *status) setFailed(err error) {
 		s.current.Conflict, s.current.Err = err, nil
 		return
 	}
-	if kind := causeKind(err); kind != s.loggedCause && s.logLimit.Allow() {
-		s.log.Error("redis: cannot be used", "cause", err)
+	kind := causeKind(err)
+	if s.messages.firstOnly && s.loggedCause != "" {
+		kind = s.loggedCause
+	}
+	if kind != s.loggedCause && s.logLimit.Allow() {
+		s.log.Log(context.Background(), s.messages.level, s.messages.failed, "cause", err)
 		s.loggedCause = kind
 	}
 	s.current.Err = err
@@ -186,6 +208,10 @@ func (s *Store) Metrics() []tally.Sample {
 		its, _ := n.feed.status()
 		watched += its
 	}
+	if s.replica != nil {
+		its, _ := s.replica.node.feed.status()
+		watched += its
+	}
 	live := 0.0
 	if s.isLive() {
 		live = 1
@@ -207,6 +233,9 @@ func (s *Store) Metrics() []tally.Sample {
 		{Name: "redis_round_trip_duration_seconds", Help: "Round trip of a pipeline of commands, with the wait for a connection and for replicas.", Histogram: &s.stats.roundTrips},
 		{Name: "redis_watched_topics", Help: "Watched topics.", Value: float64(watched)},
 		{Name: "redis_feed_live", Help: "1 if no change can be missed, else 0.", Value: live},
+	}
+	if s.replica != nil {
+		all = append(all, s.replica.samples()...)
 	}
 	all = append(all, s.stats.commands.samples()...)
 	for _, n := range nodes {

@@ -12,7 +12,7 @@ import (
 func TestStatus_LogLimit(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
-	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
+	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)), primaryMessages)
 	for range 1000 {
 		s.setFailed(errors.New("EOF"))
 		s.setUsable(nil)
@@ -28,7 +28,7 @@ func TestStatus_LogLimit(t *testing.T) {
 func TestStatus_LogsOtherCauses(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
-	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
+	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)), primaryMessages)
 	s.setUsable(nil)
 	for range 10 {
 		s.setFailed(errors.New("read tcp: i/o timeout"))
@@ -45,7 +45,7 @@ func TestStatus_LogsOtherCauses(t *testing.T) {
 func TestStatus_Slow(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
-	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)))
+	s := newStatus(slog.New(slog.NewTextHandler(&text, nil)), primaryMessages)
 	s.setUsable(nil)
 	s.addRoundTrip(time.Second) // one slow probe is no warning
 	s.addRoundTrip(time.Millisecond)

@@ -33,6 +33,8 @@ type Store struct {
 	// client sends commands to the nodes of their keys if the store is usable;
 	// startClient also before.
 	client, startClient *redis.Client
+	reader              reader   // of the primary or the Cluster
+	replica             *replica // nil without one
 
 	// reportedWrites has the totals of writes in stored heartbeats: writer to int64.
 	reportedWrites sync.Map
@@ -59,7 +61,9 @@ type Store struct {
 	// reassigning is held for writing while topics move between feeds, and for reading while
 	// one is watched or unwatched.
 	reassigning sync.RWMutex
-	followed    *redistopology.SlotMap // guarded by reassigning: where watched topics are
+	// Guarded by reassigning: where watched topics are.
+	followed  *redistopology.SlotMap
+	atReplica bool
 }
 
 var (
@@ -136,6 +140,13 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	s.followed = s.topology.SlotMap()
 	s.client = s.topology.NewClient(s.checkUsable)
 	s.startClient = s.topology.NewClient(func() error { return nil })
+	s.reader = reader{s.topology, s.client}
+	if options.ReplicaURL != "" {
+		if s.replica, err = s.newReplica(options.ReplicaURL); err != nil {
+			s.topology.Close()
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -148,6 +159,9 @@ func (s *Store) Close() error {
 	s.ranks.close()
 	s.flushRanks(lastRanksTimeout)
 	s.topology.Close()
+	if s.replica != nil {
+		s.replica.topology.Close()
+	}
 	return nil
 }
 
@@ -185,9 +199,11 @@ func (s *Store) Secret() ([]byte, error) {
 func (s *Store) Health() tally.Health {
 	nodes := s.nodes()
 	if s.topology.IsStandalone() {
-		return nodes[0].status.health()
+		health := nodes[0].status.health()
+		health.Replica = s.replica.health()
+		return health
 	}
-	health := tally.Health{Reached: s.wasUsable.Load()}
+	health := tally.Health{Reached: s.wasUsable.Load(), Replica: s.replica.health()}
 	for _, n := range nodes {
 		h := n.status.health()
 		if h.Conflict != nil && health.Conflict == nil {

@@ -150,6 +150,10 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 
 // Top implements [tally.Store]. It reads the leaderboard and then the current counts.
 func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
+	return s.top(ctx, s.reader, site, metric, limit)
+}
+
+func (s *Store) top(ctx context.Context, from reader, site, metric string, limit int) ([]tally.Change, error) {
 	if err := s.checkUsable(); err != nil {
 		return nil, err
 	}
@@ -158,7 +162,7 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 	}
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
-	ranked, err := s.client.ZRangeWithScores(ctx, s.names.top(leaderboard{site, metric}), 0, int64(limit+extraTopics-1)).Result()
+	ranked, err := from.client.ZRangeWithScores(ctx, s.names.top(leaderboard{site, metric}), 0, int64(limit+extraTopics-1)).Result()
 	if err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("leaderboard of %s/%s: %w", site, metric, err))
 	}
@@ -171,11 +175,11 @@ func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tall
 		}
 	}
 	var top []tally.Change
-	for i, r := range s.readStored(ctx, queries) {
+	for i, r := range s.read(ctx, from, queries, false, marker{}) {
 		if r.Err != nil {
 			return nil, r.Err
 		}
-		if float64(-r.Change.Count) != scores[i] {
+		if float64(-r.Change.Count) != scores[i] && from == s.reader {
 			s.ranks.add(r.Change, false)
 		}
 		if r.Change.Count > 0 {

@@ -113,7 +113,7 @@ func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *insta
 // wire connects the parts over the opened store.
 func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error) {
 	c, log := o.Config, i.log
-	service := tally.NewService(i.store, catalog)
+	service := tally.NewService(near(i.store), catalog)
 	i.hub = hub.New(i.store, hub.Options{
 		FlushInterval: c.FlushInterval,
 		WriteTimeout:  c.WriteTimeout,

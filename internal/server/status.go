@@ -4,8 +4,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/owner"
-	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // status returns the status of this instance without I/O.
@@ -27,23 +27,23 @@ func (i *instance) status() owner.InstanceStatus {
 
 // staleSink is a sink that remembers since when it may have missed changes.
 type staleSink struct {
-	tally.Sink
+	*hub.Hub
 	staleSince atomic.Int64 // microseconds since the Unix epoch; 0: live
 }
 
 // newStaleSink returns a sink that is stale until its feed is live.
-func newStaleSink(sink tally.Sink) *staleSink {
-	s := &staleSink{Sink: sink}
+func newStaleSink(h *hub.Hub) *staleSink {
+	s := &staleSink{Hub: h}
 	s.staleSince.Store(time.Now().UnixMicro())
 	return s
 }
 
 func (s *staleSink) Stale() {
 	s.staleSince.CompareAndSwap(0, time.Now().UnixMicro())
-	s.Sink.Stale()
+	s.Hub.Stale()
 }
 
 func (s *staleSink) Live() {
 	s.staleSince.Store(0)
-	s.Sink.Live()
+	s.Hub.Live()
 }

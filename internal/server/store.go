@@ -37,6 +37,7 @@ func openStore(ctx context.Context, c config.Config, catalog *tally.Catalog, sec
 		Secret:        c.Secret,
 		RequireSecret: secretKept,
 		AllowEviction: c.AllowEviction,
+		ReplicaURL:    c.StoreReplica.RedisURL,
 		Journal:       c.Journal,
 		History:       c.History,
 		Intervals:     intervals,
@@ -46,4 +47,12 @@ func openStore(ctx context.Context, c config.Config, catalog *tally.Catalog, sec
 		return nil, err
 	}
 	return s, nil
+}
+
+// near returns what serves readers of pages: a replica of the store where it may be read.
+func near(s Store) tally.ServiceStore {
+	if replicated, ok := s.(interface{ Near() tally.ServiceStore }); ok {
+		return replicated.Near()
+	}
+	return s
 }

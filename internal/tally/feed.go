@@ -44,3 +44,11 @@ type Sink interface {
 	Stale()
 	Live()
 }
+
+// LaggingSink is a [Sink] that distinguishes the states of a replica, which may be older than
+// the stored ones.
+type LaggingSink interface {
+	// SettleLagging is [Sink.Settle] for a state that was read from a replica. An older state
+	// than the sink holds, or held, changes nothing, not even one of a topic that does not exist.
+	SettleLagging(read Change) (held Change)
+}

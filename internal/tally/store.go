@@ -82,9 +82,10 @@ type Query struct {
 // Reading answers a [Query]. Mine is the member's contribution: for [Window] 1 until
 // the member's window ends, for [Choice] the option.
 type Reading struct {
-	Change Change
-	Mine   int64
-	Err    error
+	Change  Change
+	Mine    int64
+	IsStale bool // the store is away: a replica answered, and may lack changes
+	Err     error
 }
 
 // Share is the number of open pages that one instance holds present on a topic.
@@ -104,6 +105,15 @@ type Health struct {
 	Conflict error
 	// Warnings describe what is dangerous in the store's own configuration.
 	Warnings []string
+	// Replica describes the replica that is read and followed; nil without one.
+	Replica *ReplicaHealth
+}
+
+// ReplicaHealth describes a replica of a store to its operator.
+type ReplicaHealth struct {
+	IsUsed bool          // numbers are read and followed there
+	Lag    time.Duration // from a write of this instance to its arrival, as measured last; 0: not yet
+	Err    error         // why it cannot be used; nil while it can
 }
 
 // Store keeps contributions, counts and versions. Callers take the parts that they use.

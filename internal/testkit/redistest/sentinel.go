@@ -3,7 +3,6 @@ package redistest
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 
@@ -49,10 +48,7 @@ func startSentinels(t testing.TB, options Options) *Sentinels {
 	options.Args = append(append(replicationArgs(), "--masterauth", Password), options.Args...)
 	primary := Start(t, options)
 	_, port, _ := strings.Cut(primary.Addr, ":")
-	options.Args = append(slices.Clone(options.Args), "--replicaof", "127.0.0.1", port)
-	replica := Start(t, options)
-	s := &Sentinels{Servers: []*Server{primary, replica}}
-	processtest.Eventually(t, "the replica follows", replica.follows)
+	s := &Sentinels{Servers: []*Server{primary, StartReplica(t, primary.Addr, options)}}
 	config := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 2\n"+
 		"sentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 3000\n"+
 		"sentinel auth-user %[1]s %[3]s\nsentinel auth-pass %[1]s %[4]s\n", Primary, port, sentinelUser, sentinelPassword)

@@ -1,0 +1,77 @@
+package redisstore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/redistopology"
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// replicaReadTimeout is how long the replica, which is near, may take before the primary is read.
+const replicaReadTimeout = 500 * time.Millisecond
+
+// reader reads at the nodes of a topology.
+type reader struct {
+	topology *redistopology.Topology
+	client   *redis.Client // sends commands to the nodes of their keys
+}
+
+// near is a store that reads at the replica, if that is the source, what need not be newer than
+// what pages show.
+type near struct{ *Store }
+
+// Near returns the same store, whose Read, Top and History may be behind by the lag of the
+// replica. A read of contributions is not.
+func (s *Store) Near() tally.ServiceStore { return near{s} }
+
+// atNearest calls read with the replica if it is the source, and with the primary if there is
+// none, or if the first call reports that it failed.
+func (s *Store) atNearest(ctx context.Context, read func(ctx context.Context, from reader) (failed bool)) {
+	if s.replica.isSource() {
+		replicaCtx, cancel := context.WithTimeout(ctx, replicaReadTimeout)
+		failed := read(replicaCtx, s.replica.reader)
+		cancel()
+		if !failed {
+			return
+		}
+	}
+	read(ctx, s.reader)
+}
+
+// Read implements [tally.Reader].
+func (s near) Read(ctx context.Context, queries []tally.Query) (readings []tally.Reading) {
+	if slices.ContainsFunc(queries, func(q tally.Query) bool { return q.Member != 0 }) {
+		return s.Store.Read(ctx, queries)
+	}
+	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
+		readings = s.read(ctx, from, queries, true, marker{})
+		isOld := from.topology != s.topology && s.isPrimaryAway()
+		for i := range readings {
+			readings[i].IsStale = isOld
+		}
+		return slices.ContainsFunc(readings, func(r tally.Reading) bool { return r.Err != nil && !isTopicError(r.Err) })
+	})
+	return readings
+}
+
+// Top implements [tally.Ranker].
+func (s near) Top(ctx context.Context, site, metric string, limit int) (top []tally.Change, err error) {
+	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
+		top, err = s.top(ctx, from, site, metric, limit)
+		return err != nil
+	})
+	return top, err
+}
+
+// History implements [tally.HistoryReader].
+func (s near) History(ctx context.Context, period tally.Period, topics []tally.Topic) (histories []tally.History) {
+	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
+		histories = s.history(ctx, from, period, topics)
+		return slices.ContainsFunc(histories, func(h tally.History) bool { return h.Err != nil && !isTopicError(h.Err) })
+	})
+	return histories
+}

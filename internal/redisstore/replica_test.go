@@ -1,0 +1,147 @@
+package redisstore_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redisstore"
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+const (
+	usedMessage   = "numbers are read and followed at the replica"
+	failedMessage = "the replica cannot be used"
+)
+
+// region is an instance beside a replica, and one beside the primary.
+type region struct {
+	primary, replica *redistest.Server
+	line             *redistest.Proxy // from the instance to the primary
+	link             *redistest.Proxy // from the replica to the primary
+	log              *logBuffer
+	config           storeConfig
+	prefix           string
+	far, near        *redisstore.Store
+	page             tally.Topic
+	viewer           *viewer // of page, at near
+}
+
+// startRegion starts a region whose viewer is live.
+func startRegion(t testing.TB) *region {
+	t.Helper()
+	g := &region{primary: redistest.StartPrimary(t, redistest.Options{Args: durable}), prefix: newPrefix(), log: &logBuffer{}, page: topic(t, "default/likes/page")}
+	g.line, g.link = redistest.StartProxy(t, g.primary.Addr), redistest.StartProxy(t, g.primary.Addr)
+	g.far = storeConfig{url: g.primary.URL(0)}.connect(t, catalog(), g.prefix)
+	like(t, g.far, g.page, 1)
+	g.replica = redistest.StartReplica(t, g.link.Addr, redistest.Options{Users: []string{"app on >app ~* &* +@all"}})
+	intervals := testIntervals
+	intervals.Busy, intervals.Watched, intervals.Behind = 100*time.Millisecond, 200*time.Millisecond, 500*time.Millisecond
+	g.config = storeConfig{url: "redis://" + g.line.Addr, options: redisstore.Options{
+		ReplicaURL: g.replica.URLAs("app", "app", 0), Intervals: intervals, Logger: g.log.logger(),
+	}}
+	g.near = g.config.connect(t, catalog(), g.prefix)
+	g.viewer = watch(t, g.near, g.page)
+	return g
+}
+
+func (g *region) isUsed() bool { return g.near.Health().Replica.IsUsed }
+
+// awaitUse waits until the replica is used, and checks that the viewer is live.
+func (g *region) awaitUse(t testing.TB) {
+	t.Helper()
+	processtest.Eventually(t, "the replica is used", g.isUsed)
+	processtest.Eventually(t, "the viewer is live", g.viewer.isLive)
+}
+
+// readNear reads a topic without a visitor.
+func (g *region) readNear(t testing.TB) tally.Reading {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
+	defer cancel()
+	return g.near.Near().Read(ctx, []tally.Query{{Topic: g.page}})[0]
+}
+
+// In each fault of the replica pages follow the primary, and later the replica again. The log
+// has one line of each.
+func TestReplica_Faults(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []struct {
+		name   string
+		cause  string // is part of the logged line
+		begin  func(t testing.TB, g *region)
+		repair func(g *region)
+	}{
+		{"dies", "", func(_ testing.TB, g *region) { g.replica.Kill() }, func(g *region) { g.replica.Restart() }},
+		{"hangs", "", func(_ testing.TB, g *region) { g.replica.Suspend() }, func(g *region) { g.replica.Resume() }},
+		{"lags", "lags by more than", func(_ testing.TB, g *region) { g.link.Delay(4 * time.Second) },
+			func(g *region) { g.link.Delay(0); g.link.Cut() }},
+		{"loses its link", "has no connection to its primary",
+			func(_ testing.TB, g *region) { g.link.BlackHole(true); g.link.Cut() },
+			func(g *region) { g.link.BlackHole(false); g.link.Cut() }},
+		{"is promoted", "its role is primary", func(_ testing.TB, g *region) { g.replica.Replicate("") },
+			func(g *region) { g.replica.Replicate(g.link.Addr) }},
+		{"resynchronises in full", "read all data", func(_ testing.TB, g *region) {
+			g.replica.Replicate("")
+			g.replica.Do("SET", "other", "") // its history is not the primary's any more
+			g.replica.Replicate(g.link.Addr)
+		}, func(*region) {}},
+		{"replicates another primary", "its primary", func(t testing.TB, g *region) {
+			other := redistest.StartPrimary(t, redistest.Options{})
+			like(t, storeConfig{url: other.URL(0)}.connect(t, catalog(), g.prefix), g.page, 1, 2, 3)
+			g.replica.Replicate(other.Addr)
+		}, func(g *region) { g.replica.Replicate(g.link.Addr) }},
+		{"is empty", "its role is primary", func(_ testing.TB, g *region) {
+			g.replica.Replicate("")
+			g.replica.Do("FLUSHALL")
+		}, func(g *region) { g.replica.Replicate(g.link.Addr) }},
+		{"has another password", "", func(_ testing.TB, g *region) {
+			g.replica.Do("ACL", "SETUSER", "app", "resetpass", ">other")
+			g.replica.Do("CLIENT", "KILL", "USER", "app")
+		}, func(g *region) { g.replica.Do("ACL", "SETUSER", "app", ">app") }},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			t.Parallel()
+			g := startRegion(t)
+			g.awaitUse(t)
+			if g.near.Health().Replica.Lag <= 0 {
+				t.Error("the lag was not measured")
+			}
+			like(t, g.far, g.page, 2)
+			g.viewer.waitFor(t, g.far, g.page, 2)
+
+			fault.begin(t, g)
+			like(t, g.far, g.page, 3)
+			processtest.Eventually(t, "the fault is logged", func() bool { return len(g.log.lines("WARN", failedMessage)) == 1 })
+			g.viewer.waitFor(t, g.far, g.page, 3)
+			if got := g.readNear(t); got.Err != nil || got.Change.Count != 3 || got.IsStale {
+				t.Errorf("during the fault %+v is read", got)
+			}
+			like(t, g.near, g.page, 4)
+			g.viewer.waitFor(t, g.far, g.page, 4)
+
+			fault.repair(g)
+			g.awaitUse(t)
+			like(t, g.far, g.page, 5)
+			g.viewer.waitFor(t, g.far, g.page, 5)
+			if lines := g.log.lines("WARN", ""); len(lines) != 1 || !strings.Contains(lines[0], failedMessage) || !strings.Contains(lines[0], fault.cause) {
+				t.Errorf("the fault is logged as %q", lines)
+			}
+			if lines := g.log.lines("INFO", usedMessage); len(lines) != 2 {
+				t.Errorf("the use of the replica is logged as %q", lines)
+			}
+			if n := metric(g.near, "redis_reissues_total"); n != 0 {
+				t.Errorf("%d topics were reissued", n)
+			}
+			g.viewer.mu.Lock()
+			defer g.viewer.mu.Unlock()
+			if events := g.viewer.events; !slices.Equal(events, []string{"live", "stale", "live"}) {
+				t.Errorf("events %v", events)
+			}
+		})
+	}
+}

@@ -1,0 +1,129 @@
+package redisstore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// errResynchronised is why a session ends after the replica read all data of its primary: what
+// was published meanwhile did not arrive.
+var errResynchronised = errors.New("it read all data of its primary again, so changes may be missed")
+
+// checkReplica verifies the replica. It loads the scripts that read.
+func (e *session) checkReplica() error {
+	n := e.node
+	_, err := n.runProbe(e.ctx, "", n.verifyParts())
+	return err
+}
+
+// followPrimary waits for the probes that the primary publishes, and ends the session if they do
+// not come back.
+func (e *session) followPrimary() error {
+	r := e.node.replica
+	select {
+	case <-e.ctx.Done():
+		return nil
+	case <-e.established:
+	}
+	// The connection sees, unlike the subscription, that the replica replaced its data.
+	conn := e.node.Client.Conn()
+	defer conn.Close()
+	if err := e.watchData(conn); err != nil {
+		return err
+	}
+	r.establish(true)
+	e.store.requestProbe()
+	tick := time.NewTicker(maxSilence / 15)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.ctx.Done():
+			return nil
+		case <-e.probePassed: // a probe came back
+			if err := e.watchData(conn); err != nil {
+				return err
+			}
+			e.node.status.setUsable(nil)
+			r.update(func() { r.proven = true })
+			e.reportLive()
+		case <-tick.C:
+			switch {
+			case e.feed.unconfirmed() > maxSilence+establishTime:
+				return errUnconfirmed
+			case r.silence() > maxSilence:
+				return r.explainSilence(e.ctx)
+			}
+			r.update(func() {}) // the primary may be away now
+		}
+	}
+}
+
+// maxBehind is how long the state of a topic at the replica may be older than the one that is
+// shown, until it is compared with the primary's.
+func (e *session) maxBehind() time.Duration {
+	if e.node.replica == nil {
+		return 0
+	}
+	return e.node.replica.lag() + e.store.options.Intervals.Behind
+}
+
+// setBehind records since when the topics of differ, of those that were read, have had an older
+// state at the replica than the one that is shown. It returns those for which this has lasted
+// longer than limit, once in that time.
+func (f *feed) setBehind(read []watch, differ map[tally.Topic]tally.Change, now time.Time, limit time.Duration) (overdue []watch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range read {
+		t := f.topics[w.topic.String()]
+		if t == nil {
+			continue
+		}
+		since, isBehind := f.behind[t]
+		if _, isBehindNow := differ[w.topic]; !isBehindNow {
+			delete(f.behind, t)
+		} else if !isBehind {
+			f.behind[t] = now
+		} else if now.Sub(since) > limit {
+			f.behind[t] = now
+			overdue = append(overdue, w)
+		}
+	}
+	return overdue
+}
+
+// behindFor returns the topics that were behind for longer than limit when they were read last.
+func (f *feed) behindFor(now time.Time, limit time.Duration) (watches []watch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for t, since := range f.behind {
+		if t.wanted && now.Sub(since) > limit {
+			watches = append(watches, watch{t.topic, t.number})
+		}
+	}
+	return watches
+}
+
+// watchData watches the secret, whose value never changes, and returns an error if the data
+// were replaced since the last call: Redis then refuses the transaction.
+func (e *session) watchData(conn *redis.Conn) error {
+	pipe := conn.TxPipeline()
+	key := e.store.names.secret()
+	pipe.Exists(e.ctx, key)
+	_, err := pipe.Exec(e.ctx)
+	if errors.Is(err, redis.TxFailedErr) {
+		return errResynchronised
+	}
+	if err == nil {
+		err = conn.Process(e.ctx, redis.NewStatusCmd(e.ctx, "watch", key))
+	}
+	var refused redis.Error
+	if err != nil && !errors.As(err, &refused) {
+		return fmt.Errorf("WATCH: %w", err)
+	}
+	return nil // without the right to WATCH only the sweep notices it
+}
