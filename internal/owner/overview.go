@@ -3,6 +3,7 @@ package owner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -62,6 +63,8 @@ func (s *Service) Overview(ctx context.Context) Overview {
 	for _, err := range []error{err, health.Err, health.Conflict} {
 		switch {
 		case err == nil:
+		case errors.Is(err, context.DeadlineExceeded):
+			o.Store.Error = "the store does not answer"
 		case s.sites == nil:
 			o.Store.Error = err.Error()
 		default:

@@ -181,11 +181,15 @@ test('overview: lost instance, store away', async (t) => {
   t.after(() => Promise.all(pair.map((each) => each.stop())));
   const { page } = await openAdmin(t, { at: pair[0].url });
   const states = page.locator('.badge');
+  await assertLike(pair[0].url, 'default/likes/hello', 'a-reader-of-hello');
   await eventually(async () => assert.deepEqual(await states.allInnerTexts(), ['live', 'live']), 20_000);
   await pair[1].stop();
   await eventually(async () => assert.match((await states.allInnerTexts()).sort().join(), /^live,lost, last seen /), 40_000);
-  await redis.stop();
-  await eventually(async () => assert.match(await page.locator('.warning').first().innerText(), /^Store problem: /), 20_000);
+  const contributions = page.locator('.tiles div').filter({ hasText: 'Contributions, last hour' }).locator('dd');
+  await eventually(async () => assert.equal(await contributions.innerText(), '1'), 20_000);
+  redis.signal('SIGSTOP');
+  await eventually(async () => assert.match(await page.locator('.warning').first().innerText(), /^Store problem: .*not answer/), 20_000);
+  assert.equal(await contributions.innerText(), '1', 'the last known number stays');
 });
 
 test('overview: a response that is cut off', async (t) => {

@@ -72,21 +72,24 @@ export function showOverview(place, signal) {
   );
 
   repeat(INTERVAL, signal, async () => {
+    let found;
     try {
-      overview = await get('overview', {}, signal);
+      found = await get('overview', {}, signal);
     } catch (error) {
       if (!signal.aborted) warn(/** @type {Error} */ (error).message);
       return;
     }
     if (signal.aborted) return;
-    const fault = overview.store.error ?? (overview.store.reached ? '' : 'the service has not reached it yet');
+    const fault = found.store.error ?? (found.store.reached ? '' : 'the service has not reached it yet');
     warn(fault && `Store problem: ${fault}`);
+    // If the store is away, the other instances and the contributions are unknown, not lost.
+    if (fault) return;
+    overview = found;
     for (const each of new Set([...overview.activity, ...overview.usage].map((/** @type {{ site: string }} */ s) => s.site))) {
       if (![...site.options].some(({ value }) => value === each)) site.append(make('option', { value: each }, each));
     }
     tiles.show(overview);
-    // If the store is away, the other instances are unknown, not lost.
-    if (!fault) instances.show(overview.instances);
+    instances.show(overview.instances);
     usage.show(overview.usage);
     draw();
   });
@@ -137,7 +140,7 @@ function makeTiles() {
     }
     set('Contributions, last hour', number(writesAfter(now - 60)));
     set('Contributions, last 24 hours', number(writesAfter(0)));
-    // The service measures the stores some minutes after its start.
+    // The first overview starts the first measurement.
     if (!usage.length) return;
     set('Topics', number(sum(usage, 'topics')));
     set('Stored contributions', number(sum(usage, 'contributions')));
@@ -223,7 +226,7 @@ function makeUsage() {
     shown = text;
     body.replaceChildren(...usage.map((u) => row(u.site, number(u.topics), number(u.contributions), bytes(u.bytes))));
     table.hidden = usage.length === 0;
-    hint.textContent = usage.length ? 'The service measures the sizes every half hour.' : 'The sizes show here when the service has measured them, a few minutes after its first contribution.';
+    hint.textContent = usage.length ? 'The service measures the sizes every few minutes while this page is open.' : 'The service is measuring the sizes.';
   };
   return { section: make('section', { class: 'sheet', 'aria-labelledby': 'usage' }, make('h2', { id: 'usage' }, 'Sites'), table, hint), show };
 }
