@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,45 +71,65 @@ func (n *node) checkAgain(ctx context.Context) (warnings []string, err error) {
 	if !n.isChecked.Load() || !n.store.rules.settled.Load() {
 		return n.check(ctx)
 	}
-	ctx, cancel := redistopology.WithDeadline(ctx)
-	defer cancel()
-	if err := n.handshake(ctx); err != nil {
-		return nil, err
-	}
-	return n.checkServer(ctx)
+	return n.runChecks(ctx, false)
 }
 
-// check checks whether the node can be used. Each step has its own timeout: over a slow
-// network the round trips of all steps take longer than one.
+// check checks whether the node can be used.
 func (n *node) check(ctx context.Context) (warnings []string, err error) {
 	n.isChecked.Store(false)
-	for _, step := range []func(context.Context) error{
-		n.handshake,
-		n.LoadScripts,
-		func(ctx context.Context) (err error) {
-			warnings, err = n.checkServer(ctx)
-			return err
-		},
-		n.checkRights,
-		n.settleRules,
-	} {
-		ctx, cancel := redistopology.WithDeadline(ctx)
-		err := step(ctx)
-		cancel()
-		if err != nil {
-			return nil, err
-		}
+	if warnings, err = n.runChecks(ctx, true); err == nil {
+		n.isChecked.Store(true)
 	}
-	n.isChecked.Store(true)
-	return warnings, nil
+	return warnings, err
 }
 
-// handshake verifies the node and reads its clock.
-func (n *node) handshake(ctx context.Context) error {
+// runChecks verifies the node, reads its clock, and checks the server; with all it also loads
+// the scripts, checks the rights and compares the rules of metrics. All commands go in one
+// pipeline, so that a far store takes one round trip after the connection was verified.
+func (n *node) runChecks(parent context.Context, all bool) (warnings []string, err error) {
+	s := n.store
+	ctx, cancel := redistopology.WithDeadline(parent)
+	defer cancel()
 	n.ForgetClock()
-	err := n.store.sampleClock(ctx, n.Node)
-	n.store.topology.Suspect(err)
-	return err
+	pipe := n.Client.Pipeline()
+	loaded, permitted, rules := func() error { return nil }, func() error { return nil }, (*ruleReads)(nil)
+	if all {
+		loaded = n.AppendScripts(ctx, pipe)
+	} else {
+		probeScript.AppendLoad(ctx, pipe)
+	}
+	verified := n.appendProbe(ctx, pipe, "", append(n.verifyParts(), n.followParts()...))
+	info := redis.NewInfoCmd(ctx, "info")
+	_ = pipe.Process(ctx, info) // queued
+	if all {
+		permitted = n.appendRights(ctx, pipe)
+		if !s.topology.IsCluster() {
+			rules = s.appendRuleReads(ctx, pipe)
+		}
+	}
+	err = redistopology.Exec(ctx, pipe)
+	received := time.Now()
+	var answered redis.Error
+	if err != nil && !errors.As(err, &answered) {
+		s.topology.Suspect(err)
+		return nil, err
+	}
+	if err := loaded(); err != nil {
+		return nil, err
+	}
+	err = verified.review(received)
+	n.reportConflict(err)
+	s.topology.Suspect(err)
+	if err == nil {
+		warnings, err = n.reviewServer(info)
+	}
+	if err = cmp.Or(err, permitted()); err == nil && all {
+		err = n.settleRules(parent, rules)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return warnings, nil
 }
 
 // verifyConnection verifies a new connection: the server at that address may have changed.
@@ -129,9 +150,9 @@ func (s *Store) verifyConnection(ctx context.Context, at *redistopology.Node, pi
 // The oldest version of Redis with all commands that are used.
 const minMajor, minMinor = 6, 2
 
-// checkServer checks version, eviction and persistence. Hosted servers may forbid INFO.
-func (n *node) checkServer(ctx context.Context) (warnings []string, err error) {
-	info, err := n.Client.InfoMap(ctx).Result()
+// reviewServer checks version, eviction and persistence. Hosted servers may forbid INFO.
+func (n *node) reviewServer(reply *redis.InfoCmd) (warnings []string, err error) {
+	info, err := reply.Result()
 	if err != nil {
 		var refused redis.Error
 		if !errors.As(err, &refused) {
@@ -156,21 +177,16 @@ func (n *node) checkServer(ctx context.Context) (warnings []string, err error) {
 	return warnings, nil
 }
 
-// checkRights tries every command that scripts and the store use, on keys of this instance
-// that it removes, and reports those that are refused. The rights in scripts are the same.
-// The session checks the right to subscribe.
-func (n *node) checkRights(ctx context.Context) error {
+// appendRights adds every command to pipe that scripts and the store use, on keys of this
+// instance that it removes. permitted returns an error that names those that were refused. The
+// rights in scripts are the same. The session checks the right to subscribe.
+func (n *node) appendRights(ctx context.Context, pipe redis.Pipeliner) (permitted func() error) {
 	s, scratch := n.store, n.scratch()
 	if scratch.hash == "" {
-		return nil // it holds no slots
-	}
-	calls := []redistopology.Call{redistopology.NewCall(directoryScript, scratch.sorted)} // changes nothing
-	s.topology.Call(ctx, calls)
-	if calls[0].Err != nil {
-		return fmt.Errorf("run scripts: %w", calls[0].Err)
+		return func() error { return nil } // it holds no slots
 	}
 	const lifetime = time.Minute // if a key cannot be removed
-	pipe := n.Client.Pipeline()
+	before := pipe.Len()
 	pipe.Time(ctx)
 	pipe.HSet(ctx, scratch.hash, "a", "1")
 	pipe.PExpire(ctx, scratch.hash, lifetime)
@@ -203,22 +219,19 @@ func (n *node) checkRights(ctx context.Context) error {
 	if s.topology.Replicas() > 0 {
 		pipe.Do(ctx, "wait", 0, 1) // for 0 replicas, at most 1 ms
 	}
-	commands := pipe.Cmds()
-	err := redistopology.Exec(ctx, pipe)
-	var answered redis.Error
-	if err != nil && !errors.As(err, &answered) {
-		return fmt.Errorf("try commands: %w", err)
-	}
-	var refused []string
-	for _, c := range commands {
-		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
-			refused = append(refused, strings.ToUpper(c.Name())+": "+err.Error())
+	commands := pipe.Cmds()[before:]
+	return func() error {
+		var refused []string
+		for _, c := range commands {
+			if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) {
+				refused = append(refused, strings.ToUpper(c.Name())+": "+err.Error())
+			}
 		}
+		if len(refused) > 0 {
+			return fmt.Errorf("the store refuses commands that are needed: %s", strings.Join(refused, "; "))
+		}
+		return nil
 	}
-	if len(refused) > 0 {
-		return fmt.Errorf("the store refuses commands that are needed: %s", strings.Join(refused, "; "))
-	}
-	return nil
 }
 
 // scratch returns keys for checks in a slot of the node.

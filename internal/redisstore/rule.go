@@ -82,19 +82,26 @@ func (s *Store) acceptRule(metric, stored string) {
 
 // settleRules compares the catalog's rules with the stored ones when the instance starts, at
 // the node that has them. Without a conflict it stores missing rules of metrics with data,
-// and rules that allow more than the stored ones.
-func (n *node) settleRules(ctx context.Context) error {
+// and rules that allow more than the stored ones. reads may be nil.
+func (n *node) settleRules(ctx context.Context, reads *ruleReads) error {
 	s := n.store
+	ctx, cancel := redistopology.WithDeadline(ctx)
+	defer cancel()
 	if s.rules.settled.Load() || s.topology.SlotMap().Node(s.names.rules()) != n.Node {
 		return nil
 	}
-	stored, err := s.storedRules(ctx)
-	if err != nil {
-		return err
+	if reads == nil {
+		pipe := s.startClient.Pipeline()
+		reads = s.appendRuleReads(ctx, pipe)
+		_, _ = pipe.Exec(ctx) // each command has its own error
 	}
+	stored, err := reads.stored.Result()
+	if err != nil {
+		return fmt.Errorf("read the rules of metrics: %w", err)
+	}
+	sampled, sampleErr := reads.sample.topics()
 	s.catalog.AdoptRules(stored)
-	metrics := s.catalog.Metrics()
-	sampled, sampleErr := s.sampleTopics(ctx, metrics...)
+	metrics := s.catalog.Metrics() // those that were adopted have a rule, and need no sample
 	var missing []string
 	for _, metric := range metrics {
 		if _, isStored := stored[metric]; !isStored && sampleErr == nil && len(sampled[metric]) == 0 {
@@ -146,6 +153,16 @@ func (s *Store) ensureRule(ctx context.Context, topic tally.Topic) error {
 		}
 	}
 	return tally.Unavailable(fmt.Errorf("store the rule of the metric %s: other instances keep changing it", metric))
+}
+
+// ruleReads are the reads of [node.settleRules]: the stored rules, and which metrics have data.
+type ruleReads struct {
+	stored *redis.MapStringStringCmd
+	sample topicSample
+}
+
+func (s *Store) appendRuleReads(ctx context.Context, pipe redis.Pipeliner) *ruleReads {
+	return &ruleReads{pipe.HGetAll(ctx, s.names.rules()), s.appendSample(ctx, pipe, s.catalog.Metrics()...)}
 }
 
 func (s *Store) storedRules(ctx context.Context) (tally.StoredRules, error) {
@@ -244,30 +261,42 @@ func (s *Store) hasData(ctx context.Context, metric string) (found bool, err err
 	return found, nil
 }
 
-// sampleTopics returns the topics of metrics with the highest counts, of each site.
-func (s *Store) sampleTopics(ctx context.Context, metrics ...string) (map[string][]tally.Topic, error) {
-	var boards []leaderboard
-	pipe := s.startClient.Pipeline()
+// topicSample is a read of the topics with the highest counts.
+type topicSample map[leaderboard]*redis.StringSliceCmd
+
+func (s *Store) appendSample(ctx context.Context, pipe redis.Pipeliner, metrics ...string) topicSample {
+	sample := topicSample{}
 	for _, metric := range metrics {
 		for _, site := range s.catalog.Sites() {
 			b := leaderboard{site, metric}
-			boards = append(boards, b)
-			pipe.ZRange(ctx, s.names.top(b), 0, sampledTopics-1)
+			sample[b] = pipe.ZRange(ctx, s.names.top(b), 0, sampledTopics-1)
 		}
 	}
-	commands, err := pipe.Exec(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("find topics of metrics: %w", err)
-	}
+	return sample
+}
+
+// topics returns the topics of each metric.
+func (sample topicSample) topics() (map[string][]tally.Topic, error) {
 	topics := map[string][]tally.Topic{}
-	for i, b := range boards {
-		for _, key := range commands[i].(*redis.StringSliceCmd).Val() {
+	for b, command := range sample {
+		if err := command.Err(); err != nil {
+			return nil, fmt.Errorf("find topics of metrics: %w", err)
+		}
+		for _, key := range command.Val() {
 			if topic, err := tally.NewTopic(b.site, b.metric, key); err == nil {
 				topics[b.metric] = append(topics[b.metric], topic)
 			}
 		}
 	}
 	return topics, nil
+}
+
+// sampleTopics returns the topics of metrics with the highest counts, of each site.
+func (s *Store) sampleTopics(ctx context.Context, metrics ...string) (map[string][]tally.Topic, error) {
+	pipe := s.startClient.Pipeline()
+	sample := s.appendSample(ctx, pipe, metrics...)
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	return sample.topics()
 }
 
 // deduceRules returns the rules that the data of a metric may have, for data of releases

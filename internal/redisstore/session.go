@@ -93,9 +93,6 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 		}
 		return e.reportStale()
 	}
-	if err := e.check(); err != nil {
-		return ended(err)
-	}
 	client := n.NewSubscriber()
 	defer client.Close()
 	e.pubsub = client.Subscribe(ctx) // connects with the first channel
@@ -107,8 +104,15 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	}
 	e.unconfirmed = len(control)
 	s.stats.commands.count("subscribe")
-	if err := e.pubsub.Subscribe(ctx, control...); err != nil {
-		return ended(fmt.Errorf("subscribe: %w", err))
+	subscribed := make(chan error, 1)
+	go func() { subscribed <- e.pubsub.Subscribe(ctx, control...) }() // ends within its timeouts; awaited below
+	err := e.check()
+	if failed := <-subscribed; err == nil && failed != nil {
+		err = fmt.Errorf("subscribe: %w", failed)
+	}
+	if err != nil {
+		_ = e.pubsub.Close() // never fails
+		return ended(err)
 	}
 	e.echoes.begin()
 	n.feed.reset(true)
@@ -134,7 +138,7 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	return wasLive
 }
 
-// check checks the node before the session subscribes.
+// check checks the node while the session subscribes.
 func (e *session) check() (err error) {
 	if e.node.replica != nil {
 		return e.checkReplica()

@@ -123,22 +123,30 @@ func (c *pacedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// LoadScripts loads all scripts into the node's cache.
-func (n *Node) LoadScripts(ctx context.Context) error {
-	pipe := n.Client.Pipeline()
+// AppendScripts adds the commands to pipe that load all scripts into the node's cache. loaded
+// returns their first error.
+func (n *Node) AppendScripts(ctx context.Context, pipe redis.Pipeliner) (loaded func() error) {
+	var loads []*redis.StringCmd
 	for _, script := range n.topology.options.Scripts {
-		pipe.ScriptLoad(ctx, script.source)
+		loads = append(loads, script.AppendLoad(ctx, pipe))
 	}
-	if err := Exec(ctx, pipe); err != nil {
-		return fmt.Errorf("load scripts: %w", err)
+	return func() error {
+		for _, load := range loads {
+			if err := load.Err(); err != nil {
+				return fmt.Errorf("load scripts: %w", err)
+			}
+		}
+		return nil
 	}
-	return nil
 }
 
-// ReloadScripts is LoadScripts for a node that has lost the scripts.
+// ReloadScripts loads all scripts into a node that has lost them.
 func (n *Node) ReloadScripts(ctx context.Context) error {
 	n.topology.scriptReloads.Add(1)
-	return n.LoadScripts(ctx)
+	pipe := n.Client.Pipeline()
+	loaded := n.AppendScripts(ctx, pipe)
+	_ = Exec(ctx, pipe) // each command has its own error
+	return loaded()
 }
 
 // commandCounter is a hook of go-redis that passes the names of commands to a function.

@@ -32,7 +32,7 @@ import (
 type Options struct {
 	// RootCAs are trusted for rediss://; nil for those of the system.
 	RootCAs *x509.CertPool
-	// Scripts are all scripts that calls use; [Node.LoadScripts] loads them.
+	// Scripts are all scripts that calls use; [Node.AppendScripts] loads them.
 	Scripts []*Script
 	Logger  *slog.Logger
 

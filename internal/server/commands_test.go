@@ -35,7 +35,12 @@ const (
 // startInstance serves from a Redis until the test ends, and waits until it is ready.
 func startInstance(t *testing.T, redis *redistest.Server, intervals redisstore.Intervals) *instance {
 	t.Helper()
-	flags := map[string][]string{"store": {redis.URL(0)}, "listen": {"127.0.0.1:0"}, "internal-listen": {"127.0.0.1:0"}, "drain": {"0s"}}
+	return startInstanceAt(t, redis.URL(0), intervals)
+}
+
+func startInstanceAt(t *testing.T, url string, intervals redisstore.Intervals) *instance {
+	t.Helper()
+	flags := map[string][]string{"store": {url}, "listen": {"127.0.0.1:0"}, "internal-listen": {"127.0.0.1:0"}, "drain": {"0s"}}
 	c, problems := config.Parse(config.Resolve(config.Settings, flags, config.ParseEnvironment(nil), config.File{}))
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -207,4 +212,24 @@ func TestCommands_Like(t *testing.T) {
 			t.Errorf("the metric counts %d × %s, Redis %d", got, name, total)
 		}
 	}
+}
+
+// With a far store an instance starts in few round trips, and the first requests need no more.
+// The test repeats because a busy machine may take longer than the delay between two steps.
+func TestStart_RoundTrips(t *testing.T) {
+	t.Parallel()
+	const most = 5
+	server := redistest.Start(t, redistest.Options{})
+	least := 100
+	for range 4 {
+		proxy := redistest.StartProxy(t, server.Addr)
+		proxy.Delay(50 * time.Millisecond)
+		startInstanceAt(t, "redis://"+proxy.Addr, redisstore.Intervals{})
+		rounds := proxy.Rounds()
+		t.Logf("%d round trips", rounds)
+		if least = min(least, rounds); least <= most {
+			return
+		}
+	}
+	t.Errorf("the start takes %d round trips, want at most %d", least, most)
 }

@@ -71,6 +71,23 @@ func TestSchedule_OneRedis(t *testing.T) {
 	r.runSchedule(&nemesis{run: r, faults: slices.Concat(r.singleServerFaults(), r.networkFaults(), []fault{r.instanceKilled()}), maxDuration: 4 * time.Second}, duration)
 }
 
+// Random faults break no promise if Redis is far, at changing distances from each instance. The
+// short form takes half of the time of other schedules, with half of the load.
+func TestSchedule_FarRedis(t *testing.T) {
+	t.Parallel()
+	seed, duration := schedule(t)
+	far := proxiedRedis(t, len(farTrips), durable...)
+	for i, p := range far.proxies {
+		p.Delay(farTrips[i] / 2)
+	}
+	r := newRun(t, seed, far, load{visitors: scheduleLoad.visitors / 2, viewers: scheduleLoad.viewers / 2, pause: scheduleLoad.pause})
+	faults := []fault{r.distancesChange(), r.distancesChange(), r.instanceKilled(), faultNamed(r.singleServerFaults(), "Redis is killed")}
+	for _, name := range []string{"connections are cut", "messages are lost", "replies are lost", "subscriptions are lost"} {
+		faults = append(faults, faultNamed(r.networkFaults(), name))
+	}
+	r.runSchedule(&nemesis{run: r, faults: faults, maxDuration: 3 * time.Second}, duration/2)
+}
+
 // Random faults and failovers behind Sentinels break no promise.
 func TestSchedule_Sentinels(t *testing.T) {
 	t.Parallel()

@@ -54,6 +54,20 @@ func (r *run) networkFaults() []fault {
 	}
 }
 
+// farTrips are round trips to a far Redis: another country, another continent, and the longest
+// before an instance reports the store as slow.
+var farTrips = []time.Duration{30 * time.Millisecond, 150 * time.Millisecond, 400 * time.Millisecond}
+
+// distancesChange gives each instance another distance from Redis. It is over at once.
+func (r *run) distancesChange() fault {
+	return fault{name: "distances change", target: "distance", begin: func(random *rand.Rand) func() {
+		for _, p := range r.proxies {
+			p.Delay(farTrips[random.IntN(len(farTrips))] / 2)
+		}
+		return nil
+	}}
+}
+
 // settingFault sends one command to Redis at its begin and another at its end.
 func (r *run) settingFault(name string, sign signals, begin, end []any) fault {
 	server := r.servers[0]
