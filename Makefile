@@ -111,7 +111,7 @@ test-processes: binaries
 
 # Schedules of faults and property tests run longer, timeouts have their real lengths.
 test-long: binaries ## Run the Go tests that have a long form, in that form.
-	TALLYCAST_TEST_LONG=1 $(RACE_TEST) -p 1 -timeout 30m $(PROCESSES)
+	TALLYCAST_TEST_LONG=1 $(RACE_TEST) -p 1 -timeout 30m $(PROCESSES) ./internal/redisstore
 	$(RACE_TEST) -run Merge ./internal/owner -merge-time=2m
 	$(RACE_TEST) ./internal/hub ./internal/tally -rapid.checks=5000
 

@@ -188,7 +188,7 @@ func TestLimiter_Memory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := New(Limits{Writes: perSecond(20)}, secret)
-				for i := range 400_000 {
+				for i := range 300_000 {
 					like(l, netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 16), byte(i >> 8), byte(i)}), false)
 				}
 				const most = shardCount * maxShardAddresses
