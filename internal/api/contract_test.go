@@ -128,6 +128,12 @@ func TestErrors_Codes(t *testing.T) {
 		{"GET", "/v1/top/blog/likes?limit=0", "", nil, 400, "bad_body"},
 		{"GET", "/v1/top/blog/likes?limit=101", "", nil, 400, "bad_body"},
 		{"GET", "/v1/top/blog/likes?limit=1&limit=2", "", nil, 400, "bad_body"},
+		{"GET", "/v1/top/blog/likes?since=1d", "", nil, 400, "bad_body"},
+		{"GET", "/v1/top/blog/likes?since=", "", nil, 400, "bad_body"},
+		{"GET", "/v1/top/blog/likes?since=24h&since=7d", "", nil, 400, "bad_body"},
+		{"GET", "/v1/top/blog/readers?since=24h", "", nil, 400, "bad_body"},
+		{"GET", "/v1/top/blog/likes?since=24h", "", nil, 404, "not_found"}, // there is no history
+		{"GET", "/v1/top/blog/none?since=24h", "", nil, 404, "unknown_metric"},
 		{"GET", "/v1/top/blog/likes?limit=", "", nil, 400, "bad_body"},
 		{"GET", "/v1/top/blog/likes?limit=%zz", "", nil, 400, "bad_body"},
 		{"GET", "/v1/blog/likes/x?visitor=visitor-1&b=%zz", "", nil, 400, "bad_visitor"},

@@ -225,22 +225,49 @@ func (a *API) top(q *call) error {
 	if err != nil {
 		return err
 	}
-	if err := q.takeReads(limit); err != nil {
-		return err
-	}
-	changes, err := a.options.Service.Top(q.r.Context(), site, metric, limit)
+	since, isSince, err := q.since()
 	if err != nil {
 		return err
 	}
+	if err := q.takeReads(limit); err != nil {
+		return err
+	}
 	answer := append(q.buffer[:0], `{"top":[`...)
-	for i, change := range changes {
-		if i > 0 {
-			answer = append(answer, ',')
+	if isSince {
+		rises, err := a.options.Service.Rising(q.r.Context(), site, metric, since, limit)
+		if err != nil {
+			return err
 		}
-		answer = tally.AppendFrame(answer, change)
+		answer = appendList(answer, rises, tally.AppendRise)
+	} else {
+		changes, err := a.options.Service.Top(q.r.Context(), site, metric, limit)
+		if err != nil {
+			return err
+		}
+		answer = appendList(answer, changes, tally.AppendFrame)
 	}
 	q.respondReading(append(answer, "]}"...), false, false, "")
 	return nil
+}
+
+// since parses ?since=. Errors: bad_body.
+func (q *call) since() (since tally.Since, found bool, err error) {
+	text, found, err := q.parameter("since")
+	if err == nil && found {
+		since, err = tally.ParseSince(text)
+	}
+	return since, found, err
+}
+
+// appendList appends items separated by commas.
+func appendList[T any](dst []byte, items []T, appendItem func([]byte, T) []byte) []byte {
+	for i, item := range items {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendItem(dst, item)
+	}
+	return dst
 }
 
 // limit parses ?limit=. Errors: bad_body.

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // newHistoryRig returns a rig with a history, and a function that moves its clock, which is
@@ -17,7 +20,7 @@ func newHistoryRig(t *testing.T) (r *rig, advance func(time.Duration)) {
 	now := func() time.Time {
 		return time.Date(2026, 11, 28, 10, 10, 0, 0, time.UTC).Add(time.Duration(ahead.Load()))
 	}
-	store, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, sqlitestore.Options{Now: now, History: tally.MaxHistory})
+	store, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, sqlitestore.Options{Now: now, History: tally.MaxHistory, TopInterval: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,4 +70,39 @@ func TestHistory_Errors(t *testing.T) {
 	r.do("POST", "/v1/history/blog/likes/hello", "{}").hasStatus(405)
 	r.do("OPTIONS", "/v1/history/blog/likes/hello", "", "Origin", "https://blog.example").hasStatus(204)
 	r.do("GET", "/v1/history/blog/likes/hello", "", "Origin", "https://evil.example").hasStatus(403)
+}
+
+// With ?since= the list has the topics that gained most, each with its gain.
+func TestTop_Since(t *testing.T) {
+	r, advance := newHistoryRig(t)
+	like := func(key string, visitors ...string) {
+		for _, visitor := range visitors {
+			r.do("POST", "/v1/blog/likes/"+key, `{"visitor":"`+visitor+`"}`).hasStatus(200)
+		}
+	}
+	r.do("GET", "/v1/top/blog/likes?since=7d", "").hasStatus(200).contains(`{"top":[]}`)
+	like("old", ann, bob)
+	advance(3 * 24 * time.Hour)
+	like("old", "visitor-3")
+	like("new", ann, bob)
+	gains := func(since string) string {
+		var body struct {
+			Top []struct {
+				Topic       string
+				Count, Gain int64
+			}
+		}
+		answer := r.do("GET", "/v1/top/blog/likes?since="+since, "").hasStatus(200)
+		if err := json.Unmarshal(answer.body, &body); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(body.Top)
+	}
+	processtest.Eventually(t, "the gains of a day", func() bool { return gains("24h") == "[{blog/likes/new 2 2} {blog/likes/old 3 1}]" })
+	if got := gains("30d"); got != "[{blog/likes/old 3 3} {blog/likes/new 2 2}]" {
+		t.Errorf("the gains of 30 days are %s", got)
+	}
+	r.do("GET", "/v1/top/blog/likes?since=30d&limit=1", "").hasStatus(200).contains(`"gain":3}]}`)
+	etag := r.do("GET", "/v1/top/blog/likes?since=30d", "").header.Get("ETag")
+	r.do("GET", "/v1/top/blog/likes?since=30d", "", "If-None-Match", etag).hasStatus(304)
 }

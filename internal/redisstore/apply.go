@@ -205,7 +205,7 @@ func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	}
 	b.SetState(reply.change)
 	if changed {
-		s.ranks.add(reply.change, false)
+		s.changed(reply.change, false)
 		s.repairs.addChange(s.options.Intervals.RepairAgain)
 		nodeOf(c.Node()).pace.addChange()
 	}

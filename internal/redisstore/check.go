@@ -165,6 +165,7 @@ func (n *node) reviewServer(reply *redis.InfoCmd) (warnings []string, err error)
 	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err == nil && (major < minMajor || major == minMajor && minor < minMinor) {
 		return nil, conflictf("Redis %s is too old: %d.%d or later is needed", version, minMajor, minMinor)
 	}
+	n.noteRun(info["Server"]["run_id"])
 	if policy := info["Memory"]["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") {
 		if !n.store.options.AllowEviction {
 			return nil, conflictf("Redis's maxmemory-policy is %s, which deletes counts when memory is short: set it to noeviction, or allow it with --allow-eviction", policy)

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // testIntervals make probes frequent, since most tests wait for them.
-var testIntervals = redisstore.Intervals{Watched: time.Second, Idle: time.Second}
+var testIntervals = redisstore.Intervals{Watched: time.Second, Idle: time.Second, Gains: 10 * time.Millisecond}
 
 // storeConfig is how to open a store. server is nil if there are several.
 type storeConfig struct {

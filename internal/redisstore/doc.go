@@ -34,6 +34,10 @@
 //	tally:top:{site/metric}          leaderboard, a projection: key by -count
 //	tally:top:{site/metric}:versions hash: the version of each key in it; the field ''
 //	                                 if it had more topics than fit
+//	tally:top:{site/metric}:changed  topics that changed in the last 30 days: key by
+//	                                 version; see script/rise.lua; expires
+//	tally:top:{site/metric}:24h      gains, a projection: key by -gain; also :7d and :30d;
+//	                                 expires
 //	tally:topics:{site}              directory, a projection: metric/key by version
 //	tally:names:{site}               directory, a projection: metric/key by name; the member ''
 //	                                 if it has all topics
@@ -80,13 +84,20 @@
 //
 // # Projections
 //
-// Leaderboards and directories follow the counts within 2 s, and a background scan of one
-// instance repairs them. A leaderboard has 10,000 topics. Dumps, pages by count beyond a
-// leaderboard, and the usage of sites must be complete: they SCAN the keys of all primaries, and
-// again if slots moved meanwhile. That costs Redis two seconds for a million keys. A topic has
-// two keys, one more for each day of its journal, and two for its history.
+// Leaderboards and directories follow the counts within 2 s, gains within 5 s, and a background
+// scan of one instance repairs them. A leaderboard has 10,000 topics. A metric has the gains of
+// 50,000, those that changed last. Dumps, pages by count beyond a leaderboard, and the usage of
+// sites must be complete: they SCAN the keys of all primaries, and again if slots moved
+// meanwhile. That costs Redis two seconds for a million keys. A topic has two keys, one more for
+// each day of its journal, and two for its history.
 //
 // Pages by name scan until the first repair completed the directory by name, after an upgrade or
 // if Redis lost it. An older release does not write that directory: a repair adds the topics
 // that it created, and a list drops those that it deleted. A name takes 95 bytes and its length.
+//
+// A gain changes with its topic, and when an hour begins. Then one instance computes the gains of
+// all topics of a metric that changed in the last 7 days, or 30 days if a day begins, as soon as
+// somebody changes or reads topics of the metric. Gains are written for the present hour of
+// Redis's clock alone, so that an instance that is late cannot write those of the hour before. An
+// older release does not update gains.
 package redisstore

@@ -40,7 +40,7 @@ func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
 				e.Before, e.After, e.Changed = reply.before, reply.after, reply.changed
 				if e.Kind == tally.EditDelete && (reply.changed || reply.before.Version == 0) {
 					e.After = s.catalog.Rule(e.Topic).EmptyState(e.Topic)
-					s.ranks.add(reply.after.Change, true)
+					s.changed(reply.after.Change, true)
 				}
 			}
 		}
@@ -170,7 +170,7 @@ func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call,
 	}
 	e.after.Change = reply.change
 	if e.changed {
-		s.ranks.add(reply.change, false)
+		s.changed(reply.change, false)
 	}
 	return e, nil
 }

@@ -129,6 +129,7 @@ func (s *Store) Run(ctx context.Context, sink tally.Sink, received func(payload 
 	for _, work := range []func(context.Context){s.repairRankings, s.sendBroadcasts, s.topology.Run} {
 		background.Go(func() { work(ctx) })
 	}
+	defer s.flushGains(lastRanksTimeout)
 	defer s.flushRanks(lastRanksTimeout)
 	defer background.Wait()
 	followed := followedNodes{store: s, sink: sink, received: received, nodes: map[*node]context.CancelFunc{}}

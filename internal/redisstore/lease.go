@@ -46,6 +46,6 @@ func (s *Store) keepLease(name string) (release func()) {
 	return func() {
 		cancel()
 		<-ended
-		_, _ = s.setLease(context.Background(), name, time.Millisecond) // else it expires
+		_, _ = s.setLease(context.Background(), name, 0) // else it expires
 	}
 }

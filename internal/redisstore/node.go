@@ -15,8 +15,9 @@ type node struct {
 
 	status    status
 	feed      *feed
-	pace      *pace       // of probes
-	isChecked atomic.Bool // the last check succeeded
+	pace      *pace        // of probes
+	isChecked atomic.Bool  // the last check succeeded
+	runID     atomic.Value // string: identifies the process of Redis
 	// checkRequested holds a token if the node is to be checked again.
 	checkRequested chan struct{}
 }
@@ -64,4 +65,16 @@ func (s *Store) nodes() []*node {
 		all = append(all, nodeOf(n))
 	}
 	return all
+}
+
+// noteRun notes the process of Redis. If it is another than before, it may have loaded an older
+// file, or was a replica: what is computed from counts is computed again.
+func (n *node) noteRun(id string) {
+	s := n.store
+	if before := n.runID.Swap(id); before == id || !s.wasUsable.Load() {
+		return
+	}
+	s.advances.requestAll()
+	s.repairs.isUrgent.Store(true)
+	notify(s.repairs.due)
 }

@@ -27,6 +27,9 @@ type Intervals struct {
 	// Behind is how much longer than its lag the replica may have an older state of a topic than
 	// the one that is shown, until the instance compares that with the primary. Default: 5 s.
 	Behind time.Duration
+	// Gains is how long changes are collected before gains are updated. Default: 3 s, so that
+	// they are less than 5 s behind.
+	Gains time.Duration
 	// Repair is the pause between two steps of a repair of leaderboards and directories. The
 	// default is 2 s: a repair scans a million keys in half an hour, at a small cost for Redis.
 	Repair time.Duration
@@ -42,6 +45,7 @@ func (i Intervals) withDefaults() Intervals {
 		Sweep:         cmp.Or(i.Sweep, 50*time.Second),
 		PresenceSweep: cmp.Or(i.PresenceSweep, 5*time.Second),
 		Behind:        cmp.Or(i.Behind, 5*time.Second),
+		Gains:         cmp.Or(i.Gains, 3*time.Second),
 		Repair:        cmp.Or(i.Repair, 2*time.Second),
 		RepairAgain:   cmp.Or(i.RepairAgain, 30*time.Minute),
 	}

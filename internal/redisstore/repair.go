@@ -14,11 +14,16 @@ const repairLease = "repair"
 // repairs decides when the rankings are repaired. Leaderboards and directories lack changes
 // that an instance had collected when it died, and changes that Redis lost. So a repair is due
 // when an instance starts, when topics had to be reissued, and some time after changes. An idle
-// store is not scanned.
+// store is not scanned. After Redis restarted, maybe from an older file, the scan is fast:
+// leaderboards must be right within a minute.
 type repairs struct {
 	due       chan struct{} // holds a token if a repair is due
 	scheduled atomic.Bool   // changes made one due later
+	isUrgent  atomic.Bool   // Redis restarted
 }
+
+// urgentRepair is by how much shorter the pauses of a repair are after Redis restarted.
+const urgentRepair = 20
 
 // addChange makes a repair due some time after changes.
 func (r *repairs) addChange(after time.Duration) {
@@ -65,6 +70,9 @@ func (s *Store) repairAll(ctx context.Context) (done bool) {
 	if !s.haveAllNames(ctx) {
 		pause /= buildSpeed
 	}
+	if s.repairs.isUrgent.Load() {
+		pause /= urgentRepair
+	}
 	for _, n := range s.nodes() {
 		for cursor := uint64(0); ; {
 			if !sleep(ctx, jitter(pause)) {
@@ -83,7 +91,8 @@ func (s *Store) repairAll(ctx context.Context) (done bool) {
 		}
 	}
 	done = len(s.nodes()) > 0 && s.flushRanks(timeout) && s.ranks.dropped.Load() == dropped && s.setAllNames(ctx) == nil
-	_, _ = s.setLease(ctx, repairLease, time.Millisecond) // else it expires
+	_, _ = s.setLease(ctx, repairLease, 0) // else it expires
+	s.repairs.isUrgent.Store(false)
 	return done
 }
 
@@ -101,9 +110,14 @@ func (n *node) repairStep(ctx context.Context, cursor uint64) (next uint64, err 
 	for _, topic := range s.countedTopics(keys) {
 		queries = append(queries, tally.Query{Topic: topic})
 	}
+	oldest := tally.Since30d.Begin(time.Now().UnixMicro())
 	for _, r := range s.readStored(ctx, queries) {
-		if r.Err == nil && r.Change.Version > 0 {
-			s.ranks.add(r.Change, false)
+		switch {
+		case r.Err != nil || r.Change.Version == 0:
+		case r.Change.Version < oldest:
+			s.ranks.add(r.Change, false) // it gains nothing
+		default:
+			s.changed(r.Change, false)
 		}
 	}
 	return next, nil

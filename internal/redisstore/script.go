@@ -50,6 +50,9 @@ var (
 	shareScript   = newScript("share")
 	reissueScript = newScript("reissue")
 	topScript     = newUnboundedScript("top")
+	gainScript    = newUnboundedScript("gain")
+	riseScript    = newUnboundedScript("rise")
+	risingScript  = newUnboundedScript("rising")
 	leaseScript   = newUnboundedScript("lease")
 
 	editScript           = newScript("edit")

@@ -48,6 +48,8 @@ type Store struct {
 
 	stats      counters
 	ranks      pendingRanks
+	gains      pendingRanks // of the topics whose gains are to be updated
+	advances   advances
 	repairs    repairs
 	scanCache  scanCache
 	wasUsable  atomic.Bool // a node was usable at some time
@@ -114,6 +116,8 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		historyRetention: strconv.FormatInt(int64(options.History/redistopology.Day), 10),
 		secret:           newSecretKey(options.Secret),
 		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]pendingRank{}},
+		gains:            pendingRanks{interval: options.Intervals.Gains, topics: map[tally.Topic]pendingRank{}},
+		advances:         advances{known: map[leaderboard]struct{}{}, requested: map[leaderboard]bool{}},
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
 		feedLive:         make(chan struct{}, 1),
 		settingsChanged:  make(chan struct{}, 1),
@@ -121,6 +125,8 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	}
 	s.unassigned = newFeed(s.isPresence, options.Intervals)
 	s.ranks.flush = func() { s.flushRanks(timeout) }
+	s.gains.flush = func() { s.flushGains(timeout) }
+	s.advances.run = s.advance
 	var err error
 	s.topology, err = redistopology.Open(url, redistopology.Options{
 		RootCAs: options.RootCAs, Scripts: allScripts, Logger: options.Logger,
@@ -157,7 +163,10 @@ func (s *Store) String() string { return s.topology.String() }
 func (s *Store) Close() error {
 	s.flushBroadcasts()
 	s.ranks.close()
+	s.gains.close()
+	s.advances.close()
 	s.flushRanks(lastRanksTimeout)
+	s.flushGains(lastRanksTimeout)
 	s.topology.Close()
 	if s.replica != nil {
 		s.replica.topology.Close()

@@ -179,11 +179,11 @@ func sentCommands(i *instance) (sent map[string]int, all int) {
 }
 
 // A like is one command. Leaderboard and directory follow with two commands for all likes of a
-// second. The metric agrees with Redis.
+// second, gains with two. The metric agrees with Redis.
 func TestCommands_Like(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
-	i := startInstance(t, server, redisstore.Intervals{Repair: time.Millisecond})
+	i := startInstance(t, server, redisstore.Intervals{Repair: time.Millisecond, Gains: time.Second})
 	like := func(visitor string) {
 		t.Helper()
 		response, err := http.Post("http://"+i.public.address()+"/v1/default/likes/page", "application/json", strings.NewReader(`{"visitor":"`+visitor+`"}`))
@@ -192,17 +192,23 @@ func TestCommands_Like(t *testing.T) {
 		}
 		_ = response.Body.Close()
 	}
-	count := func() any { return server.Do("ZSCORE", "tally:top:{default/likes}", "page") }
+	const board = "tally:top:{default/likes}"
+	gain := func() any { return server.Do("ZSCORE", board+":24h", "page") }
 	like("visitor-1") // it stores the rule of the metric
-	processtest.Eventually(t, "the leaderboard has the like", func() bool { return fmt.Sprint(count()) == "-1" })
+	processtest.Eventually(t, "the gains have the like", func() bool { return fmt.Sprint(gain()) == "-1" })
+	processtest.Eventually(t, "the gains of the hour are computed", func() bool {
+		sent, _ := sentCommands(i)
+		return server.Do("ZSCORE", board+":changed", "") != nil && server.Do("EXISTS", "tally:lease:gains:default/likes") == int64(0) &&
+			sent["evalsha"] == commandStats(server)["evalsha"]
+	})
 	_, before := sentCommands(i)
 	stats := commandStats(server)
 	like("visitor-2")
-	processtest.Eventually(t, "the leaderboard has the like", func() bool { return fmt.Sprint(count()) == "-2" })
-	if _, all := sentCommands(i); all-before != 3 {
-		t.Errorf("a like took %d commands, want 1 and 2 for leaderboard and directory", all-before)
+	processtest.Eventually(t, "the gains have the like", func() bool { return fmt.Sprint(gain()) == "-2" })
+	if _, all := sentCommands(i); all-before != 5 {
+		t.Errorf("a like took %d commands, want 1, 2 for leaderboard and directory, and 2 for gains", all-before)
 	}
-	if seen := since(server, stats); seen["evalsha"] != 3 || seen["publish"] != 1 {
+	if seen := since(server, stats); seen["evalsha"] != 5 || seen["publish"] != 1 {
 		t.Errorf("a like executed %v", seen)
 	}
 	sent, _ := sentCommands(i)

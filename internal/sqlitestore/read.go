@@ -11,7 +11,7 @@ import (
 
 // readStatements are the prepared statements of visitors' reads.
 type readStatements struct {
-	read, top, history, readers *sql.Stmt
+	read, top, history, readers, gains, gainsOf *sql.Stmt
 }
 
 func (s *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
@@ -37,7 +37,10 @@ func (s *readStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 	if err != nil {
 		return fmt.Errorf("prepare to read: %w", err)
 	}
-	return s.prepareHistory(ctx, db)
+	if err := s.prepareHistory(ctx, db); err != nil {
+		return err
+	}
+	return s.prepareGains(ctx, db)
 }
 
 // Read answers all queries from one snapshot of the file.

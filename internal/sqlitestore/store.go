@@ -47,6 +47,8 @@ type Options struct {
 	// History is how long the count of each day is kept, see [tally.ValidateHistory]; the count
 	// of each hour is kept for [tally.HourRetention]. 0 records none.
 	History time.Duration
+	// TopInterval is how far gains may be behind before they are updated; zero for 2 s.
+	TopInterval time.Duration
 	// LeaseFile is the path of a file. Writes are acknowledged only while its modification
 	// time is in the future. Empty: always.
 	LeaseFile string
@@ -73,10 +75,11 @@ type Store struct {
 	feed          *feed
 	presence      *presence
 	finalVersions *finalVersions
+	gains         *gains
 
 	writeFault fault
 
-	working sync.WaitGroup // the goroutines that write and sweep
+	working sync.WaitGroup // the goroutines that write, sweep and update gains
 	close   func() error
 }
 
@@ -103,6 +106,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 		closing:       make(chan struct{}),
 		feed:          newFeed(),
 		finalVersions: &finalVersions{},
+		gains:         newGains(options.TopInterval),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -137,9 +141,10 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 	}
 	s.writeFault.logTo(log, "written")
 	s.readFault.logTo(log, "read")
-	// Both end with Close.
+	// All end with Close.
 	s.working.Go(s.write)
 	s.working.Go(s.sweep)
+	s.working.Go(s.updateGains)
 	return s, nil
 }
 

@@ -48,7 +48,7 @@ func openFixture(t testing.TB, options storetest.Options) *storetest.Fixture {
 	now := newClock()
 	again := func(t testing.TB) *sqlitestore.Store {
 		t.Helper()
-		return open(t, path, options.Catalog, sqlitestore.Options{Secret: options.Secret, Now: now.read, Journal: options.Journal, History: options.History})
+		return open(t, path, options.Catalog, sqlitestore.Options{Secret: options.Secret, Now: now.read, Journal: options.Journal, History: options.History, TopInterval: 5 * time.Millisecond})
 	}
 	store := again(t)
 	return &storetest.Fixture{

@@ -59,6 +59,7 @@ func (s *Store) write() {
 			changes, err := s.writer.transact(j)
 			if err == nil {
 				s.feed.publish(changes...) // they are stored, acknowledged or not
+				s.gains.add(changes)
 				// After the commit, which may have taken long.
 				err = checkLease(s.leaseFile)
 			}

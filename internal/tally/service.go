@@ -63,6 +63,7 @@ type ServiceStore interface {
 	Reader
 	HistoryReader
 	Ranker
+	RiseRanker
 	SecretSource
 	SettingsReader
 	MarkStore

@@ -124,6 +124,7 @@ type Store interface {
 	Reader
 	HistoryReader
 	Ranker
+	RiseRanker
 	Reissuer
 	PresenceStore
 	SecretSource

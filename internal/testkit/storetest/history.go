@@ -27,6 +27,7 @@ func RunHistory(t *testing.T, open Factory) {
 		{"Restore", testHistoryRestore},
 		{"Off", testHistoryOff},
 		{"Presence", testHistoryPresence},
+		{"Rising", testRising},
 	})
 }
 
@@ -149,6 +150,24 @@ func (m *historyModel) points(period tally.Period, now int64) (counts []int64) {
 	return append(counts, m.count())
 }
 
+// gain returns the expected gain since a time.
+func (m *historyModel) gain(since tally.Since, now int64) int64 {
+	if !m.exists {
+		return 0
+	}
+	state := m.state()
+	before := m.prior
+	if len(m.past) == 0 {
+		before = state.Sum()
+	}
+	for _, s := range m.past {
+		if since.Period().Number(s.version) < since.First(now) {
+			before = s.sumIn(since.Period())
+		}
+	}
+	return state.Sum() - before
+}
+
 // testHistoryModel compares histories with a model, while the clock moves by hours, days and
 // months, and at times back.
 func testHistoryModel(t *testing.T, open Factory) {
@@ -181,6 +200,12 @@ func testHistoryModel(t *testing.T, open Factory) {
 						m.version = 0 // final versions are kept for an hour
 					}
 				}
+			},
+			"rise": func(rt *rapid.T) {
+				m, store := draw(rt)
+				since := rapid.SampledFrom([]tally.Since{tally.Since24h, tally.Since7d}).Draw(rt, "since")
+				gain := m.gain(since, history(rt, store, m.topic, since.Period()).Now)
+				rises(rt, store, m.topic.Metric(), since, map[string]int64{m.topic.Key(): gain})
 			},
 			"apply": func(rt *rapid.T) {
 				m, store := draw(rt)

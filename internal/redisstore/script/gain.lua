@@ -1,0 +1,57 @@
+-- Reads the gains of topics, see [tally.History.Gain].
+--
+-- KEYS     of each topic: count, hours, days
+-- ARGV[1]  hour for which the gains are read; 0: that of this server's clock
+--
+-- Returns a list: the hour, then of each topic a text: its version, and its gains since 24
+-- hours, 7 days and 30 days; 0 if it does not exist.
+
+local hour = tonumber(ARGV[1])
+if hour == 0 then hour = math.floor(redis.call('TIME')[1] / 3600) end
+
+local function total(text)
+  local sum = 0
+  for number in string.gmatch(text or '0', '[^,]+') do sum = sum + number end
+  return sum
+end
+
+-- Returns the gain at the end of the newest period before first.
+local function gainBefore(key, first)
+  -- A busy topic has a record of nearly each period.
+  local recent = redis.call('HMGET', key, first - 1, first - 2, first - 3, first - 4)
+  for i = 1, 4 do
+    if recent[i] then return tonumber(string.match(recent[i], '^%S+')) end
+  end
+  local records, newest, gain = redis.call('HGETALL', key), -1, 0
+  for i = 1, #records, 2 do
+    local number = tonumber(records[i])
+    if number < first and number > newest then
+      newest, gain = number, tonumber(string.match(records[i + 1], '^%S+'))
+    end
+  end
+  return gain
+end
+
+local function read(count, hours, days)
+  local state = redis.call('HMGET', count, 'n', 'v', 's', 'a', 'p')
+  if not state[2] then return '0' end
+  local changed = math.floor(state[2] / 3600000000)
+  local present, gains = nil, { 0, 0, 0 }
+  if state[5] then
+    present = total(state[1]) - total(state[3]) - total(state[4]) - string.match(state[5], '-?%d+')
+  end
+  for i, period in ipairs({ { hours, 1, 24 }, { hours, 1, 168 }, { days, 24, 30 } }) do
+    local first = math.floor(hour / period[2]) - period[3]
+    if present and math.floor(changed / period[2]) >= first then
+      gains[i] = present - gainBefore(period[1], first)
+    end
+  end
+  return string.format('%s %.0f %.0f %.0f', state[2], gains[1], gains[2], gains[3])
+end
+
+local replies = { string.format('%.0f', hour) }
+for i = 1, #KEYS, 3 do
+  local ok, reply = pcall(read, KEYS[i], KEYS[i + 1], KEYS[i + 2])
+  replies[#replies + 1] = ok and reply or '0' -- a key of another type
+end
+return replies

@@ -1,0 +1,330 @@
+package sqlitestore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// defaultGainsInterval is how far gains may be behind before they are updated; readers wait
+	// for the update when they are twice as far behind. They are at most 5 s behind.
+	defaultGainsInterval = 2 * time.Second
+	// maxGains bounds the topics of a metric whose gains are kept, in some 10 MB: those that
+	// changed last.
+	maxGains = 50_000
+	// gainsRetention is how long the gains of a metric are kept after somebody read them.
+	gainsRetention = time.Hour
+	// gainsTimeout bounds one update.
+	gainsTimeout = 20 * time.Second
+)
+
+// gains has the topics of each metric by their gains, while somebody reads them. They are in
+// memory, since a file would have to be written with each change: only this process changes
+// counts, and an index finds the topics that changed in the last 30 days.
+type gains struct {
+	interval  time.Duration // fixed
+	requested chan struct{} // holds a token if an update is requested
+
+	mu     sync.Mutex
+	boards map[boardName]*gainBoard // guarded by mu
+}
+
+// boardName identifies the gains of a metric in a site.
+type boardName struct{ site, metric string }
+
+// gainBoard has the topics of a metric by their gains. [gains.mu] guards it.
+type gainBoard struct {
+	changed map[string]struct{} // keys of topics that changed since the last update
+	behind  time.Time           // when the first change came that the ranking lacks; zero: none
+	read    time.Time           // when somebody read it last
+	ranking *gainRanking        // nil before the first update
+	updated chan struct{}       // closed at the end of the requested update; nil if none is
+	err     error               // of the last update
+}
+
+// gainRanking is topics by their gains. It is immutable except for topics, which belongs to the
+// update.
+type gainRanking struct {
+	hour   int64 // for which the gains were computed
+	order  [tally.SinceCount][]keyGain
+	topics map[string][tally.SinceCount]int64
+}
+
+type keyGain struct {
+	key  string
+	gain int64
+}
+
+func newGains(interval time.Duration) *gains {
+	return &gains{interval: cmp.Or(interval, defaultGainsInterval), requested: make(chan struct{}, 1), boards: map[boardName]*gainBoard{}}
+}
+
+// add notes changes of topics whose gains somebody reads.
+func (g *gains) add(changes []tally.Change) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.boards) == 0 {
+		return
+	}
+	now := time.Now()
+	for _, change := range changes {
+		name := boardName{change.Topic.Site(), change.Topic.Metric()}
+		b := g.boards[name]
+		switch {
+		case b == nil:
+			continue
+		case b.updated == nil && now.Sub(b.read) > gainsRetention:
+			delete(g.boards, name)
+			continue
+		case len(b.changed) >= maxGains:
+			b.ranking = nil // the next update reads all topics
+		default:
+			b.changed[change.Topic.Key()] = struct{}{}
+		}
+		if b.behind.IsZero() {
+			b.behind = now
+		}
+	}
+}
+
+// get returns the ranking of a metric, and a channel to wait for before the next attempt if it
+// is too far behind. now is the time of the store.
+func (g *gains) get(name boardName, now time.Time) (*gainRanking, <-chan struct{}, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	b := g.boards[name]
+	if b == nil {
+		b = &gainBoard{changed: map[string]struct{}{}}
+		g.boards[name] = b
+	}
+	b.read = time.Now()
+	if err := b.err; err != nil {
+		b.err = nil // the next call requests another update
+		return nil, nil, err
+	}
+	hour := tally.Hour.Number(now.UnixMicro())
+	lag := time.Duration(0)
+	if !b.behind.IsZero() {
+		lag = time.Since(b.behind)
+	}
+	usable := b.ranking != nil && lag < 2*g.interval
+	if usable && b.ranking.hour != hour {
+		lag = now.Sub(now.Truncate(time.Hour))
+		usable = b.ranking.hour == hour-1 && lag < 2*g.interval
+		lag = max(lag, g.interval)
+	}
+	if usable && lag < g.interval {
+		return b.ranking, nil, nil
+	}
+	if b.updated == nil {
+		b.updated = make(chan struct{})
+		notify(g.requested)
+	}
+	if usable {
+		return b.ranking, nil, nil
+	}
+	return nil, b.updated, nil
+}
+
+// gainUpdate is a requested update of a ranking.
+type gainUpdate struct {
+	name    boardName
+	board   *gainBoard
+	began   time.Time
+	changed map[string]struct{}
+	ranking *gainRanking // before; nil: all topics are read
+}
+
+// takeRequested returns the requested updates.
+func (g *gains) takeRequested() (updates []gainUpdate) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for name, b := range g.boards {
+		if b.updated != nil {
+			updates = append(updates, gainUpdate{name, b, time.Now(), b.changed, b.ranking})
+			b.changed = map[string]struct{}{}
+		}
+	}
+	return updates
+}
+
+// finish ends an update, whose result is a ranking or an error.
+func (g *gains) finish(u gainUpdate, ranking *gainRanking, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	b := u.board
+	if b.err = err; err != nil {
+		b.ranking = nil // u.changed is lost
+	} else if b.ranking = ranking; len(b.changed) == 0 {
+		b.behind = time.Time{}
+	} else {
+		b.behind = u.began
+	}
+	close(b.updated)
+	b.updated = nil
+}
+
+// updateGains updates requested rankings until Close.
+func (s *Store) updateGains() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { // ends with Close, or with updateGains
+		select {
+		case <-s.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for {
+		select {
+		case <-s.gains.requested:
+		case <-ctx.Done():
+			return
+		}
+		for _, u := range s.gains.takeRequested() {
+			ranking, err := s.rankGains(ctx, u)
+			s.gains.finish(u, ranking, err)
+		}
+	}
+}
+
+// rankGains returns the ranking after an update.
+func (s *Store) rankGains(ctx context.Context, u gainUpdate) (*gainRanking, error) {
+	ctx, cancel := context.WithTimeout(ctx, gainsTimeout)
+	defer cancel()
+	now := s.now().UnixMicro()
+	args := []any{u.name.site, u.name.metric}
+	for since := range tally.Since(tally.SinceCount) {
+		args = append(args, since.Begin(now), since.First(now))
+	}
+	ranking := &gainRanking{hour: tally.Hour.Number(now), topics: map[string][tally.SinceCount]int64{}}
+	statement := s.statements.gains
+	if u.ranking == nil || u.ranking.hour != ranking.hour {
+		args = append(args, maxGains)
+	} else {
+		ranking.topics, statement = u.ranking.topics, s.statements.gainsOf
+		asked := []byte{'['}
+		for key := range u.changed {
+			delete(ranking.topics, key) // it may have been deleted
+			if len(asked) > 1 {
+				asked = append(asked, ',')
+			}
+			asked = tally.AppendJSONString(asked, key)
+		}
+		args = append(args, string(append(asked, ']')))
+	}
+	rows, err := statement.QueryContext(ctx, args...)
+	err = scanRows(rows, err, func(rows *sql.Rows) error {
+		var key string
+		var gains [tally.SinceCount]int64
+		err := rows.Scan(&key, &gains[0], &gains[1], &gains[2])
+		ranking.topics[key] = gains
+		return err
+	})
+	ranking.sort()
+	return ranking, err
+}
+
+// sort orders the topics by their gains.
+func (r *gainRanking) sort() {
+	for since := range r.order {
+		var order []keyGain
+		for key, gains := range r.topics {
+			if gains[since] > 0 {
+				order = append(order, keyGain{key, gains[since]})
+			}
+		}
+		slices.SortFunc(order, func(a, b keyGain) int {
+			return cmp.Or(cmp.Compare(b.gain, a.gain), strings.Compare(a.key, b.key))
+		})
+		r.order[since] = order
+	}
+}
+
+// prepareGains prepares the statements of [Store.Rising]. The parameters are site, metric, and
+// begin and first period of each [tally.Since]; then the most topics, or a list of keys.
+func (s *readStatements) prepareGains(ctx context.Context, db *sql.DB) (err error) {
+	if s.gains, err = db.PrepareContext(ctx, gainsQuery); err == nil {
+		s.gainsOf, err = db.PrepareContext(ctx, gainsOfQuery)
+	}
+	if err != nil {
+		return fmt.Errorf("prepare to read gains: %w", err)
+	}
+	return nil
+}
+
+// gainColumn returns the gain since the time in the parameter begin, which is in the period in
+// the parameter after it; see [tally.History.Gain].
+func gainColumn(begin int, period tally.Period) string {
+	return fmt.Sprintf(`CASE WHEN prior IS NULL OR version < ?%d THEN 0 ELSE count - seed - topics.adjustment - prior - coalesce(
+		(SELECT gain FROM history WHERE topic = topics.id AND period = %d AND number < ?%d ORDER BY number DESC LIMIT 1), 0) END`, begin, period, begin+1)
+}
+
+var (
+	gainColumns  = `SELECT topics.key, ` + gainColumn(3, tally.Hour) + `, ` + gainColumn(5, tally.Hour) + `, ` + gainColumn(7, tally.Day)
+	gainsQuery   = gainColumns + ` FROM topics WHERE site = ?1 AND metric = ?2 AND version >= ?7 ORDER BY version DESC LIMIT ?9`
+	gainsOfQuery = gainColumns + ` FROM json_each(?9) AS asked CROSS JOIN topics ON site = ?1 AND metric = ?2 AND topics.key = asked.value`
+)
+
+// Rising implements [tally.RiseRanker].
+func (s *Store) Rising(ctx context.Context, site, metric string, since tally.Since, limit int) (rises []tally.Rise, err error) {
+	if err := since.CheckHistory(s.historyRetention); err != nil {
+		return nil, err
+	}
+	err = s.reading(ctx, "the highest gains", func() error {
+		ranking, err := s.currentGains(ctx, boardName{site, metric})
+		if err != nil {
+			return err
+		}
+		rises, err = s.readRises(ctx, site, metric, ranking.order[since][:min(max(0, limit), len(ranking.order[since]))])
+		return err
+	})
+	return rises, err
+}
+
+// currentGains returns a ranking that is not too far behind.
+func (s *Store) currentGains(ctx context.Context, name boardName) (*gainRanking, error) {
+	for {
+		ranking, updated, err := s.gains.get(name, s.now())
+		if updated == nil {
+			return ranking, err
+		}
+		select {
+		case <-updated:
+		case <-s.closing:
+			return nil, errClosed
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// readRises reads the present counts of ranked topics. It leaves out those that were deleted.
+func (s *Store) readRises(ctx context.Context, site, metric string, ranked []keyGain) ([]tally.Rise, error) {
+	queries, readings := make([]tally.Query, len(ranked)), make([]tally.Reading, len(ranked))
+	for i, r := range ranked {
+		topic, err := tally.NewTopic(site, metric, r.key)
+		if err != nil {
+			return nil, err
+		}
+		queries[i].Topic, readings[i].Change.Topic = topic, topic
+	}
+	if err := s.read(ctx, queries, readings); err != nil {
+		return nil, err
+	}
+	rises := make([]tally.Rise, 0, len(ranked))
+	for i, r := range ranked {
+		if readings[i].Change.Version != 0 {
+			rises = append(rises, tally.Rise{Change: readings[i].Change, Gain: r.gain})
+		}
+	}
+	return rises, nil
+}

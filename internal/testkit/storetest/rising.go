@@ -1,0 +1,116 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// risingLag is how far Rising may be behind: 5 s by contract, and 5 s for a loaded machine.
+const risingLag = 10 * time.Second
+
+// rising returns the gains of topics since a time, in order, and the topics.
+func rising(t tester, store tally.RiseRanker, site, metric string, since tally.Since, limit int) []tally.Rise {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	defer cancel()
+	rises, err := store.Rising(ctx, site, metric, since, limit)
+	if err != nil {
+		t.Fatalf("the gains of %s/%s since %s: %v", site, metric, since, err)
+	}
+	return rises
+}
+
+// rises waits until the gains of the keys since a time are want, and checks order and states.
+func rises(t tester, store tally.RiseRanker, metric string, since tally.Since, want map[string]int64) {
+	t.Helper()
+	var expected []string
+	for key, gain := range want {
+		if gain > 0 {
+			expected = append(expected, fmt.Sprintf("%s %d", key, gain))
+		}
+	}
+	slices.SortFunc(expected, func(a, b string) int {
+		keyA, _, _ := strings.Cut(a, " ")
+		keyB, _, _ := strings.Cut(b, " ")
+		return cmp.Or(cmp.Compare(want[keyB], want[keyA]), strings.Compare(keyA, keyB))
+	})
+	var got []string
+	within(t, risingLag, func() bool {
+		got = nil
+		for _, r := range rising(t, store, "default", metric, since, 100) {
+			if _, ok := want[r.Topic.Key()]; ok {
+				got = append(got, fmt.Sprintf("%s %d", r.Topic.Key(), r.Gain))
+			}
+		}
+		return slices.Equal(got, expected)
+	}, func() string {
+		return fmt.Sprintf("the gains of %s since %s are %q, want %q", metric, since, got, expected)
+	})
+}
+
+// testRising orders topics by their gains while the clock moves. Topics that leave the time
+// leave the list, and a lower contribution lowers a gain.
+func testRising(t *testing.T, open Factory) {
+	f := historyFixture(t, open, tally.MaxHistory)
+	for _, metric := range kinds {
+		f.Advance(24 * time.Hour)
+		a, b, c := newTopic(t, metric), newTopic(t, metric), newTopic(t, metric)
+		since := func(since tally.Since, gains ...int64) {
+			t.Helper()
+			want := map[string]int64{a.Key(): gains[0], b.Key(): gains[1], c.Key(): gains[2]}
+			rises(t, f.First, metric, since, want)
+			rises(t, f.other(), metric, since, want)
+		}
+		apply(t, f.First, a, assert(1, 1), assert(2, 1))
+		apply(t, f.other(), b, assert(1, 1), assert(2, 1), assert(3, 1))
+		restore(t, f.First, false, whole(c, 7, 0, map[tally.Member]int64{1: 1, 2: 1}))
+		since(tally.Since24h, 2, 3, 0) // imports are no gain
+		f.Advance(24 * time.Hour)
+		since(tally.Since24h, 2, 3, 0) // the hour in which it began
+		apply(t, f.First, a, assert(3, 1))
+		apply(t, f.First, c, assert(3, 1))
+		f.Advance(time.Hour)
+		since(tally.Since24h, 1, 0, 1) // without a change of b
+		since(tally.Since7d, 3, 3, 1)
+		edit(t, f.First, on(b, tally.Edit{Kind: tally.EditBase, Value: 50}))
+		since(tally.Since30d, 3, 3, 1) // edits are no gain
+		if metric == "likes" || metric == "claps" {
+			apply(t, f.First, b, assert(1, 0))
+			since(tally.Since24h, 1, 0, 1)
+			since(tally.Since7d, 3, 2, 1)
+			journal := recent(t, f.First, a)
+			revert(t, f.other(), journal[1:2])
+			since(tally.Since24h, 1, 0, 1)
+			since(tally.Since7d, 2, 2, 1)
+		} else {
+			apply(t, f.First, b, assert(4, 1))
+			edit(t, f.First, tally.Edit{Topic: b, Kind: tally.EditReset})
+			since(tally.Since7d, 3, 0, 1)
+			apply(t, f.First, b, assert(4, 1), assert(5, 1))
+			since(tally.Since7d, 3, 2, 1)
+			apply(t, f.First, a, assert(5, 1), assert(6, 1))
+			edit(t, f.other(), tally.Edit{Topic: a, Kind: tally.EditDelete})
+			since(tally.Since7d, 0, 2, 1)
+			apply(t, f.First, a, assert(1, 1), assert(2, 1))
+			since(tally.Since24h, 2, 2, 1)
+		}
+		f.Advance(7 * 24 * time.Hour)
+		f.Advance(time.Hour)
+		since(tally.Since7d, 0, 0, 0)
+		since(tally.Since30d, 2, 2, 1)
+		f.Advance(25 * 24 * time.Hour)
+		since(tally.Since30d, 0, 0, 0)
+	}
+	for since := range tally.Since(tally.SinceCount) {
+		if got := rising(t, f.First, "default", "party", since, 10); len(got) != 0 {
+			t.Errorf("the gains of a metric that nobody used are %v", got)
+		}
+	}
+}
