@@ -17,8 +17,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// journalChunk is how many journals one pipeline reads the first portion of: up to 1 MB.
-const journalChunk = 64
+// journalChunk is how many journals one pipeline reads the first portion of: up to 4 MB.
+const journalChunk = 256
 
 // dayJournal is the journal of a topic of one day.
 type dayJournal struct {

@@ -14,8 +14,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// listChunk is how many entries of a directory or leaderboard one command reads: some tenths of
-// a millisecond of Redis.
+// listChunk is how many entries of a directory or leaderboard one command reads at most: some
+// tenths of a millisecond of Redis.
 const listChunk = 1000
 
 // byName orders topics by site, metric and key.
@@ -56,7 +56,7 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 		for _, metric := range s.catalog.Metrics() {
 			if any, err := tally.NewTopic(site, metric, "any"); err == nil && s.catalog.CheckEditable(any) == nil &&
 				(l.Scope.Metric == "" || l.Scope.Metric == metric) {
-				sources = append(sources, s.highest(after, site, metric))
+				sources = append(sources, s.highest(l, after, site, metric))
 			}
 		}
 	}
@@ -113,6 +113,10 @@ type ranking struct {
 	buffered []tally.Cursor // read but not used
 }
 
+// firstChunk is how many entries the first command reads. Further ones read twice as many each,
+// since the scope may have few of them.
+func firstChunk(l tally.Listing) int64 { return int64(min(l.Limit+1, listChunk)) }
+
 func (s *Store) newest(l tally.Listing, after *tally.Cursor, site string) *ranking {
 	last := "+inf"
 	if l.Before != 0 {
@@ -122,18 +126,18 @@ func (s *Store) newest(l tally.Listing, after *tally.Cursor, site string) *ranki
 		last = strconv.FormatInt(after.Value, 10)
 	}
 	return &ranking{
-		next: redis.ZRangeArgs{Key: s.names.directory(site), Start: last, Stop: "-inf", ByScore: true, Rev: true, Count: listChunk}, sign: 1,
+		next: redis.ZRangeArgs{Key: s.names.directory(site), Start: last, Stop: "-inf", ByScore: true, Rev: true, Count: firstChunk(l)}, sign: 1,
 		topicOf: func(member string) (tally.Topic, error) { return tally.ParseTopic(site + "/" + member) },
 	}
 }
 
-func (s *Store) highest(after *tally.Cursor, site, metric string) *ranking {
+func (s *Store) highest(l tally.Listing, after *tally.Cursor, site, metric string) *ranking {
 	first := "-inf"
 	if after != nil {
 		first = strconv.FormatInt(-after.Value, 10)
 	}
 	return &ranking{
-		next: redis.ZRangeArgs{Key: s.names.top(leaderboard{site, metric}), Start: first, Stop: "+inf", ByScore: true, Count: listChunk}, sign: -1,
+		next: redis.ZRangeArgs{Key: s.names.top(leaderboard{site, metric}), Start: first, Stop: "+inf", ByScore: true, Count: firstChunk(l)}, sign: -1,
 		topicOf:  func(member string) (tally.Topic, error) { return tally.NewTopic(site, metric, member) },
 		versions: s.names.topVersions(leaderboard{site, metric}),
 	}
@@ -156,8 +160,9 @@ func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 		}
 		// Earlier releases cut leaderboards without the field. A failed read may hide a cut.
 		r.cut = cut != nil && (size.Val() >= leaderboardSize || !errors.Is(cut.Err(), redis.Nil))
-		r.ended = len(found) < listChunk
+		r.ended = int64(len(found)) < r.next.Count
 		r.skip(found)
+		r.next.Count = min(2*r.next.Count, listChunk)
 		for _, z := range found {
 			member, _ := z.Member.(string)
 			topic, err := r.topicOf(member)

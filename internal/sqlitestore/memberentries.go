@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -66,6 +67,25 @@ func (m *memberEntries) filter(catalog *tally.Catalog, entries []tally.JournalEn
 		}
 	}
 	return effective
+}
+
+// byID returns entries, with their positions, in the order of the ids of their topics, so that
+// rows on the same page change in one transaction. Entries of one topic keep their order.
+func (m *memberEntries) byID(entries []tally.JournalEntry, positions []position) ([]tally.JournalEntry, []position) {
+	ids := make(map[tally.Topic]int64, len(m.ids))
+	for id, topic := range m.ids {
+		ids[topic] = id
+	}
+	order := make([]int, len(entries))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(ids[entries[i].Topic], ids[entries[j].Topic]) })
+	sorted, sortedPositions := make([]tally.JournalEntry, len(entries)), make([]position, len(entries))
+	for i, from := range order {
+		sorted[i], sortedPositions[i] = entries[from], positions[from]
+	}
+	return sorted, sortedPositions
 }
 
 // withdrawnEntries returns the entries of the members that edits withdraw. It reads the

@@ -9,9 +9,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxRevertBatch bounds the journal entries that one transaction reverts, for a few
-// milliseconds.
-const maxRevertBatch = 1000
+// maxRevertBatch bounds the journal entries that one transaction reverts, for some ten
+// milliseconds: the likes wait.
+const maxRevertBatch = 200
 
 // Revert implements [tally.JournalStore], in transactions of [maxRevertBatch] entries.
 func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
@@ -33,6 +33,7 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode t
 	if mode == tally.RevertPreview {
 		return found.filter(s.catalog, entries, positions), nil, nil
 	}
+	entries, positions = found.byID(entries, positions)
 	for begin := 0; begin < len(entries); begin += maxRevertBatch {
 		end := min(begin+maxRevertBatch, len(entries))
 		// A copy for the writer, which may still use it after Revert returned.
