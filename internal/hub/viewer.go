@@ -100,7 +100,24 @@ func (h *Hub) Join(v *Viewer, head []byte) {
 // ones, and live. The topics returned are refused: full, because the hub watches as many
 // as it may; overQuota, because v's quota is used up.
 func (h *Hub) Subscribe(v *Viewer, topics []tally.Topic) (full, overQuota []tally.Topic) {
-	acquired := make([]*topic, 0, len(topics))
+	acquired, full, overQuota := h.acquireFor(v, topics)
+	v.shard.send(command{kind: subscribe, viewer: v, topics: acquired})
+	return full, overQuota
+}
+
+// SubscribeAgain is [Hub.Subscribe] for topics that were refused before. It returns those that
+// are refused again, and sends v nothing if all are.
+func (h *Hub) SubscribeAgain(v *Viewer, topics []tally.Topic) (refused []tally.Topic) {
+	acquired, full, overQuota := h.acquireFor(v, topics)
+	if len(acquired) > 0 {
+		v.shard.send(command{kind: subscribe, viewer: v, topics: acquired})
+	}
+	return append(full, overQuota...)
+}
+
+// acquireFor returns topics with a reference for v, and those that are refused.
+func (h *Hub) acquireFor(v *Viewer, topics []tally.Topic) (acquired []*topic, full, overQuota []tally.Topic) {
+	acquired = make([]*topic, 0, len(topics))
 	for _, name := range topics {
 		if !v.Quota.Acquire() {
 			overQuota = append(overQuota, name)
@@ -111,8 +128,7 @@ func (h *Hub) Subscribe(v *Viewer, topics []tally.Topic) (full, overQuota []tall
 			full = append(full, name)
 		}
 	}
-	v.shard.send(command{kind: subscribe, viewer: v, topics: acquired})
-	return full, overQuota
+	return acquired, full, overQuota
 }
 
 // Unsubscribe removes topics from those that v watches. It ignores others.

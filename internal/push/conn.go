@@ -29,6 +29,7 @@ type conn struct {
 	fd     int // the viewer's shard alone writes to it, until the hub calls Close
 
 	unanswered atomic.Int32 // assertions without an answer, and draining
+	hasEnded   bool         // guarded by the mutex of waitingTopics
 
 	present    []tally.Topic // owned by the reader; fixed on an event stream
 	earlyInput []byte        // came with the handshake and was not read yet

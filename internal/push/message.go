@@ -151,7 +151,7 @@ func (c *socketConn) execute(m message) {
 		c.sendRefusals(&refused) // before the snapshot
 		s.subscribe(&c.conn, topics, &refused)
 	case verbUnsubscribe:
-		s.hub.Unsubscribe(&c.Viewer, s.resolve(m.topics, admitAll, nil))
+		s.unsubscribe(&c.conn, s.resolve(m.topics, admitAll, nil))
 	case verbPresent:
 		s.enter(&c.conn, m.topics, c.rights, &refused)
 	case verbAbsent:

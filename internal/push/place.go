@@ -83,6 +83,7 @@ func (s *Server) join(c *conn, format hub.Format, head []byte) {
 
 // forget gives the place of a connection back.
 func (s *Server) forget(c *conn) {
+	s.waiting.end(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)

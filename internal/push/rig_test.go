@@ -45,12 +45,18 @@ type instance struct {
 
 func start(t *testing.T, options push.Options) *instance {
 	t.Helper()
+	return startWith(t, options, 0)
+}
+
+// startWith starts an instance that watches at most maxTopics topics, 0 for any number.
+func startWith(t *testing.T, options push.Options, maxTopics int) *instance {
+	t.Helper()
 	catalog := tally.NewCatalog(nil, tally.DefaultMetrics())
 	store, err := sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, sqlitestore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := hub.New(store, hub.Options{Formats: push.Formats(), WriteTimeout: options.WriteTimeout})
+	h := hub.New(store, hub.Options{Formats: push.Formats(), WriteTimeout: options.WriteTimeout, MaxTopics: maxTopics})
 	present := &pages{}
 	server, err := push.New(h, present, catalog, options)
 	if err != nil {

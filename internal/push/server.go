@@ -38,6 +38,9 @@ type Options struct {
 	// MessageTimeout is how long a client's message may take from its first byte to its
 	// last; 10 s if 0.
 	MessageTimeout time.Duration
+	// RetryInterval is the time between two attempts to watch topics that were refused because
+	// there was no place; 10 s if 0.
+	RetryInterval time.Duration
 }
 
 // Session is what the edge knows of a client that wants to watch topics.
@@ -87,6 +90,7 @@ type Server struct {
 	readiness *readiness
 	work      sync.WaitGroup // calls in progress, and WebSockets
 	start     time.Time
+	waiting   waitingTopics
 
 	mu         sync.Mutex
 	conns      map[*conn]hub.Format
@@ -103,6 +107,9 @@ func New(h *hub.Hub, presence Presence, catalog *tally.Catalog, options Options)
 	if options.MessageTimeout <= 0 {
 		options.MessageTimeout = 10 * time.Second
 	}
+	if options.RetryInterval <= 0 {
+		options.RetryInterval = defaultRetryInterval
+	}
 	ready, err := newReadiness()
 	if err != nil {
 		return nil, err
@@ -111,12 +118,16 @@ func New(h *hub.Hub, presence Presence, catalog *tally.Catalog, options Options)
 		hub: h, presence: presence, catalog: catalog, options: options, readiness: ready, start: time.Now(),
 		conns:   map[*conn]hub.Format{},
 		clients: map[netip.Addr]*client{},
+		waiting: waitingTopics{byConn: map[*conn][]tally.Topic{}},
 	}, nil
 }
 
 // Run reads from the connections until ctx and then the last WebSocket ends, for which
 // the hub must have ended too.
 func (s *Server) Run(ctx context.Context) error {
+	var retrying sync.WaitGroup
+	retrying.Go(func() { s.retryWaiting(ctx) }) // ends with ctx
+	defer retrying.Wait()
 	return s.readiness.run(ctx, func() {
 		s.mu.Lock()
 		s.isDraining = true

@@ -65,6 +65,15 @@ func (s *Server) subscribe(c *conn, topics []tally.Topic, refused *refusals) {
 	for _, topic := range overQuota {
 		refused.add(topic.String(), errQuota)
 	}
+	if len(full)+len(overQuota) > 0 {
+		s.waiting.add(c, append(full, overQuota...))
+	}
+}
+
+// unsubscribe makes c stop watching topics.
+func (s *Server) unsubscribe(c *conn, topics []tally.Topic) {
+	s.waiting.remove(c, topics)
+	s.hub.Unsubscribe(&c.Viewer, topics)
 }
 
 // enter makes c present on the topics named.

@@ -1,0 +1,98 @@
+package push
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+const (
+	// defaultRetryInterval is the time between two attempts to watch the waiting topics.
+	defaultRetryInterval = 10 * time.Second
+	// maxWaiting bounds the waiting topics, 16 bytes each. Others stay refused.
+	maxWaiting = 100_000
+)
+
+// waitingTopics are the topics that connections want to watch and that were refused because
+// there was no place for them.
+type waitingTopics struct {
+	mu     sync.Mutex
+	byConn map[*conn][]tally.Topic // guarded by mu; no list is empty
+	count  int                     // of all topics; guarded by mu
+}
+
+// add adds topics of c, unless c has ended.
+func (w *waitingTopics) add(c *conn, topics []tally.Topic) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(topics), maxWaiting-w.count)
+	if n <= 0 || c.hasEnded {
+		return
+	}
+	w.setLocked(c, append(w.byConn[c], topics[:n]...))
+}
+
+// remove removes topics of c.
+func (w *waitingTopics) remove(c *conn, topics []tally.Topic) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if waiting := w.byConn[c]; len(waiting) > 0 {
+		isRemoved := topicSet(topics)
+		w.setLocked(c, slices.DeleteFunc(waiting, func(topic tally.Topic) bool { return isRemoved[topic] }))
+	}
+}
+
+// end removes the topics of c, which has ended.
+func (w *waitingTopics) end(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.hasEnded = true
+	w.setLocked(c, nil)
+}
+
+func (w *waitingTopics) setLocked(c *conn, topics []tally.Topic) {
+	w.count += len(topics) - len(w.byConn[c])
+	if len(topics) > 0 {
+		w.byConn[c] = topics
+	} else {
+		delete(w.byConn, c)
+	}
+}
+
+func (w *waitingTopics) conns() (conns []*conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c := range w.byConn {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+// retryWaiting watches waiting topics when there is a place for them, until ctx ends.
+func (s *Server) retryWaiting(ctx context.Context) {
+	ticker := time.NewTicker(s.options.RetryInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, c := range s.waiting.conns() {
+			s.retry(c)
+		}
+	}
+}
+
+// retry watches the waiting topics of c for which there is a place. An unsubscription comes
+// before or after it.
+func (s *Server) retry(c *conn) {
+	s.waiting.mu.Lock()
+	defer s.waiting.mu.Unlock()
+	if topics := s.waiting.byConn[c]; len(topics) > 0 {
+		s.waiting.setLocked(c, s.hub.SubscribeAgain(&c.Viewer, topics))
+	}
+}
