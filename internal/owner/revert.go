@@ -177,6 +177,9 @@ func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64,
 	var topic tally.Topic // of the entries of batch from begin on
 	var large []tally.Topic
 	begin, isLarge := 0, false
+	if mode != tally.RevertPreview {
+		defer s.spikes.clear()
+	}
 	flush := func(entries []tally.JournalEntry) error {
 		done, _, err := s.store.Revert(ctx, entries, mode)
 		for _, e := range done {

@@ -64,6 +64,7 @@ type Service struct {
 	settings     *followedSettings
 	claims       *claims
 	usage        *usageSnapshot
+	spikes       *spikeCache
 	pendingAudit *pendingAudit
 }
 
@@ -91,6 +92,7 @@ func New(store Store, service *tally.Service, o Options) *Service {
 		settings:     newFollowedSettings(),
 		claims:       &claims{seen: map[string]*seenClaim{}},
 		usage:        &usageSnapshot{},
+		spikes:       &spikeCache{searches: map[searchKey]*search{}},
 		pendingAudit: &pendingAudit{},
 	}
 	s.root = s

@@ -32,12 +32,12 @@ type Spike struct {
 	Sources []SourceContributions `json:"sources"`
 }
 
-// Spikes returns the spikes within the time since in scope, greatest first, at most
+// searchSpikes returns the spikes within the time since in scope, greatest first, at most
 // [maxSpikes]. It counts the newest journal entry of each visitor, if the contribution still
 // exists, and ignores contributions of the owner's servers. The usual numbers come from the
 // rest of the journal. Memory grows with the recent contributions to one topic, and with the
 // number of topics that have a spike. Errors: [tally.CodeStoreUnavailable].
-func (s *Service) Spikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
+func (s *Service) searchSpikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
 	now := s.now()
 	retention := max(s.journalRetention, since)
 	d := newDetector(minute(now)+clockSlack, since, retention)
