@@ -25,7 +25,7 @@ const (
 
 	// parallel is how many tests run at the same time. Most of them wait until a fault is
 	// detected.
-	parallel = 8
+	parallel = 12
 )
 
 // binary is the path of the program under test.
