@@ -166,13 +166,20 @@ func (n *node) reviewServer(reply *redis.InfoCmd) (warnings []string, err error)
 		return nil, conflictf("Redis %s is too old: %d.%d or later is needed", version, minMajor, minMinor)
 	}
 	n.noteRun(info["Server"]["run_id"])
-	if policy := info["Memory"]["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") {
+	policy, persistence := info["Memory"]["maxmemory_policy"], info["Persistence"]["aof_enabled"]
+	if policy == "" {
+		warnings = append(warnings, "INFO does not tell the maxmemory-policy: set it to noeviction, so that no counts are deleted when memory is short")
+	}
+	if persistence == "" {
+		warnings = append(warnings, "INFO does not tell whether counts survive a restart of Redis: turn persistence on (appendonly yes)")
+	}
+	if strings.HasPrefix(policy, "allkeys-") {
 		if !n.store.options.AllowEviction {
 			return nil, conflictf("Redis's maxmemory-policy is %s, which deletes counts when memory is short: set it to noeviction, or allow it with --allow-eviction", policy)
 		}
 		warnings = append(warnings, "maxmemory-policy is "+policy+": counts are deleted when memory is short")
 	}
-	if info["Persistence"]["aof_enabled"] == "0" {
+	if persistence == "0" {
 		warnings = append(warnings, "the append-only file is off: a restart of Redis may lose counts (set appendonly yes)")
 	}
 	return warnings, nil

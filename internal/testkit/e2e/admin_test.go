@@ -57,7 +57,7 @@ func onEachStore(t *testing.T, test func(*testing.T, ownedStore), args ...string
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		a, b := pair(t, redistest.Start(t, redistest.Options{}), args...)
+		a, b := pair(t, redistest.Start(t, redistest.Options{Hosted: true}), args...)
 		test(t, ownedStore{a, b})
 	})
 }
@@ -285,7 +285,7 @@ func TestAdminToken_NotLogged(t *testing.T) {
 // Commands that edit Redis directly reach running instances and their pages.
 func TestOwner_DirectlyOnRedis(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	s := serve(t, "--store", redis.URL(0))
 	s.like("default/likes/a", visitor(1), "1")
 	v := s.watch("?topic=default/likes/a&topic=default/likes/b")

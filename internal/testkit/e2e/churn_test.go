@@ -17,8 +17,10 @@ const soon = 5 * time.Second
 func TestViewers_ConnectDuringLikes(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(*testing.T) (a, b *service){
-		"one instance":  func(t *testing.T) (a, b *service) { s := serve(t); return s, s },
-		"two instances": func(t *testing.T) (a, b *service) { return pair(t, redistest.Start(t, redistest.Options{})) },
+		"one instance": func(t *testing.T) (a, b *service) { s := serve(t); return s, s },
+		"two instances": func(t *testing.T) (a, b *service) {
+			return pair(t, redistest.Start(t, redistest.Options{Hosted: true}))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,7 +60,7 @@ func TestViewers_ConnectDuringLikes(t *testing.T) {
 // The last viewer of a topic leaves while the next connects. The next misses nothing.
 func TestViewers_LastLeavesNextComes(t *testing.T) {
 	t.Parallel()
-	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	a, b := pair(t, redistest.Start(t, redistest.Options{Hosted: true}))
 	const topic = "default/likes/x"
 	last := b.watch("?topic=" + topic)
 	for i := range int64(60) {
@@ -97,7 +99,7 @@ func TestFrames_SameBytesOnBothTransports(t *testing.T) {
 // Instances recover from lost scripts, subscriptions, connections and data.
 func TestRedis_LossWhileRunning(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	a, b := pair(t, redis)
 	const topic = "default/likes/x"
 	va, vb := a.watch("?topic="+topic), b.dial("?topic="+topic)
@@ -139,7 +141,7 @@ func TestRedis_LossWhileRunning(t *testing.T) {
 // Instances with another database or prefix share nothing.
 func TestRedis_DatabasesAndPrefixes(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	first := serve(t, "--store", redis.URL(0))
 	second := serve(t, "--store", redis.URL(1))
 	third := serve(t, "--store", redis.URL(0), "--redis-prefix", "other")
@@ -165,7 +167,7 @@ func TestRedis_DatabasesAndPrefixes(t *testing.T) {
 // The readers of a drained instance stop counting.
 func TestPresence_DrainedInstance(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	a, b := pair(t, redis, "--drain", "0s")
 	watcher := b.watch("?topic=" + readers)
 	watcher.awaitEvents("live", 1)

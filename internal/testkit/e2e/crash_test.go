@@ -43,7 +43,7 @@ func TestKill_AcknowledgedLikesKept(t *testing.T) {
 	})
 	t.Run("Redis", func(t *testing.T) {
 		t.Parallel()
-		redis := redistest.Start(t, redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
+		redis := redistest.Start(t, redistest.Options{Hosted: true, Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
 		s := serve(t, "--store", redis.URL(0))
 		acknowledged := crashDuringLikes(t, s, "default/likes/x", func() {
 			redis.Kill()
@@ -54,7 +54,7 @@ func TestKill_AcknowledgedLikesKept(t *testing.T) {
 	})
 	t.Run("Redis alone", func(t *testing.T) {
 		t.Parallel()
-		redis := redistest.Start(t, redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
+		redis := redistest.Start(t, redistest.Options{Hosted: true, Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
 		s := serve(t, "--store", redis.URL(0))
 		v := s.watch("?topic=default/likes/x")
 		acknowledged := crashDuringLikes(t, s, "default/likes/x", redis.Kill)

@@ -16,7 +16,7 @@ func stores(t *testing.T) map[string]string {
 	t.Helper()
 	return map[string]string{
 		"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "tally.db"),
-		"Redis":  redistest.Start(t, redistest.Options{}).URL(0),
+		"Redis":  redistest.Start(t, redistest.Options{Hosted: true}).URL(0),
 	}
 }
 

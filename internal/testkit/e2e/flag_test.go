@@ -103,7 +103,7 @@ func TestFlags_EveryLayer(t *testing.T) {
 // A flag beats the environment, the environment the file, the file the platform.
 func TestFlags_Precedence(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	port := processtest.FreePort(t)
 	file := filepath.Join(t.TempDir(), "tallycast.yaml")
 	if err := os.WriteFile(file, []byte("redis-prefix: fromfile\nbase-path: /file\ndrain: 1s\n"), 0o600); err != nil {
@@ -194,7 +194,7 @@ func TestMetrics_Histograms(t *testing.T) {
 		histograms []string
 	}{
 		"SQLite": {nil, []string{"tallycast_write_duration_seconds", "tallycast_delivery_lag_seconds"}},
-		"Redis": {[]string{"--store", redistest.Start(t, redistest.Options{}).URL(0)},
+		"Redis": {[]string{"--store", redistest.Start(t, redistest.Options{Hosted: true}).URL(0)},
 			[]string{"tallycast_write_duration_seconds", "tallycast_delivery_lag_seconds", "tallycast_redis_round_trip_duration_seconds"}},
 	} {
 		t.Run(name, func(t *testing.T) {

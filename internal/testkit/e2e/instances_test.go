@@ -23,7 +23,7 @@ func pair(t *testing.T, redis *redistest.Server, args ...string) (a, b *service)
 // A like on one instance reaches viewers of another within 100 ms. The test runs alone,
 // because beside others there is no free core.
 func TestInstances_Latency(t *testing.T) {
-	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	a, b := pair(t, redistest.Start(t, redistest.Options{Hosted: true}))
 	stream, socket := b.watch("?topic=default/likes/x"), b.dial("?topic=default/likes/x")
 	stream.awaitEvents("live", 1)
 	socket.awaitEvents("live", 1)
@@ -45,7 +45,7 @@ func TestInstances_Latency(t *testing.T) {
 // Likes that are sent twice to each instance count once.
 func TestInstances_RepeatedLikes(t *testing.T) {
 	t.Parallel()
-	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	a, b := pair(t, redistest.Start(t, redistest.Options{Hosted: true}))
 	va, vb := a.watch("?topic=default/likes/x"), b.watch("?topic=default/likes/x")
 	va.awaitEvents("live", 1)
 	vb.awaitEvents("live", 1)
@@ -70,7 +70,7 @@ func TestInstances_RepeatedLikes(t *testing.T) {
 // The rate limit counts across instances.
 func TestInstances_RateLimit(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	args := []string{"--store", redis.URL(0), "--rate-limit", "10/h", "--new-topic-limit", "3/h"} // 30 at once
 	a, b := serveIn(t, nil, args...), serveIn(t, nil, args...)
 	for i := range 30 {
@@ -88,7 +88,7 @@ func TestInstances_RateLimit(t *testing.T) {
 // minds on each of them.
 func TestInstances_TopicLimit(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	args := []string{"--store", redis.URL(0), "--rate-limit", "off", "--topic-limit", "20/h"}
 	a, b := serveIn(t, nil, args...), serveIn(t, nil, args...)
 	for i := range 20 {
@@ -109,7 +109,7 @@ func TestInstances_TopicLimit(t *testing.T) {
 // Presence counts across instances. The readers of a killed instance expire.
 func TestInstances_Presence(t *testing.T) {
 	t.Parallel()
-	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	a, b := pair(t, redistest.Start(t, redistest.Options{Hosted: true}))
 	watcher := b.watch("?topic=" + readers + "&present=" + readers)
 	watcher.awaitCount(readers, 1)
 	for range 3 {
@@ -133,7 +133,7 @@ func TestInstances_Presence(t *testing.T) {
 // All instances return the same top list.
 func TestInstances_Top(t *testing.T) {
 	t.Parallel()
-	a, b := pair(t, redistest.Start(t, redistest.Options{}))
+	a, b := pair(t, redistest.Start(t, redistest.Options{Hosted: true}))
 	for i := range 5 {
 		for n := range i + 1 {
 			[]*service{a, b}[n%2].like(fmt.Sprintf("default/likes/page-%d", i), visitor(n), "1")
@@ -158,7 +158,7 @@ func TestInstances_Top(t *testing.T) {
 // An instance with another secret than the store's is not ready and accepts nothing.
 func TestInstances_AnotherSecret(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	first := serve(t, "--store", redis.URL(0), "--secret", "first-secret-of-16")
 	first.like("default/likes/x", "visitor-1", "1")
 	second := begin(t, nil, "--store", redis.URL(0), "--secret", "other-secret-of-16")
@@ -214,4 +214,24 @@ func TestRedis_Eviction(t *testing.T) {
 	allowed := serve(t, "--store", redis.URL(0), "--allow-eviction")
 	allowed.like("default/likes/x", "visitor-1", "1")
 	allowed.operator.get("/readyz").wantStatus(200).wantBody("warnings")
+}
+
+// A hosted Redis forbids commands and closes idle connections. The instance warns and works: a
+// like after a pause is counted at the first attempt.
+func TestInstances_HostedRedis(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
+	s := serve(t, "--store", redis.URL(0))
+	if answer := s.operator.get("/readyz"); answer.status != 200 || !strings.Contains(answer.body, "INFO is forbidden") {
+		t.Errorf("/readyz: %d %s", answer.status, answer.body)
+	}
+	processtest.Eventually(t, "Redis closes the idle connections", func() bool {
+		return strings.Count(fmt.Sprint(redis.Do("CLIENT", "LIST", "TYPE", "normal")), "user=hosted") == 0
+	})
+	if c := s.like("default/likes/page", "visitor-1", "1"); c.Count != 1 {
+		t.Errorf("after a pause: %+v", c)
+	}
+	if lines := s.warnings(); len(lines) > 0 {
+		t.Errorf("warnings: %v", lines)
+	}
 }

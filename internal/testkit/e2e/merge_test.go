@@ -12,7 +12,7 @@ import (
 // ownedPair starts two instances on one Redis, with an admin token.
 func ownedPair(t *testing.T) (redis *redistest.Server, a, b *service) {
 	t.Helper()
-	redis = redistest.Start(t, redistest.Options{})
+	redis = redistest.Start(t, redistest.Options{Hosted: true})
 	a, b = pair(t, redis, "--admin-token", adminToken)
 	return redis, a, b
 }

@@ -11,7 +11,7 @@ import (
 // A like that is refused while Redis hangs is not applied when Redis continues. Viewers
 // become stale within 10 s and current within 5 s after the fault.
 func testHungRedis(t *testing.T) {
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	a, b := pair(t, redis)
 	const topic = "default/likes/x"
 	a.like(topic, "visitor-0", "1")
@@ -83,7 +83,7 @@ func testHungRedis(t *testing.T) {
 // After Redis restarts empty, pages show the stored counts under newer versions.
 func TestRedis_RestartedEmpty(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
+	redis := redistest.Start(t, redistest.Options{Hosted: true, Args: []string{"--appendonly", "yes", "--appendfsync", "always"}})
 	a, b := pair(t, redis)
 	const topic = "default/likes/x"
 	for i := range 5 {

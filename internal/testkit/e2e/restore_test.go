@@ -116,7 +116,7 @@ func TestRestore_AcknowledgedLikes(t *testing.T) {
 			for path, acked := range before {
 				for restored, into := range map[string]string{
 					"SQLite": "sqlite:" + filepath.Join(t.TempDir(), "again.db"),
-					"Redis":  redistest.Start(t, redistest.Options{}).URL(0),
+					"Redis":  redistest.Start(t, redistest.Options{Hosted: true}).URL(0),
 				} {
 					if path == backup {
 						if restored == "Redis" {

@@ -67,7 +67,7 @@ func TestSocket_SubscribeAgainAfterEdit(t *testing.T) {
 // The same for a Redis that was emptied, with nothing in it or with an older export.
 func TestSocket_SubscribeAgainAfterRedisWentBack(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	a, b := pair(t, redis)
 	const topic, other = "default/likes/x", "default/likes/y"
 	for i := range 3 {
@@ -96,7 +96,7 @@ func TestSocket_SubscribeAgainAfterRedisWentBack(t *testing.T) {
 // it at once, not with the next sweep.
 func TestImport_OlderExportIntoEmptiedRedis(t *testing.T) {
 	t.Parallel()
-	redis := redistest.Start(t, redistest.Options{})
+	redis := redistest.Start(t, redistest.Options{Hosted: true})
 	a, b := pair(t, redis)
 	const topic = "default/likes/x"
 	for i := range 3 {

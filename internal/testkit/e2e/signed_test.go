@@ -25,7 +25,7 @@ func TestSigned_Instances(t *testing.T) {
 	defer provider.Close()
 	text := encode([]byte(`{"alg":"EdDSA","kid":"a"}`)) + "." + encode(fmt.Appendf(nil, `{"sub":"ann","aud":"blog","exp":%d}`, time.Now().Add(time.Hour).Unix()))
 	token := text + "." + encode(ed25519.Sign(key, []byte(text)))
-	a, b := pair(t, redistest.Start(t, redistest.Options{}), "--site", "blog=visitors=signed", "--visitor-jwks", "blog="+provider.URL)
+	a, b := pair(t, redistest.Start(t, redistest.Options{Hosted: true}), "--site", "blog=visitors=signed", "--visitor-jwks", "blog="+provider.URL)
 
 	for _, s := range []*service{a, b, a} {
 		if c := s.do("POST", "/v1/blog/likes/x", `{"visitor_token":"`+token+`"}`).count(); c.Count != 1 || *c.Mine != 1 {

@@ -138,7 +138,7 @@ func TestSocket_AssertionsWhileDraining(t *testing.T) {
 		}
 	}
 	t.Run("sqlite", func(t *testing.T) { test(t, "sqlite:"+filepath.Join(t.TempDir(), "tally.db")) })
-	t.Run("redis", func(t *testing.T) { test(t, redistest.Start(t, redistest.Options{}).URL(0)) })
+	t.Run("redis", func(t *testing.T) { test(t, redistest.Start(t, redistest.Options{Hosted: true}).URL(0)) })
 }
 
 // A message in the same packet as the handshake is read.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,6 +48,9 @@ type Options struct {
 	Password string
 	// Users are additional users in the form of ACL SETUSER: "app on >secret ~* &* +@all".
 	Users []string
+	// Hosted makes the server like a hosted service: [Server.URL] names a user who lacks the
+	// commands that such services forbid, and idle connections are closed after a second.
+	Hosted bool
 	// TLS makes the server accept TLS only, with a certificate for 127.0.0.1.
 	TLS bool
 	// Data is the path of a dump (RDB) to load a copy of; empty for none.
@@ -93,7 +97,11 @@ func Start(t testing.TB, options Options) *Server {
 			t.Fatal(err)
 		}
 	}
-	if len(options.Users) > 0 {
+	if options.Hosted {
+		s.options.Users = append(slices.Clip(options.Users), hostedUser+" on >"+hostedPassword+" "+hostedRights)
+		s.options.Args = append([]string{"--timeout", "1"}, options.Args...)
+	}
+	if len(s.options.Users) > 0 {
 		s.writeUsers()
 	}
 	if options.Clock {
@@ -114,8 +122,19 @@ func Start(t testing.TB, options Options) *Server {
 	return s
 }
 
-// URL returns the server's URL for the user "default" and a database.
+// The user of a hosted server. Services differ; this one forbids what any of them forbids.
+const (
+	hostedUser     = "hosted"
+	hostedPassword = "password-of-hosted"
+	hostedRights   = "~* &* +@all -@admin -client -info -keys -memory -object -slowlog -wait"
+)
+
+// URL returns the server's URL for the user "default", or that of a hosted server, and a
+// database.
 func (s *Server) URL(database int) string {
+	if s.options.Hosted {
+		return s.URLAs(hostedUser, hostedPassword, database)
+	}
 	return s.URLAs("", s.options.Password, database)
 }
 
