@@ -145,3 +145,142 @@ func TestReplica_Faults(t *testing.T) {
 		})
 	}
 }
+
+// The link between the regions breaks: pages get stale, and new ones get the numbers of the
+// replica. Afterwards they show what was stored.
+func TestReplica_PrimaryAway(t *testing.T) {
+	t.Parallel()
+	g := startRegion(t)
+	g.awaitUse(t)
+	other := topic(t, "default/likes/other")
+	like(t, g.far, other, 1, 2)
+	cut := func(isCut bool) {
+		for _, p := range []*redistest.Proxy{g.line, g.link} {
+			p.BlackHole(isCut)
+			p.Cut()
+		}
+	}
+	processtest.Eventually(t, "the replica has the likes", func() bool { return g.replica.Do("HGET", g.prefix+":{default/likes/other}:count", "n") == "2" })
+	cut(true)
+	processtest.Eventually(t, "the viewer is stale", func() bool { return !g.viewer.isLive() })
+	g.near.Watch(other)
+	processtest.Eventually(t, "a new page gets the number of the replica", func() bool { return g.viewer.shown(other).Count == 2 })
+	if got := g.readNear(t); got.Err != nil || got.Change.Count != 1 || !got.IsStale {
+		t.Errorf("without the primary %+v is read", got)
+	}
+	began := time.Now()
+	if b := assertAll(g.near, 2800*time.Millisecond, g.page, 1, 2); b.Err == nil || tally.AsError(b.Err).Code != tally.CodeStoreUnavailable || time.Since(began) > 3*time.Second {
+		t.Errorf("a like fails with %v after %s", b.Err, time.Since(began))
+	}
+	like(t, g.far, g.page, 3, 4)
+
+	cut(false)
+	g.viewer.waitFor(t, g.far, g.page, 3)
+	g.viewer.waitFor(t, g.far, other, 2)
+	g.awaitUse(t)
+	like(t, g.near, g.page, 2)
+	g.viewer.waitFor(t, g.far, g.page, 4)
+	if got := g.readNear(t); got.IsStale {
+		t.Error("with the primary the number is stale")
+	}
+	if n := metric(g.near, "redis_reissues_total"); n != 0 {
+		t.Errorf("%d topics were reissued", n)
+	}
+}
+
+// A replica that lags is used. What a visitor contributed is read at the primary.
+func TestReplica_Lag(t *testing.T) {
+	t.Parallel()
+	g := startRegion(t)
+	g.awaitUse(t)
+	const lag = 500 * time.Millisecond
+	g.link.Delay(lag)
+	processtest.Eventually(t, "the lag is measured", func() bool { return g.near.Health().Replica.Lag >= lag })
+	began := time.Now()
+	like(t, g.near, g.page, 2)
+	readings := g.near.Near().Read(t.Context(), []tally.Query{{Topic: g.page, Member: 2}, {Topic: g.page}})
+	if readings[0].Err != nil || readings[0].Mine != 1 || readings[0].Change.Count != 2 {
+		t.Errorf("after the like %+v is read", readings[0])
+	}
+	if got := g.readNear(t); time.Since(began) < lag && got.Change.Count != 1 {
+		t.Errorf("%+v was not read at the replica", got)
+	}
+	g.near.Refresh(g.page)
+	g.viewer.waitFor(t, g.far, g.page, 2)
+	if took := time.Since(began); took < lag {
+		t.Errorf("the change came after %s and not by the replica", took)
+	}
+	if !g.isUsed() || metric(g.near, "redis_reissues_total") != 0 || g.viewer.wasStale() {
+		t.Errorf("a lag of %s: used %t, reissues %d, stale %t", lag, g.isUsed(), metric(g.near, "redis_reissues_total"), g.viewer.wasStale())
+	}
+}
+
+// A version below the shown one is compared at the primary when that lasts longer than the lag.
+func TestReplica_LowerVersion(t *testing.T) {
+	t.Parallel()
+	g := startRegion(t)
+	g.awaitUse(t)
+	lost := g.viewer.shown(g.page)
+	lost.Count, lost.Version = 7, lost.Version+time.Minute.Microseconds()
+	g.viewer.Push(lost)
+	began := time.Now()
+	g.near.Refresh(g.page)
+	g.viewer.waitFor(t, g.far, g.page, 1)
+	if took := time.Since(began); took < 500*time.Millisecond || g.viewer.shown(g.page).Version <= lost.Version {
+		t.Errorf("after %s the viewer has %v", took, g.viewer.shown(g.page))
+	}
+	if n := metric(g.near, "redis_reissues_total"); n != 1 {
+		t.Errorf("%d topics were reissued", n)
+	}
+}
+
+// The replica takes TLS connections only, and the store has another database.
+func TestReplica_TLS(t *testing.T) {
+	t.Parallel()
+	primary := redistest.StartPrimary(t, redistest.Options{})
+	replica := redistest.StartReplica(t, primary.Addr, redistest.Options{TLS: true, Password: "word"})
+	c := storeConfig{server: replica, url: primary.URL(3), options: redisstore.Options{ReplicaURL: replica.URL(3)}}
+	page := topic(t, "default/likes/page")
+	store := c.connect(t, catalog(), newPrefix())
+	v := watch(t, store, page)
+	processtest.Eventually(t, "the replica is used", func() bool { return store.Health().Replica.IsUsed })
+	like(t, store, page, 1)
+	v.waitFor(t, store, page, 1)
+}
+
+// The Sentinels promote another replica. The replica of the region follows it, and pages do.
+func TestReplica_Failover(t *testing.T) {
+	t.Parallel()
+	sentinels := redistest.StartSentinels(t)
+	old, next := sentinels.Servers[0], sentinels.Servers[1]
+	replica := sentinels.StartReplica(t)
+	page := topic(t, "default/likes/page")
+	store := storeConfig{url: sentinels.URL(0) + "?wait=1", options: redisstore.Options{ReplicaURL: replica.URL(0)}}.connect(t, catalog(), newPrefix())
+	v := watch(t, store, page)
+	isUsed := func() bool { return store.Health().Replica.IsUsed }
+	processtest.Eventually(t, "the replica is used", isUsed)
+	likes := startVisitors(t, store, page)
+	likes.waitForMore(t, "at first", 50)
+	old.Kill()
+	processtest.Eventually(t, "the other replica is promoted", func() bool { return sentinels.PrimaryAddr() == next.Addr })
+	likes.waitForMore(t, "after the failover", 50)
+	processtest.Eventually(t, "the replica is used again", isUsed)
+	likes.check(t, []*viewer{v})
+}
+
+func TestOpen_RefusesReplica(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ store, replica, want string }{
+		{"redis+cluster://a:1", "redis://b:1", "Cluster has only the slots"},
+		{"redis://a:1", "redis+cluster://b:1", "one server"},
+		{"redis://a:1", "redis+sentinel://b:1/tally", "Sentinels do not tell"},
+		{"redis://a:1/2", "redis://b:1", "database 0 and the store 2"},
+		{"redis://a:1", "redis://b:1?wait=1", "wait"},
+		{"redis://a:1", "redis://b:x", "port"},
+	} {
+		_, err := redisstore.Open(c.store, catalog(), redisstore.Options{ReplicaURL: c.replica})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s with the replica %s: %v", c.store, c.replica, err)
+		}
+	}
+}

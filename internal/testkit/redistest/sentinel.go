@@ -25,6 +25,8 @@ type Sentinels struct {
 	Servers []*Server
 	// Watchers are the Sentinels.
 	Watchers []*Server
+
+	options Options // of the servers
 }
 
 // StartSentinels starts a primary, a replica and Sentinels, and waits until they know each
@@ -48,7 +50,7 @@ func startSentinels(t testing.TB, options Options) *Sentinels {
 	options.Args = append(append(replicationArgs(), "--masterauth", Password), options.Args...)
 	primary := Start(t, options)
 	_, port, _ := strings.Cut(primary.Addr, ":")
-	s := &Sentinels{Servers: []*Server{primary, StartReplica(t, primary.Addr, options)}}
+	s := &Sentinels{Servers: []*Server{primary, StartReplica(t, primary.Addr, options)}, options: options}
 	config := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 2\n"+
 		"sentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 3000\n"+
 		"sentinel auth-user %[1]s %[3]s\nsentinel auth-pass %[1]s %[4]s\n", Primary, port, sentinelUser, sentinelPassword)
@@ -66,6 +68,14 @@ func startSentinels(t testing.TB, options Options) *Sentinels {
 		})
 	}
 	return s
+}
+
+// StartReplica starts a replica that the Sentinels do not promote.
+func (s *Sentinels) StartReplica(t testing.TB) *Server {
+	t.Helper()
+	options := s.options
+	options.Args = append([]string{"--replica-priority", "0"}, options.Args...)
+	return StartReplica(t, s.Servers[0].Addr, options)
 }
 
 // replicationArgs returns arguments for fast replication.
