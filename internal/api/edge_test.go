@@ -282,6 +282,10 @@ func TestReadiness(t *testing.T) {
 	r.do("GET", "/readyz", "").hasStatus(200).contains(`{"status":"ready","version":"test","store":{"status":"up"},"warnings":[]}`)
 	health = tally.Health{Reached: true, Err: errors.New("connection refused"), Warnings: []string{"no AOF", `"x"`}}
 	r.do("GET", "/readyz", "").hasStatus(200).contains(`"store":{"status":"away","error":"connection refused"}`).contains(`"warnings":["no AOF","\"x\""]`)
+	health = tally.Health{Reached: true, Replica: &tally.ReplicaHealth{IsUsed: true, Lag: 150 * time.Millisecond}}
+	r.do("GET", "/readyz", "").hasStatus(200).contains(`"replica":{"status":"used","lag_seconds":0.15}`)
+	health.Replica = &tally.ReplicaHealth{Err: errors.New("connection refused")}
+	r.do("GET", "/readyz", "").hasStatus(200).contains(`"replica":{"status":"away","lag_seconds":0,"error":"connection refused"}`)
 	health = tally.Health{Reached: true, Conflict: errors.New("another secret")}
 	r.do("GET", "/readyz", "").hasStatus(503).contains(`"status":"conflict"`)
 	health = tally.Health{Reached: true}

@@ -187,7 +187,7 @@ func (s *shard) compose(v *Viewer) (more bool) {
 	for i := range v.subscriptions {
 		sub := &v.subscriptions[i]
 		u := sub.subscribers.flushed
-		if u == nil || sub.sent < 0 && (s.stale || !sub.needs(u.change.Version)) {
+		if u == nil || sub.sent < 0 && (s.stale && !s.hub.options.StaleSnapshots || !sub.needs(u.change.Version)) {
 			isComplete = false
 			continue
 		}

@@ -49,6 +49,9 @@ type Options struct {
 	MaxTopics int
 	// MaxTopicsPerViewer is how many topics one viewer may watch; 1,000 if 0.
 	MaxTopicsPerViewer int
+	// StaleSnapshots sends snapshots while the hub is stale, after the event stale. A feed with a
+	// replica has numbers then.
+	StaleSnapshots bool
 	// Formats are the encodings of the transports, at least one.
 	Formats []Encoder
 	// Shards is the number of goroutines that write; GOMAXPROCS if 0.

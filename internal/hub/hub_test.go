@@ -115,6 +115,19 @@ func TestStale_LiveAfterCorrections(t *testing.T) {
 	late.expect(t, "stale", "default/likes/a=2@2", "live")
 }
 
+// With a replica a viewer that joins while the hub is stale gets the snapshot after stale.
+func TestStale_Snapshots(t *testing.T) {
+	h, _ := running(t, Options{StaleSnapshots: true})
+	a := topicOf(t, "default/likes/a")
+	h.Stale()
+	p := viewer(h, -1, a)
+	p.expect(t, "stale")
+	h.SettleLagging(change(a, 2))
+	p.expect(t, "stale", "default/likes/a=2@2")
+	h.Live()
+	p.expect(t, "stale", "default/likes/a=2@2", "live")
+}
+
 func TestSubscribe_Twice(t *testing.T) {
 	h, feed := running(t, Options{})
 	a, b := topicOf(t, "default/likes/a"), topicOf(t, "default/likes/b")

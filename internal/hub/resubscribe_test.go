@@ -51,6 +51,17 @@ func TestSubscribe_AfterOlderStore(t *testing.T) {
 		h.Push(tally.Change{Topic: a, Count: 3, Version: 70})
 		p.expect(t, append(seen, "default/likes/a=3@70", "live")...)
 	})
+	t.Run("a replica that lags", func(t *testing.T) {
+		h, p, seen := begin(t)
+		again(t, h, p)
+		for _, read := range []tally.Change{{Topic: a}, change(a, 3)} {
+			if held := h.SettleLagging(read); held.Version != 50 {
+				t.Errorf("%v was read and %v is held", read, held)
+			}
+		}
+		h.SettleLagging(change(a, 60))
+		p.expect(t, append(seen, "default/likes/a=60@60", "live")...)
+	})
 	t.Run("missing", func(t *testing.T) {
 		h, p, seen := begin(t)
 		again(t, h, p)

@@ -199,6 +199,7 @@ func (e *session) handleConfirmation(channel string) {
 	if e.unconfirmed--; e.unconfirmed == 0 {
 		if e.node.replica == nil {
 			e.node.markUsable(e.warnings)
+			notify(e.store.feedLive) // the replica may be followed from now on
 		}
 		close(e.established)
 	}

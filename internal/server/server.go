@@ -119,6 +119,8 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 		WriteTimeout:  c.WriteTimeout,
 		MaxTopics:     c.MaxWatchedTopics,
 		Formats:       push.Formats(),
+
+		StaleSnapshots: c.StoreReplica.RedisURL != "",
 	})
 	i.sink = newStaleSink(i.hub)
 	i.presence = presence.New(i.store, c.MaxWatchedTopics)
