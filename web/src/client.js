@@ -202,6 +202,8 @@ export function connect(api) {
       (frame) => {
         lastFrame = Date.now();
         const { topic, event, error, id } = frame;
+        // As of the answer to a request.
+        if (error) error.status = /store|internal/.test(error.code) ? 503 : 400;
         if (/** @type {number} */ (id) >= 0) return waiting[/** @type {number} */ (id)]?.(frame);
         if (error && !topic) {
           postInstead();

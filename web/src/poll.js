@@ -1,5 +1,6 @@
 import { create, isSet, update } from './dom.js';
 import { format } from './format.js';
+import { localeOf } from './locale.js';
 import { makeRadios, makeView, namesOf, textOf } from './options.js';
 
 const css =
@@ -56,7 +57,7 @@ export function poll(element) {
       drawn = names.join();
       const closed = isSet(element, 'closed');
       const open = known && (closed || mine > 0 || textOf(element, 'results', '') !== 'after');
-      const percent = new Intl.NumberFormat(element.language || undefined, { style: 'percent' });
+      const percent = new Intl.NumberFormat(localeOf(element.language), { style: 'percent' });
       update(list, { className: closed ? 'closed' : '' });
       update(legend, { textContent: textOf(element, 'label', ''), hidden: !element.hasAttribute('label') });
       rows.forEach(({ row, input, result, bar, fill }, index) => {

@@ -1,5 +1,6 @@
 import { create, isSet, update } from './dom.js';
 import { format } from './format.js';
+import { localeOf } from './locale.js';
 import { makeRadios, makeView, namesOf, textOf } from './options.js';
 
 const STARS = 5;
@@ -44,7 +45,7 @@ export function rating(element) {
       const names = namesOf(element, '1 star,2 stars,3 stars,4 stars,5 stars');
       const closed = isSet(element, 'closed');
       const { language } = element;
-      const decimal = mean.toLocaleString(language || undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+      const decimal = mean.toLocaleString(localeOf(language), { minimumFractionDigits: 1, maximumFractionDigits: 1 });
       update(stars, { 'aria-label': textOf(element, 'label', 'Rating'), className: getComputedStyle(element).direction });
       all.forEach(({ star, input }, index) => {
         const part = halves - 2 * index;

@@ -177,7 +177,7 @@ export function makeTopic(name, client) {
           release();
           continue;
         }
-        const { code, status = /store|internal/.test(code + '') ? 503 : 400, retry_after = 0 } = error;
+        const { status, retry_after = 0 } = /** @type {{ status: number, retry_after?: number }} */ (error);
         const pause = retry_after * 1e3 + backoff(failures++);
         // The store may have applied an assertion that was answered with 5xx: taking it back is an assertion, too.
         const away = status >= 500;

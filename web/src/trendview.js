@@ -1,5 +1,6 @@
 /** The view of `<tally-trend>`: a second script, which the first such element loads. */
 import { create, update } from './dom.js';
+import { localeOf } from './locale.js';
 import { ROLL_DURATION, reducedMotion } from './motion.js';
 
 /** How often a visible line is loaded again, in milliseconds: a new day begins, and the past may be corrected. */
@@ -42,17 +43,13 @@ const css =
  */
 function describe(points, counts, byHour, lang) {
   const [first, last] = [counts[0], counts[counts.length - 1]];
-  try {
-    const locale = lang || undefined;
-    const number = new Intl.NumberFormat(locale).format(last);
-    if (!points.length) return number;
-    // Days are those of UTC.
-    const period = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', ...(byHour ? { timeStyle: 'short' } : { timeZone: 'UTC' }) });
-    const gain = new Intl.NumberFormat(locale, { signDisplay: 'exceptZero' }).format(last - first);
-    return `${period.formatRange(Date.parse(points[0].at), Date.parse(points[points.length - 1].at))}: ${number} (${gain})`;
-  } catch {
-    return describe(points, counts, byHour);
-  }
+  const locale = localeOf(lang);
+  const number = new Intl.NumberFormat(locale).format(last);
+  if (!points.length) return number;
+  // Days are those of UTC.
+  const period = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', ...(byHour ? { timeStyle: 'short' } : { timeZone: 'UTC' }) });
+  const gain = new Intl.NumberFormat(locale, { signDisplay: 'exceptZero' }).format(last - first);
+  return `${period.formatRange(Date.parse(points[0].at), Date.parse(points[points.length - 1].at))}: ${number} (${gain})`;
 }
 
 /**

@@ -92,8 +92,8 @@ export async function visit(topic, element) {
       return topic.receive(/** @type {import('./topic.js').State} */ (answer));
     }
     // Another attempt would be refused, too.
-    const { code = '', message, status = 400, retry_after = 0 } = error;
-    if (status && status < 500 && status !== 429 && !/rate|store|internal/.test(code)) return console.warn('tallycast:', message);
+    const { message, status = 400, retry_after = 0 } = error;
+    if (status && status < 500 && status !== 429 && !retry_after) return console.warn('tallycast:', message);
     await new Promise((resolve) => setTimeout(resolve, retry_after * 1e3 + PAUSE * 2 ** attempt * Math.random()));
   }
   visits.delete(name);

@@ -17,7 +17,9 @@ test('invalid attributes are ignored, valid ones are not', async (t) => {
   const body =
     ['1,234', 'abc', '-5', '1e999', '0x10', ''].map((count, i) => `<tally-count class="bad" page="bad-${i}" count="${count}">none</tally-count>`).join(' ') +
     '<tally-count id="room" page="room" count=" 12 "></tally-count><tally-count id="huge" page="huge" count="2251799813685248"></tally-count>' +
-    '<p lang="en_US"><tally-count id="tongue" page="tongue" count="1234"></tally-count></p>' +
+    '<p lang="en_US"><tally-count id="tongue" page="tongue" count="1234"></tally-count>' +
+    '<tally-poll page="tongue" options="A,B" count="1,3"></tally-poll><tally-rating page="tongue" count="0,1,0,0,1"></tally-rating>' +
+    '<tally-vote page="tongue" count="2,1"></tally-vote></p>' +
     '<tally-claps page="post" max="many" count="3"></tally-claps><tally-reactions page="post" reactions="constructor,heart" count="heart=x"></tally-reactions>' +
     '<tally-top limit="many"></tally-top>';
   const site = await startSite(t, { '/': { body } });
@@ -28,6 +30,10 @@ test('invalid attributes are ignored, valid ones are not', async (t) => {
   await shows(page, '#room', 12);
   assert.equal(await numberOf(page, '#huge'), '2251.8T');
   assert.equal(await numberOf(page, '#tongue'), '1,234');
+  const texts = (/** @type {string} */ selector) => eventually(async () => (assert.ok(await page.locator(selector).count()), page.locator(selector).allInnerTexts()));
+  assert.deepEqual(await texts('tally-poll [part=result]'), ['25% · 1', '75% · 3']);
+  assert.deepEqual(await texts('tally-rating [part=average]'), ['3.5']);
+  assert.deepEqual(await texts('tally-vote [part=score]'), ['1']);
   assert.deepEqual(await page.locator('.bad').evaluateAll((all) => all.map((one) => one.shadowRoot?.querySelector('[part=number]')?.textContent)), Array(6).fill('‒'));
   await press(page, 'tally-claps');
   assert.equal(await numberOf(page, 'tally-claps'), '4');

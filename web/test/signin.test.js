@@ -163,3 +163,50 @@ test('on a signed-only site an anonymous reader sees numbers and a button that a
   await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 2));
   await heartIs(page, true);
 });
+
+test('claps and polls ask an anonymous reader to sign in, and take the contribution afterwards', async (t) => {
+  const service = await start(t, ['--site=default=visitors=signed']);
+  let token = /** @type {string | null} */ (null);
+  const { page } = await open(t, service, () => token);
+  await page.evaluate(() => {
+    const asked = /** @type {any} */ (window).asked = /** @type {string[]} */ ([]);
+    document.addEventListener('tally-sign-in', (event) => asked.push(/** @type {Element} */ (event.target).localName));
+    const make = (/** @type {string} */ name, /** @type {Record<string, string>} */ attributes) => {
+      const element = document.createElement(name);
+      for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, value);
+      return element;
+    };
+    const link = make('a', { slot: 'sign-in', href: '#login' });
+    link.textContent = 'Log in to vote';
+    const poll = make('tally-poll', { page: 'lunch', options: 'Pizza,Sushi' });
+    poll.append(link);
+    document.body.prepend(make('tally-claps', { page: 'lunch' }), poll);
+  });
+  await signIn(page);
+  const asked = () => page.evaluate(() => /** @type {any} */ (window).asked);
+  const optionsOf = async () => (await (await fetch(`${service.url}/v1/default/poll/lunch`)).json()).options.slice(0, 2);
+  const claps = 'tally-claps[page=lunch]';
+  const poll = 'tally-poll[page=lunch]';
+
+  await press(page, claps);
+  await page.locator(`${claps} [part=sign-in]`).waitFor();
+  await shows(page, claps, 0);
+  const sushi = page.getByRole('radio', { name: 'Sushi', exact: true });
+  await sushi.click();
+  const link = page.getByRole('link', { name: 'Log in to vote' });
+  await link.waitFor();
+  await eventually(async () => assert.equal(await sushi.isChecked(), false));
+  assert.equal(await page.locator(`${poll} [part=sign-in]`).isVisible(), false, 'the page replaces the button');
+  await link.click();
+  assert.deepEqual(await asked(), ['tally-claps', 'tally-poll', 'tally-poll']);
+  assert.deepEqual([await countOf(service.url, 'default/claps/lunch'), await optionsOf()], [0, [0, 0]]);
+
+  token = tokenFor('ann');
+  await signIn(page);
+  await eventually(async () => assert.equal(await link.isVisible(), false));
+  await press(page, claps);
+  await press(page, claps);
+  await sushi.click();
+  await eventually(async () => assert.deepEqual([await countOf(service.url, 'default/claps/lunch'), await optionsOf()], [2, [0, 1]]));
+  assert.equal(await sushi.isChecked(), true);
+});

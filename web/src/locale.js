@@ -1,0 +1,13 @@
+/**
+ * Returns a language tag in the form that Intl takes; undefined, the browser's language, for none and an invalid one such
+ * as `en_US`.
+ * @param {string | null} [lang]
+ * @returns {string | undefined}
+ */
+export function localeOf(lang) {
+  try {
+    return Intl.getCanonicalLocales(lang || [])[0];
+  } catch {
+    return undefined;
+  }
+}
