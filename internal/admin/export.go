@@ -133,7 +133,7 @@ func (q *request) importData() (any, error) {
 		return nil, err
 	}
 	refused := []transfer.Refusal{}
-	target := siteRecorder{transfer.NewStoreTarget(q.owner.Store(), q.owner.Catalog()), q.owner, map[string]bool{}}
+	target := siteRecorder{transfer.NewStoreTarget(q.owner.Store(), q.owner.Catalog()), q.owner.NewImportCheck(), map[string]bool{}}
 	report, err := transfer.Import(q.detached(), target, bytes.NewReader(body), transfer.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
@@ -172,7 +172,7 @@ func (q *request) auditImport(report transfer.Report, replace bool, sites map[st
 // the items that it stored; "" for an item that concerns all sites.
 type siteRecorder struct {
 	transfer.Target
-	owner *owner.Service
+	check *owner.ImportCheck
 	sites map[string]bool
 }
 
@@ -187,7 +187,7 @@ func (t siteRecorder) Store(ctx context.Context, replace bool, lines []transfer.
 }
 
 func (t siteRecorder) SetSetting(ctx context.Context, name, value string) error {
-	err := t.owner.CheckSetting(ctx, name, value)
+	err := t.check.Admit(ctx, name, value)
 	if err == nil {
 		err = t.Target.SetSetting(ctx, name, value)
 	}

@@ -17,62 +17,35 @@ const (
 	maxSiteAliases = 50_000
 )
 
-// CheckSetting reports whether an import may add a setting of an export. It makes the checks of
-// [Service.Block] and, for aliases, those of [Service.Merge]. Errors: those of both.
-func (s *Service) CheckSetting(ctx context.Context, name, value string) error {
-	if block, ok := tally.ParseBlock(name); ok {
-		if err := block.Validate(); err != nil {
-			return err
-		}
-		return s.checkBlocks(ctx, []tally.Block{block}, value)
-	}
-	topic, aliases, ok, err := tally.ParseAliasSetting(name, value)
-	if err != nil || !ok {
-		return tally.Errorf(tally.CodeBadBody, "the setting %.100q cannot be imported", name)
-	}
-	for _, alias := range aliases {
-		switch {
-		case s.sites != nil && !s.sees(alias.Site()):
-			return errUnknownSite(alias.Site())
-		case s.catalog.Rule(alias) != s.catalog.Rule(topic):
-			return tally.Errorf(tally.CodeBadTopic, "%s cannot be an alias of %s: their metrics have different rules", alias, topic)
-		}
-	}
-	settings, err := s.store.Settings(ctx)
+// checkAliases reports whether topic may have further aliases, and returns them all. The topics of
+// its site have inSite aliases. Errors: [tally.CodeBadTopic]; [tally.CodeInternal] if the stored
+// aliases cannot be parsed.
+func checkAliases(settings map[string]string, inSite int, topic tally.Topic, added []tally.Topic) (all []tally.Topic, err error) {
+	all, err = tally.TopicAliases(settings, topic)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return checkAliases(settings, topic, aliases)
-}
-
-// checkAliases reports whether topic may have further aliases. Calls at the same moment may
-// together exceed the limits. Errors: [tally.CodeBadTopic].
-func checkAliases(settings map[string]string, topic tally.Topic, added []tally.Topic) error {
-	present, err := tally.TopicAliases(settings, topic)
-	if err != nil {
-		return err
+	present, has := len(all), map[tally.Topic]bool{topic: true}
+	for _, alias := range all {
+		has[alias] = true
 	}
-	all := map[tally.Topic]bool{}
-	for _, alias := range present {
-		all[alias] = true
-	}
-	before := len(all)
 	for _, alias := range added {
-		if alias != topic {
-			all[alias] = true
+		if !has[alias] {
+			has[alias] = true
+			all = append(all, alias)
 		}
 	}
-	inSite := tally.CountAliases(settings, topic.Site()) - before + len(all)
+	inSite += len(all) - present
 	switch {
-	case len(all) == before:
-		return nil
+	case len(all) == present:
+		return all, nil
 	case len(all) > maxTopicAliases:
-		return tally.Errorf(tally.CodeBadTopic, "%s would have %d former names, more than %d", topic, len(all), maxTopicAliases)
+		return nil, tally.Errorf(tally.CodeBadTopic, "%s would have %d former names, more than %d", topic, len(all), maxTopicAliases)
 	case inSite > maxSiteAliases:
-		return tally.Errorf(tally.CodeBadTopic, "the topics of %s would have %d former names, more than %d; a topic that is reset or deleted has none",
+		return nil, tally.Errorf(tally.CodeBadTopic, "the topics of %s would have %d former names, more than %d; a topic that is reset or deleted has none",
 			topic.Site(), inSite, maxSiteAliases)
 	}
-	return nil
+	return all, nil
 }
 
 // checkMergedAliases is [checkAliases] for the aliases that a merge of from moves into to.
@@ -90,7 +63,8 @@ func (s *Service) checkMergedAliases(ctx context.Context, from []tally.Topic, to
 		added = append(added, aliases...)
 		delete(settings, tally.AliasSettings(topic)[0])
 	}
-	return checkAliases(settings, to, added)
+	_, err = checkAliases(settings, tally.CountAliases(settings)[to.Site()], to, added)
+	return err
 }
 
 // forgetAliases removes the aliases of the topics that edits reset or deleted, since no

@@ -11,7 +11,7 @@ import (
 
 // An import adds as many blocks and aliases as the owner's calls, and no others. A merge adds as
 // many aliases as an import.
-func TestCheckSetting_Limits(t *testing.T) {
+func TestImportCheck_Limits(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
 		ctx := t.Context()
 		o := open(w.first)
@@ -56,8 +56,14 @@ func TestCheckSetting_Limits(t *testing.T) {
 			"alias with other options": {"former blog/likes/a", `["blog/poll/a"]`, tally.CodeBadTopic},
 			"alias in another site":    {"former blog/likes/a", `["docs/likes/a"]`, tally.CodeUnknownSite},
 		} {
-			if err := editor.CheckSetting(ctx, c.setting, c.value); code(err) != c.want {
+			if err := editor.NewImportCheck().Admit(ctx, c.setting, c.value); code(err) != c.want {
 				t.Errorf("%s: %v, want %q", name, err, c.want)
+			}
+		}
+		check := editor.NewImportCheck()
+		for i, want := range []tally.Code{"", tally.CodeBadTopic} {
+			if err := check.Admit(ctx, fmt.Sprint("former blog/likes/a-", i), fmt.Sprintf(`["blog/likes/b-%d"]`, i)); code(err) != want {
+				t.Errorf("alias %d of one import: %v, want %q", i+1, err, want)
 			}
 		}
 		one, two, three := newTopic("likes"), newTopic("likes"), newTopic("likes")

@@ -46,7 +46,14 @@ type Block struct {
 func (s *Service) Block(ctx context.Context, actor string, target BlockTarget, reason string) error {
 	blocks, err := s.blocks(target)
 	if err == nil {
-		err = s.checkBlocks(ctx, blocks, reason)
+		err = s.rejectSiteBlock(ctx, blocks[0])
+	}
+	if err != nil {
+		return err
+	}
+	settings, err := s.store.Settings(ctx)
+	if err == nil {
+		err = checkBlocks(settings, countBlocks(settings), blocks, reason)
 	}
 	if err != nil {
 		return err
@@ -61,24 +68,11 @@ func (s *Service) Block(ctx context.Context, actor string, target BlockTarget, r
 	return s.Audit(ctx, blockEntry(actor, "block", blocks, cmp.Or(reason, noReason)))
 }
 
-// checkBlocks reports whether blocks may be added to the settings. Calls at the same moment may
-// together exceed maxBlocks. Errors: those of Block.
-func (s *Service) checkBlocks(ctx context.Context, blocks []tally.Block, reason string) error {
+// checkBlocks reports whether blocks may be added to settings, which have present blocks of each
+// site. Errors: [tally.CodeBadBody].
+func checkBlocks(settings map[string]string, present map[string]int, blocks []tally.Block, reason string) error {
 	if len(reason) > maxReason {
 		return tally.Errorf(tally.CodeBadBody, "a reason has at most %d bytes", maxReason)
-	}
-	if blocks[0].Site != "" {
-		if err := s.rejectOlderInstances(ctx, formatSiteBlocks, "ignores blocks in one site"); err != nil {
-			return err
-		}
-	}
-	settings, err := s.store.Settings(ctx)
-	if err != nil {
-		return err
-	}
-	present := map[string]int{} // by site
-	for block := range tally.Blocks(settings) {
-		present[block.Site]++
 	}
 	for _, block := range blocks {
 		if settings[block.Setting()] == "" && present[block.Site] >= maxBlocks {
@@ -86,6 +80,24 @@ func (s *Service) checkBlocks(ctx context.Context, blocks []tally.Block, reason 
 		}
 	}
 	return nil
+}
+
+// countBlocks returns the number of blocks of each site; of those in all sites for "".
+func countBlocks(settings map[string]string) map[string]int {
+	present := map[string]int{}
+	for block := range tally.Blocks(settings) {
+		present[block.Site]++
+	}
+	return present
+}
+
+// rejectSiteBlock refuses a block in one site while an instance runs that ignores it.
+// Errors: [tally.CodeStoreUnavailable].
+func (s *Service) rejectSiteBlock(ctx context.Context, block tally.Block) error {
+	if block.Site == "" {
+		return nil
+	}
+	return s.rejectOlderInstances(ctx, formatSiteBlocks, "ignores blocks in one site")
 }
 
 // Unblock ends a block. A visitor may be named by its id or by the hash that Blocks

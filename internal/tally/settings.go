@@ -52,14 +52,15 @@ func ParseAliasSetting(name, value string) (topic Topic, aliases []Topic, ok boo
 	return topic, aliases, true, err
 }
 
-// CountAliases returns how many aliases the topics of a site have in stored settings.
-func CountAliases(stored map[string]string, site string) (count int) {
+// CountAliases returns how many aliases the topics of each site have in stored settings.
+func CountAliases(stored map[string]string) map[string]int {
+	bySite := map[string]int{}
 	for name, value := range stored {
-		if strings.HasPrefix(name, aliasPrefix) && value != "" && SettingSite(name) == site {
-			count += 1 + strings.Count(value, `","`) // JSON escapes the quotes in names
+		if strings.HasPrefix(name, aliasPrefix) && value != "" {
+			bySite[SettingSite(name)] += 1 + strings.Count(value, `","`) // JSON escapes the quotes in names
 		}
 	}
-	return count
+	return bySite
 }
 
 // SettingSite returns the site that a setting of that name concerns: that of its topic, or
