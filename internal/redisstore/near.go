@@ -24,7 +24,7 @@ type reader struct {
 // what pages show.
 type near struct{ *Store }
 
-// Near returns the same store, whose Read, Top and History may be behind by the lag of the
+// Near returns the same store, whose Read, Top, Rising and History may be behind by the lag of the
 // replica. A read of contributions is not.
 func (s *Store) Near() tally.ServiceStore { return near{s} }
 
@@ -65,6 +65,15 @@ func (s near) Top(ctx context.Context, site, metric string, limit int) (top []ta
 		return err != nil
 	})
 	return top, err
+}
+
+// Rising implements [tally.RiseRanker]. The primary has gains computed.
+func (s near) Rising(ctx context.Context, site, metric string, since tally.Since, limit int) (rises []tally.Rise, err error) {
+	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
+		rises, err = s.rising(ctx, from, site, metric, since, limit)
+		return err != nil
+	})
+	return rises, err
 }
 
 // History implements [tally.HistoryReader].

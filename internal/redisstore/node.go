@@ -71,7 +71,7 @@ func (s *Store) nodes() []*node {
 // file, or was a replica: what is computed from counts is computed again.
 func (n *node) noteRun(id string) {
 	s := n.store
-	if before := n.runID.Swap(id); before == id || !s.wasUsable.Load() {
+	if before := n.runID.Swap(id); before == id || n.replica != nil || !s.wasUsable.Load() {
 		return
 	}
 	s.advances.requestAll()

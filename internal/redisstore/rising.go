@@ -185,13 +185,14 @@ func (r *risingTopics) isRecent() bool {
 }
 
 // readRising reads the topics of a metric with the highest gains.
-func (s *Store) readRising(ctx context.Context, b leaderboard, since tally.Since, limit int) (r risingTopics, err error) {
+func (s *Store) readRising(ctx context.Context, from reader, b leaderboard, since tally.Since, limit int) (r risingTopics, err error) {
 	c := redistopology.NewCall(risingScript, s.names.gainKeys(b)[0], s.names.gainKeys(b)[1+since])
 	c.Append(limit)
 	calls := []redistopology.Call{c}
-	if err := s.callAll(ctx, calls); err != nil {
+	if err := s.checkUsable(); err != nil {
 		return r, err
 	}
+	from.topology.Call(ctx, calls)
 	replies, _ := calls[0].Reply.([]any)
 	if calls[0].Err == nil && len(replies) < 2 {
 		calls[0].Err = unexpectedReply(&calls[0])
@@ -215,6 +216,10 @@ func (s *Store) readRising(ctx context.Context, b leaderboard, since tally.Since
 // their current counts. If nobody changed or read topics of the metric in this hour before, it
 // waits until their gains are computed.
 func (s *Store) Rising(ctx context.Context, site, metric string, since tally.Since, limit int) ([]tally.Rise, error) {
+	return s.rising(ctx, s.reader, site, metric, since, limit)
+}
+
+func (s *Store) rising(ctx context.Context, from reader, site, metric string, since tally.Since, limit int) ([]tally.Rise, error) {
 	if err := since.CheckHistory(s.options.History); err != nil {
 		return nil, err
 	}
@@ -224,7 +229,7 @@ func (s *Store) Rising(ctx context.Context, site, metric string, since tally.Sin
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
 	b := leaderboard{site, metric}
-	r, err := s.readRising(ctx, b, since, limit+extraTopics)
+	r, err := s.readRising(ctx, from, b, since, limit+extraTopics)
 	for err == nil && !r.isComplete() {
 		s.advances.request(b, false)
 		if r.isRecent() {
@@ -233,17 +238,17 @@ func (s *Store) Rising(ctx context.Context, site, metric string, since tally.Sin
 		if !sleep(ctx, advancePoll) {
 			return nil, tally.Unavailable(fmt.Errorf("gains of %s/%s: %w", site, metric, ctx.Err()))
 		}
-		r, err = s.readRising(ctx, b, since, limit+extraTopics)
+		r, err = s.readRising(ctx, from, b, since, limit+extraTopics)
 	}
 	if err != nil {
 		return nil, err
 	}
 	s.advances.know(b)
-	return s.readRises(ctx, b, &r, limit)
+	return s.readRises(ctx, from, b, &r, limit)
 }
 
 // readRises reads the current counts of topics. It leaves out those that were deleted.
-func (s *Store) readRises(ctx context.Context, b leaderboard, r *risingTopics, limit int) (rises []tally.Rise, err error) {
+func (s *Store) readRises(ctx context.Context, from reader, b leaderboard, r *risingTopics, limit int) (rises []tally.Rise, err error) {
 	var queries []tally.Query
 	var gains []int64
 	for i, key := range r.keys {
@@ -251,10 +256,11 @@ func (s *Store) readRises(ctx context.Context, b leaderboard, r *risingTopics, l
 			queries, gains = append(queries, tally.Query{Topic: topic}), append(gains, r.gains[i])
 		}
 	}
-	for i, reading := range s.readStored(ctx, queries) {
+	for i, reading := range s.read(ctx, from, queries, false, marker{}) {
 		switch {
 		case reading.Err != nil:
 			return nil, reading.Err
+		case reading.Change.Version == 0 && from != s.reader: // the replica is behind
 		case reading.Change.Version == 0:
 			s.gains.add(tally.Change{Topic: reading.Change.Topic, Version: 1}, true)
 		default:
@@ -267,7 +273,7 @@ func (s *Store) readRises(ctx context.Context, b leaderboard, r *risingTopics, l
 // advance computes the gains of a metric for an hour that began; all of them if isFull is true,
 // else those that differ from the hour before. It reports false if another instance does.
 func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done bool, err error) {
-	r, err := s.readRising(ctx, b, tally.Since24h, 1)
+	r, err := s.readRising(ctx, s.reader, b, tally.Since24h, 1)
 	if err != nil || !isFull && r.computed == r.hour() {
 		return err == nil, err
 	}
