@@ -41,7 +41,7 @@ func (s *Store) history(ctx context.Context, from reader, period tally.Period, t
 		pipe := from.client.Pipeline()
 		for i, topic := range chunk {
 			r := &reads[i]
-			r.state = pipe.HMGet(ctx, s.names.count(topic), "n", "v", "s", "a", "p")
+			r.state = pipe.HMGet(ctx, s.names.count(topic), "n", "v", "s", "a", "p", "h", "g")
 			if s.isPresence(topic) {
 				r.shares = pipe.HGetAll(ctx, s.names.shares(topic))
 			}
@@ -53,7 +53,7 @@ func (s *Store) history(ctx context.Context, from reader, period tally.Period, t
 		}
 		_, _ = pipe.Exec(ctx) // each command has its own error
 		for i, topic := range chunk {
-			h, err := s.parseHistory(topic, &reads[i])
+			h, err := s.parseHistory(topic, period, &reads[i])
 			if err != nil {
 				h = tally.History{Err: tally.Unavailable(fmt.Errorf("read the history of %s: %w", topic, err))}
 			}
@@ -64,7 +64,7 @@ func (s *Store) history(ctx context.Context, from reader, period tally.Period, t
 	return histories
 }
 
-func (s *Store) parseHistory(topic tally.Topic, read *historyRead) (h tally.History, err error) {
+func (s *Store) parseHistory(topic tally.Topic, period tally.Period, read *historyRead) (h tally.History, err error) {
 	texts, err := fieldTexts(read.state)
 	if err = cmp.Or(err, read.records.Err(), read.clock.Err()); err != nil {
 		return h, err
@@ -87,7 +87,21 @@ func (s *Store) parseHistory(topic tally.Topic, read *historyRead) (h tally.Hist
 	if isRecorded && err == nil {
 		h.Records, err = parseRecords(read.records.Val(), h.Prior)
 	}
+	if isRecorded && err == nil && read.shares != nil && texts[5] != "0" && len(h.Records) == 0 {
+		h.Records, err = parseFirstPeak(texts[5], texts[6], period)
+	}
 	return h, err
+}
+
+// parseFirstPeak returns the record of presence that is not stored as one, see
+// script/part/peak.lua.
+func parseFirstPeak(hour, greatest string, period tally.Period) ([]tally.Record, error) {
+	begun, err1 := strconv.ParseInt(hour, 10, 64)
+	sum, err2 := strconv.ParseInt(greatest, 10, 64)
+	if err1 != nil || err2 != nil {
+		return nil, fmt.Errorf("%w: %q, %q", errNotNumber, hour, greatest)
+	}
+	return []tally.Record{{Number: begun * int64(tally.Hour) / int64(period), Sum: sum}}, nil
 }
 
 // formatRecords returns records as script/part/merge_past.lua takes them.

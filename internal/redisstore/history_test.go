@@ -77,3 +77,43 @@ func TestHistory_ImportAfterDelete(t *testing.T) {
 		t.Error("the import kept the past of the deleted topic")
 	}
 }
+
+// Pages that do not exist do not fill the store: presence within one hour leaves nothing behind.
+func TestHistory_PresenceWithinAnHour(t *testing.T) {
+	t.Parallel()
+	const topics = 20
+	server := redistest.Start(t, redistest.Options{Clock: true})
+	config := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{History: tally.MaxHistory}}
+	store := config.connect(t, catalog(), "test")
+	beforeHour := time.Until(time.Now().Truncate(time.Hour).Add(2*time.Hour - 10*time.Minute))
+	server.SetClock(beforeHour)
+	share := func(topics, pages int64) {
+		t.Helper()
+		var shares []tally.Share
+		for i := range topics {
+			shares = append(shares, tally.Share{Topic: topic(t, fmt.Sprintf("default/readers/page-%d", i)), Pages: pages})
+		}
+		if err := store.SetShares(t.Context(), time.Minute, shares); err != nil {
+			t.Fatal(err)
+		}
+	}
+	histories := func() int {
+		return len(server.Do("keys", "*:days").([]any)) + len(server.Do("keys", "*:hours").([]any))
+	}
+	for pages := range int64(3) {
+		share(topics, pages+1)
+	}
+	share(topics, 0)
+	if n := histories(); n != 0 {
+		t.Errorf("%d histories of topics that were present within an hour", n)
+	}
+	server.SetClock(beforeHour + 11*time.Minute)
+	share(1, 1)
+	if n := histories(); n != 2 {
+		t.Errorf("%d histories of one topic that was present in two hours, want 2", n)
+	}
+	server.SetClock(beforeHour + 3*time.Hour)
+	if keys := server.Do("keys", "*{default/readers/*").([]any); len(keys) != 2 {
+		t.Errorf("presence left the keys %v", keys)
+	}
+}

@@ -236,6 +236,13 @@ type peakKey struct {
 // lost: the file has not been writable for long.
 const maxPendingPeaks = 50_000
 
+// pendingPeak is a peak that is not stored yet. Pages that do not exist must not fill the file: if
+// the topic has no stored peaks, only those of a topic that is present in a second hour are.
+type pendingPeak struct {
+	pages    int64
+	isStored bool // also if it is the first of the topic
+}
+
 // raisePeaks adds the shares that are above the peaks of now to the pending ones, and reports
 // whether there are any.
 func (p *presence) raisePeaks(shares []tally.Share, now time.Time) (raised bool) {
@@ -246,20 +253,33 @@ func (p *presence) raisePeaks(shares []tally.Share, now time.Time) (raised bool)
 		if sh == nil || set.Pages == 0 {
 			continue
 		}
+		if hour := sh.peaks[0].number; !sh.isLasting && hour != 0 && hour != tally.Hour.Number(now.UnixMicro()) {
+			sh.isLasting = true
+			for i, period := range periods {
+				raised = p.addPeakLocked(set.Topic, sh, period, sh.peaks[i]) || raised
+			}
+		}
 		for i, period := range periods {
 			number := period.Number(now.UnixMicro())
 			if sh.peaks[i].number == number && sh.peaks[i].pages >= set.Pages {
 				continue
 			}
 			sh.peaks[i] = peak{number, set.Pages}
-			key := peakKey{set.Topic, period, number}
-			if pages, isPending := p.pendingPeaks[key]; isPending || len(p.pendingPeaks) < maxPendingPeaks {
-				p.pendingPeaks[key] = max(pages, set.Pages)
-				raised = true
-			}
+			raised = p.addPeakLocked(set.Topic, sh, period, sh.peaks[i]) || raised
 		}
 	}
 	return raised
+}
+
+// addPeakLocked makes a peak of a share pending, and reports whether there was room.
+func (p *presence) addPeakLocked(topic tally.Topic, sh *share, period tally.Period, raised peak) bool {
+	key := peakKey{topic, period, raised.number}
+	before, isPending := p.pendingPeaks[key]
+	if !isPending && len(p.pendingPeaks) >= maxPendingPeaks {
+		return false
+	}
+	p.pendingPeaks[key] = pendingPeak{max(before.pages, raised.pages), sh.isLasting}
+	return true
 }
 
 // storePeaks stores the pending peaks. After an error they stay pending.
@@ -275,29 +295,35 @@ func (s *Store) storePeaks(ctx context.Context) error {
 	}
 	s.presence.mu.Lock()
 	defer s.presence.mu.Unlock()
-	maps.DeleteFunc(s.presence.pendingPeaks, func(key peakKey, pages int64) bool { return peaks[key] == pages })
+	maps.DeleteFunc(s.presence.pendingPeaks, func(key peakKey, pending pendingPeak) bool { return peaks[key] == pending })
 	return nil
 }
 
 // raisePeaks raises stored peaks.
-func (w *writer) raisePeaks(peaks map[peakKey]int64) error {
-	for key, pages := range peaks {
-		if err := w.exec(`INSERT INTO readers (topic, period, number, greatest) VALUES (?, ?, ?, ?)
+func (w *writer) raisePeaks(peaks map[peakKey]pendingPeak) error {
+	for key, pending := range peaks {
+		if err := w.exec(`INSERT INTO readers (topic, period, number, greatest)
+			SELECT ?1, ?2, ?3, ?4 WHERE ?5 OR EXISTS (SELECT 1 FROM readers WHERE topic = ?1)
 			ON CONFLICT DO UPDATE SET greatest = max(greatest, excluded.greatest)`,
-			key.topic.String(), key.period, key.number, pages); err != nil {
+			key.topic.String(), key.period, key.number, pending.pages, pending.isStored); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// pending returns the pending peaks of a topic in the periods from first to last.
+// pending returns the peaks of a topic, in the periods from first to last, that may not be stored.
 func (p *presence) pending(topic tally.Topic, period tally.Period, first, last int64) (peaks []tally.Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for number := first; number <= last && len(p.pendingPeaks) > 0; number++ {
-		if pages, isPending := p.pendingPeaks[peakKey{topic, period, number}]; isPending {
-			peaks = append(peaks, tally.Record{Number: number, Sum: pages})
+		if pending, isPending := p.pendingPeaks[peakKey{topic, period, number}]; isPending {
+			peaks = append(peaks, tally.Record{Number: number, Sum: pending.pages})
+		}
+	}
+	if sh := p.shares[topic]; sh != nil {
+		if present := sh.peaks[slices.Index(periods[:], period)]; first <= present.number && present.number <= last {
+			peaks = append(peaks, tally.Record{Number: present.number, Sum: present.pages})
 		}
 	}
 	return peaks

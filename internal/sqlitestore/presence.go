@@ -28,7 +28,7 @@ type presence struct {
 	shares  map[tally.Topic]*share
 	highest int64 // the highest version given to any topic
 	// pendingPeaks are the peaks that are not stored yet.
-	pendingPeaks map[peakKey]int64
+	pendingPeaks map[peakKey]pendingPeak
 }
 
 // share is this process's share of a topic.
@@ -37,11 +37,13 @@ type share struct {
 	version int64
 	end     time.Time   // of the lease or, if pages is 0, of the retention of the version
 	timer   *time.Timer // calls expire at end
-	peaks   [2]peak     // of each of periods, stored or pending
+	peaks   [2]peak     // of each of periods
+	// isLasting is true if the topic was present in two hours, so that its peaks are stored.
+	isLasting bool
 }
 
 func newPresence(now func() time.Time, feed *feed) *presence {
-	return &presence{now: now, feed: feed, shares: map[tally.Topic]*share{}, pendingPeaks: map[peakKey]int64{}}
+	return &presence{now: now, feed: feed, shares: map[tally.Topic]*share{}, pendingPeaks: map[peakKey]pendingPeak{}}
 }
 
 // SetShares implements [tally.PresenceStore].

@@ -2,7 +2,10 @@ package sqlitestore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,8 +47,10 @@ func TestPresence_VersionRetention(t *testing.T) {
 // writer is free, or after Close.
 func TestPresence_DoesNotWaitForWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tally.db")
+	var ahead atomic.Int64 // hours
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load()) * time.Hour) }
 	open := func() *Store {
-		store, err := Open(t.Context(), path, tally.NewCatalog(nil, tally.DefaultMetrics()), Options{History: tally.MaxHistory})
+		store, err := Open(t.Context(), path, tally.NewCatalog(nil, tally.DefaultMetrics()), Options{History: tally.MaxHistory, Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,14 +72,15 @@ func TestPresence_DoesNotWaitForWriter(t *testing.T) {
 	<-began
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	for _, pages := range []int64{3, 7, 2} {
+	for i, pages := range []int64{3, 7, 2} {
+		ahead.Store(int64(i / 2)) // in two hours: else the peak would not be stored
 		if err := store.SetShares(ctx, time.Minute, []tally.Share{{Topic: topic, Pages: pages}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	peak := func() int64 {
 		h := store.History(t.Context(), tally.Hour, []tally.Topic{topic})[0]
-		if len(h.Records) != 1 {
+		if len(h.Records) != 2 {
 			t.Fatalf("records %v, error %v", h.Records, h.Err)
 		}
 		return h.Records[0].Sum
@@ -93,5 +99,56 @@ func TestPresence_DoesNotWaitForWriter(t *testing.T) {
 	defer store.Close()
 	if got := peak(); got != 7 {
 		t.Errorf("the peak is %d after the file was opened again", got)
+	}
+}
+
+// Pages that do not exist do not fill the file: presence within one hour leaves nothing behind.
+func TestPresence_WithinAnHour(t *testing.T) {
+	var minutes atomic.Int64
+	now := func() time.Time {
+		return time.Date(2026, 11, 30, 10, 50, 0, 0, time.UTC).Add(time.Duration(minutes.Load()) * time.Minute)
+	}
+	catalog := tally.NewCatalog(nil, tally.DefaultMetrics())
+	store, err := Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), catalog, Options{History: tally.MaxHistory, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	stored := func() (n int) {
+		t.Helper()
+		err := errors.Join(store.storePeaks(t.Context()), store.db.QueryRow(`SELECT count(*) FROM readers`).Scan(&n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	share := func(topics int, pages int64) {
+		t.Helper()
+		var shares []tally.Share
+		for i := range topics {
+			topic, err := tally.NewTopic(tally.DefaultSite, "readers", fmt.Sprintf("page-%d", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			shares = append(shares, tally.Share{Topic: topic, Pages: pages})
+		}
+		if err := store.SetShares(t.Context(), time.Minute, shares); err != nil {
+			t.Fatal(err)
+		}
+	}
+	share(20, 1)
+	share(20, 2)
+	if n := stored(); n != 0 {
+		t.Errorf("%d peaks of topics that were present within an hour", n)
+	}
+	minutes.Add(11)
+	share(1, 1)
+	if n := stored(); n != 3 {
+		t.Errorf("%d peaks of one topic that was present in two hours, want 3", n)
+	}
+	minutes.Add(24 * 60)
+	share(1, 1)
+	if n := stored(); n != 5 {
+		t.Errorf("%d peaks of a topic that has some, want 5", n)
 	}
 }

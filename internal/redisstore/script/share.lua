@@ -1,7 +1,7 @@
 -- Sets one instance's share in the presence of a topic, removes expired shares, and
 -- publishes the sum if it changed. Repeating it is harmless.
 --
--- KEYS[1]  hash: n count, v version
+-- KEYS[1]  hash: n count, v version, and h and g, see part/peak.lua
 -- KEYS[2]  hash: instance to "pages expires", the latter in milliseconds
 -- KEYS[3]  the hours of the history, see part/record.lua; a record is the greatest count
 -- KEYS[4]  the days

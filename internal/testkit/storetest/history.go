@@ -483,7 +483,11 @@ func testHistoryPresence(t *testing.T, open Factory) {
 	share(3)
 	share(1)
 	hasPoints(t, f.other(), topic, tally.Day, 3)
-	f.Advance(24 * time.Hour)
+	hasPoints(t, f.other(), topic, tally.Hour, 3)
+	f.Advance(51 * time.Minute)
+	share(1) // in a second hour
+	hasPoints(t, f.other(), topic, tally.Hour, 3, 1)
+	f.Advance(23*time.Hour + 9*time.Minute)
 	share(1)
 	share(2)
 	f.Advance(time.Hour)
