@@ -12,9 +12,10 @@ import (
 
 // deployment is a kind of store and how instances connect to it.
 type deployment struct {
-	stores []string // one URL for each instance
-	env    []string // of the instances
-	args   []string // further flags of the instances
+	stores   []string // one URL for each instance
+	replicas []string // for each instance the URL of its replica, or empty; nil for none at all
+	env      []string // of the instances
+	args     []string // further flags of the instances
 
 	servers []*redistest.Server // all that may have topics
 	proxies []*redistest.Proxy  // one for each instance, or none

@@ -68,11 +68,15 @@ func newRun(t *testing.T, seed uint64, d *deployment, l load) *run {
 
 // flags returns the flags of an instance.
 func (r *run) flags(i int) []string {
-	return append([]string{
+	flags := append([]string{
 		"--listen", r.addresses[i], "--store", r.stores[i], "--site", "blog", "--rate-limit", "off", "--read-limit", "off",
 		"--new-topic-limit", "off", "--topic-limit", "off", "--max-viewers-per-address", "off",
 		"--admin-token", ownerToken, "--trusted-proxy", "127.0.0.1/32",
 	}, r.args...)
+	if r.replicas != nil && r.replicas[i] != "" {
+		flags = append(flags, "--store-replica", r.replicas[i])
+	}
+	return flags
 }
 
 // launch starts an instance without waiting until it is ready.
