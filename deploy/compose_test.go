@@ -53,25 +53,12 @@ func TestCompose_Settings(t *testing.T) {
 		t.Fatal(err)
 	}
 	var file compose
-	if err := yaml.Unmarshal([]byte(variable.ReplaceAllString(string(text), "$1")), &file); err != nil {
+	// A key beside a merged one replaces it.
+	if err := yaml.UnmarshalWithOptions([]byte(variable.ReplaceAllString(string(text), "$1")), &file, yaml.AllowDuplicateMapKey()); err != nil {
 		t.Fatal(err)
 	}
 	instances := 0
 	for name, service := range file.Services {
-		if service.Image == "tallycast" {
-			instances++
-			var env []string
-			for variable, value := range service.Environment {
-				env = append(env, variable+"="+value)
-			}
-			out := checkConfig(t, env, service.Command...)
-			if !strings.Contains(out, "redis://redis:6379/0") {
-				t.Errorf("%s is not on the shared Redis:\n%s", name, out)
-			}
-			if _, ok := file.Services["nginx"].DependsOn[name]; !ok {
-				t.Errorf("nginx does not wait for %s", name)
-			}
-		}
 		for dependency := range service.DependsOn {
 			if _, ok := file.Services[dependency]; !ok {
 				t.Errorf("%s depends on %s, which does not exist", name, dependency)
@@ -82,6 +69,26 @@ func TestCompose_Settings(t *testing.T) {
 				if _, err := os.Stat(filepath.Join("..", path)); err != nil {
 					t.Errorf("%s mounts a missing file: %v", name, err)
 				}
+			}
+		}
+		if service.Image == "tallycast" {
+			var env []string
+			for variable, value := range service.Environment {
+				env = append(env, variable+"="+value)
+			}
+			out := checkConfig(t, env, service.Command...)
+			if slices.Equal(service.Profiles, []string{"regions"}) {
+				if !strings.Contains(out, "redis://link:6379/0") || !strings.Contains(out, "redis://redis-near:6379/0") {
+					t.Errorf("%s is not beside the replica:\n%s", name, out)
+				}
+				continue
+			}
+			instances++
+			if !strings.Contains(out, "redis://redis:6379/0") {
+				t.Errorf("%s is not on the shared Redis:\n%s", name, out)
+			}
+			if _, ok := file.Services["nginx"].DependsOn[name]; !ok {
+				t.Errorf("nginx does not wait for %s", name)
 			}
 		}
 	}
@@ -109,6 +116,10 @@ func TestCompose_Settings(t *testing.T) {
 		if !strings.Contains(string(scraped), fmt.Sprintf(`"tally-%d:8081"`, i)) {
 			t.Errorf("Prometheus does not know tally-%d", i)
 		}
+	}
+	replica := []string{"redis-server", "/etc/redis/redis.conf", "--replicaof", "link", "6379", "--replica-priority", "0"}
+	if near := file.Services["redis-near"]; !slices.Equal(near.Command, replica) {
+		t.Errorf("the replica runs %q", near.Command)
 	}
 	for _, name := range []string{"prometheus", "grafana"} {
 		if !slices.Equal(file.Services[name].Profiles, []string{"monitoring"}) {

@@ -14,6 +14,8 @@
 //   - A topic is settled only after its subscription was confirmed, so that changes after the
 //     read arrive as publications.
 //
+// With a replica near the instance, topics are read and followed there; see replica.go.
+//
 // # Layout
 //
 // With the prefix "tally" and on database 0:

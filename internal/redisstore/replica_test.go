@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -234,18 +235,44 @@ func TestReplica_LowerVersion(t *testing.T) {
 	}
 }
 
-// The replica takes TLS connections only, and the store has another database.
+// replicaRights are all that a user needs at the replica.
+const replicaRights = "-@all +evalsha +script|load +time +get +hmget +hgetall +zrange +subscribe +unsubscribe" +
+	" +multi +exec +watch +exists +info +ping +hello +auth +select"
+
+// The replica takes TLS connections only, from a user without further rights, and the store has
+// another database.
 func TestReplica_TLS(t *testing.T) {
 	t.Parallel()
 	primary := redistest.StartPrimary(t, redistest.Options{})
-	replica := redistest.StartReplica(t, primary.Addr, redistest.Options{TLS: true, Password: "word"})
-	c := storeConfig{server: replica, url: primary.URL(3), options: redisstore.Options{ReplicaURL: replica.URL(3)}}
+	replica := redistest.StartReplica(t, primary.Addr, redistest.Options{
+		TLS: true, Users: []string{"app on >word ~test* &test* " + replicaRights},
+	})
+	c := storeConfig{server: replica, url: primary.URL(3), options: redisstore.Options{ReplicaURL: replica.URLAs("app", "word", 3)}}
 	page := topic(t, "default/likes/page")
 	store := c.connect(t, catalog(), newPrefix())
 	v := watch(t, store, page)
 	processtest.Eventually(t, "the replica is used", func() bool { return store.Health().Replica.IsUsed })
 	like(t, store, page, 1)
 	v.waitFor(t, store, page, 1)
+	near := store.Near()
+	if r := near.Read(t.Context(), []tally.Query{{Topic: page}})[0]; r.Err != nil || r.Change.Count != 1 {
+		t.Errorf("read: %+v", r)
+	}
+	if h := near.History(t.Context(), tally.Day, []tally.Topic{page})[0]; h.Err != nil || h.Count != 1 {
+		t.Errorf("history: %+v", h)
+	}
+	processtest.Eventually(t, "the leaderboard", func() bool {
+		top, err := near.Top(t.Context(), "default", "likes", 10)
+		return err == nil && len(top) == 1 && top[0].Count == 1
+	})
+	if n := replica.Do("ACL", "LOG").([]any); len(n) != 0 {
+		t.Errorf("refused: %v", n)
+	}
+	var commands int
+	_, text, _ := strings.Cut(fmt.Sprint(replica.Do("INFO", "commandstats")), "cmdstat_zrange:calls=")
+	if _, err := fmt.Sscan(text, &commands); err != nil {
+		t.Errorf("the replica was not read: %v", err)
+	}
 }
 
 // The Sentinels promote another replica. The replica of the region follows it, and pages do.
