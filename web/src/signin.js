@@ -1,5 +1,5 @@
 /** Readers who signed in: the site's backend signs who they are. A script of its own, which loads on first use. */
-import { post } from './assert.js';
+import { assert as assertFor, post } from './assert.js';
 import { fetchContributions } from './contributions.js';
 
 /**
@@ -94,6 +94,7 @@ class Reader {
     for (const topic of topics) topic.reload();
     if (this.signedIn) ask(client, topics);
     document.dispatchEvent(new CustomEvent('tally-identity', { detail: { signedIn: this.signedIn } }));
+    if (!this.signedIn) offerEverywhere(client);
   }
 
   end() {
@@ -171,6 +172,7 @@ function hook(client) {
     if (isNew && readers.get(client)?.signedIn) queueMicrotask(() => ask(client, [made]));
     return made;
   };
+  document.addEventListener('tally-load', (event) => void offerEarly(client, /** @type {Element} */ (event.composedPath()[0])));
   // All elements of the topic report the refusal, one after the other.
   /** @type {object | undefined} */
   let refusal;
@@ -182,6 +184,47 @@ function hook(client) {
     if (refusal !== detail) requestSignIn(element);
     refusal = detail;
   });
+}
+
+/** The elements by which readers contribute. */
+const CONTRIBUTING = 'tally-like,tally-claps,tally-poll,tally-rating,tally-vote';
+
+/** @type {Record<string, Promise<boolean>>} whether a site takes contributions from signed-in readers only */
+const signedOnly = {};
+
+/**
+ * Asks the service whether the site of a topic takes contributions from signed-in readers only: it refuses a withdrawal
+ * then, and else a visitor who contributed nothing withdraws nothing.
+ * @param {Client} client
+ * @param {import('./topic.js').Topic} topic
+ */
+const isSignedOnly = (client, { name, choice }) =>
+  (signedOnly[name.split('/')[0]] ??= assertFor(client, name, 'nobody-' + Math.random().toString(36).slice(2), 0, choice).then(
+    ({ error }) => error?.code === 'signed_visitor_required',
+  ));
+
+/**
+ * Shows the button of an element before a press, if nobody is signed in and the site needs it. Reactions show one button.
+ * @param {Client} client
+ * @param {Element} element
+ */
+async function offerEarly(client, element) {
+  const { topic } = /** @type {import('./element.js').TallyElement} */ (element);
+  const { host } = /** @type {ShadowRoot} */ (element.getRootNode());
+  if (!topic || !element.matches(CONTRIBUTING) || readers.get(client)?.signedIn) return;
+  if (host?.localName === 'tally-reactions' && host.shadowRoot?.querySelector(CONTRIBUTING) !== element) return;
+  if ((await isSignedOnly(client, topic)) && !readers.get(client)?.signedIn) offerSignIn(/** @type {HTMLElement} */ (element));
+}
+
+/**
+ * @param {Client} client
+ * @param {Document | ShadowRoot} root
+ */
+function offerEverywhere(client, root = document) {
+  for (const element of root.querySelectorAll('*')) {
+    offerEarly(client, element);
+    if (element.shadowRoot) offerEverywhere(client, element.shadowRoot);
+  }
 }
 
 /** @param {HTMLElement} element */
@@ -219,8 +262,10 @@ export async function identify(client, getToken) {
   hook(client);
   readers.get(client)?.end();
   readers.delete(client);
-  if (!getToken) return;
-  const reader = new Reader(client, getToken);
-  readers.set(client, reader);
-  await reader.renew();
+  if (getToken) {
+    const reader = new Reader(client, getToken);
+    readers.set(client, reader);
+    await reader.renew();
+  }
+  if (!readers.get(client)?.signedIn) offerEverywhere(client);
 }

@@ -139,9 +139,11 @@ test('on a signed-only site an anonymous reader sees numbers and a button that a
   const service = await start(t, ['--site=default=visitors=signed']);
   await fetch(`${service.url}/v1/${TOPIC}`, { method: 'POST', body: JSON.stringify({ visitor_token: tokenFor('bob') }) });
   let token = /** @type {string | null} */ (null);
-  const { page } = await open(t, service, () => token);
+  const { page, warnings } = await open(t, service, () => token);
   await signIn(page);
   await shows(page, HEART, 1);
+  await page.locator(`${HEART} [part=sign-in]`).waitFor();
+  assert.deepEqual(warnings, []);
   await page.evaluate(() => {
     const asked = /** @type {any} */ (window).asked = /** @type {string[]} */ ([]);
     document.addEventListener('tally-sign-in', (event) => asked.push(/** @type {Element} */ (event.target).localName));
@@ -180,7 +182,7 @@ test('claps and polls ask an anonymous reader to sign in, and take the contribut
     link.textContent = 'Log in to vote';
     const poll = make('tally-poll', { page: 'lunch', options: 'Pizza,Sushi' });
     poll.append(link);
-    document.body.prepend(make('tally-claps', { page: 'lunch' }), poll);
+    document.body.prepend(make('tally-claps', { page: 'lunch' }), poll, make('tally-reactions', { page: 'lunch' }));
   });
   await signIn(page);
   const asked = () => page.evaluate(() => /** @type {any} */ (window).asked);
@@ -188,13 +190,17 @@ test('claps and polls ask an anonymous reader to sign in, and take the contribut
   const claps = 'tally-claps[page=lunch]';
   const poll = 'tally-poll[page=lunch]';
 
-  await press(page, claps);
+  const link = page.getByRole('link', { name: 'Log in to vote' });
+  await link.waitFor();
   await page.locator(`${claps} [part=sign-in]`).waitFor();
+  await eventually(async () => assert.equal(await page.locator('tally-reactions[page=lunch] [part=sign-in]').count(), 1, 'reactions show one button'));
+  assert.deepEqual(await asked(), []);
+  await press(page, claps);
+  await eventually(async () => assert.deepEqual(await asked(), ['tally-claps']));
   await shows(page, claps, 0);
   const sushi = page.getByRole('radio', { name: 'Sushi', exact: true });
   await sushi.click();
-  const link = page.getByRole('link', { name: 'Log in to vote' });
-  await link.waitFor();
+  await eventually(async () => assert.deepEqual(await asked(), ['tally-claps', 'tally-poll']));
   await eventually(async () => assert.equal(await sushi.isChecked(), false));
   assert.equal(await page.locator(`${poll} [part=sign-in]`).isVisible(), false, 'the page replaces the button');
   await link.click();
@@ -209,4 +215,14 @@ test('claps and polls ask an anonymous reader to sign in, and take the contribut
   await sushi.click();
   await eventually(async () => assert.deepEqual([await countOf(service.url, 'default/claps/lunch'), await optionsOf()], [2, [0, 1]]));
   assert.equal(await sushi.isChecked(), true);
+});
+
+test('on an open site no button asks to sign in', async (t) => {
+  const service = await start(t);
+  const { page, warnings } = await open(t, service, () => null);
+  await signIn(page);
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  assert.equal(await page.locator('[part=sign-in]').count(), 0);
+  assert.deepEqual(warnings, []);
 });
