@@ -5,8 +5,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,13 +81,23 @@ func (w *writer) storeJournal() error {
 	return nil
 }
 
-// position is the place of an entry in the journal.
+// position is the place of an entry in the journal, with the id of its topic.
 type position struct {
 	minute, n int64
 	index     int // of the entry
+	topic     int64
 }
 
-func (p position) String() string { return fmt.Sprintf("%d.%d.%d", p.minute, p.n, p.index) }
+func (p position) String() string {
+	text := make([]byte, 0, 40)
+	for i, number := range [...]int64{p.minute, p.n, int64(p.index), p.topic} {
+		if i > 0 {
+			text = append(text, '.')
+		}
+		text = strconv.AppendInt(text, number, 10)
+	}
+	return string(text)
+}
 
 // compare orders positions by age, the oldest first.
 func (p position) compare(q position) int {
@@ -95,10 +105,13 @@ func (p position) compare(q position) int {
 }
 
 func parsePosition(text string) (p position, err error) {
-	if _, err = fmt.Sscanf(text, "%d.%d.%d", &p.minute, &p.n, &p.index); err == nil && (p.index < 0 || p.String() != text) {
-		err = errors.New("invalid form")
+	rest, index := text, int64(0)
+	for _, number := range []*int64{&p.minute, &p.n, &index, &p.topic} {
+		var first string
+		first, rest, _ = strings.Cut(rest, ".")
+		*number, _ = strconv.ParseInt(first, 10, 64) // compared below
 	}
-	if err != nil {
+	if p.index = int(index); index < 0 || p.String() != text {
 		return p, tally.Errorf(tally.CodeBadBody, "%q is not a position in the journal of an SQLite file", text)
 	}
 	return p, nil
@@ -142,7 +155,7 @@ func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64,
 // that a loop over topics would read all of it for each.
 func journalQuery(scope tally.Scope, from, to int64) (query string, args []any) {
 	within, args := scopeCondition(scope, nil)
-	return `SELECT minute, n, site, metric, key, entries
+	return `SELECT minute, n, id, site, metric, key, entries
 		FROM journal CROSS JOIN topics ON id = topic WHERE minute BETWEEN ? AND ? AND ` + within + `
 		ORDER BY site, metric, topics.key, minute, n`, append([]any{from, to}, args...)
 }
@@ -152,7 +165,7 @@ func appendEntries(dst []tally.JournalEntry, rows *sql.Rows) ([]tally.JournalEnt
 	var p position
 	var site, metric, key string
 	var entries sql.RawBytes
-	if err := rows.Scan(&p.minute, &p.n, &site, &metric, &key, &entries); err != nil {
+	if err := rows.Scan(&p.minute, &p.n, &p.topic, &site, &metric, &key, &entries); err != nil {
 		return nil, err
 	}
 	topic, err := tally.NewTopic(site, metric, key)

@@ -215,10 +215,15 @@ func (r *Reader) listQuery(listing tally.Listing, after sqlCondition) (query str
 func metricsWithData(ctx context.Context, conn *sql.Conn, site string) (metrics []tally.Scope, err error) {
 	last := tally.Scope{Site: site}
 	for {
-		err := conn.QueryRowContext(ctx, `SELECT site, metric FROM topics WHERE (site, metric) > (?, ?) ORDER BY site, metric LIMIT 1`,
+		// One condition for both columns would read all topics of the last metric.
+		err := conn.QueryRowContext(ctx, `SELECT site, metric FROM topics WHERE site = ? AND metric > ? ORDER BY metric LIMIT 1`,
 			last.Site, last.Metric).Scan(&last.Site, &last.Metric)
+		if errors.Is(err, sql.ErrNoRows) && site == "" {
+			err = conn.QueryRowContext(ctx, `SELECT site, metric FROM topics WHERE site > ? ORDER BY site, metric LIMIT 1`,
+				last.Site).Scan(&last.Site, &last.Metric)
+		}
 		switch {
-		case errors.Is(err, sql.ErrNoRows) || err == nil && site != "" && last.Site != site:
+		case errors.Is(err, sql.ErrNoRows):
 			return metrics, nil
 		case err != nil:
 			return nil, fmt.Errorf("list metrics with data: %w", err)

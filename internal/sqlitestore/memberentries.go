@@ -57,30 +57,22 @@ func (m *memberEntries) takesBack(rule tally.Rule, key memberKey, p position) bo
 
 // filter returns the entries whose revert takes back a contribution.
 func (m *memberEntries) filter(catalog *tally.Catalog, entries []tally.JournalEntry, positions []position) (effective []tally.JournalEntry) {
-	ids := map[tally.Topic]int64{}
-	for id, topic := range m.ids {
-		ids[topic] = id
-	}
 	for i, e := range entries {
-		if m.takesBack(catalog.Rule(e.Topic), memberKey{ids[e.Topic], e.Member}, positions[i]) {
+		if m.takesBack(catalog.Rule(e.Topic), memberKey{positions[i].topic, e.Member}, positions[i]) {
 			effective = append(effective, e)
 		}
 	}
 	return effective
 }
 
-// byID returns entries, with their positions, in the order of the ids of their topics, so that
+// byTopic returns entries, with their positions, in the order of the ids of their topics, so that
 // rows on the same page change in one transaction. Entries of one topic keep their order.
-func (m *memberEntries) byID(entries []tally.JournalEntry, positions []position) ([]tally.JournalEntry, []position) {
-	ids := make(map[tally.Topic]int64, len(m.ids))
-	for id, topic := range m.ids {
-		ids[topic] = id
-	}
+func byTopic(entries []tally.JournalEntry, positions []position) ([]tally.JournalEntry, []position) {
 	order := make([]int, len(entries))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(ids[entries[i].Topic], ids[entries[j].Topic]) })
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(positions[i].topic, positions[j].topic) })
 	sorted, sortedPositions := make([]tally.JournalEntry, len(entries)), make([]position, len(entries))
 	for i, from := range order {
 		sorted[i], sortedPositions[i] = entries[from], positions[from]
@@ -134,9 +126,11 @@ func (m *memberEntries) load(ctx context.Context, conn *sql.Conn) error {
 	return m.readNewRows(ctx, conn)
 }
 
-// readNewRows reads the rows after the last one that was read.
+// readNewRows reads the rows after the last one that was read. Rows of a topic that was deleted
+// may still be there; it leaves them out.
 func (m *memberEntries) readNewRows(ctx context.Context, conn *sql.Conn) error {
-	return eachRow(ctx, conn, `SELECT minute, n, topic, entries FROM journal WHERE (minute, n) > (?, ?) ORDER BY minute, n`, []any{m.last.minute, m.last.n}, func(rows *sql.Rows) error {
+	return eachRow(ctx, conn, `SELECT minute, n, topic, entries FROM journal CROSS JOIN topics ON id = topic
+		WHERE (minute, n) > (?, ?) ORDER BY minute, n`, []any{m.last.minute, m.last.n}, func(rows *sql.Rows) error {
 		var id int64
 		var entries sql.RawBytes
 		if err := rows.Scan(&m.last.minute, &m.last.n, &id, &entries); err != nil {
@@ -149,7 +143,7 @@ func (m *memberEntries) readNewRows(ctx context.Context, conn *sql.Conn) error {
 		for i := range len(entries) / entryBytes {
 			if member, _ := entryAt(entries, i); m.topics[topic][member] {
 				key := memberKey{id, member}
-				m.positions[key] = append(m.positions[key], position{m.last.minute, m.last.n, i})
+				m.positions[key] = append(m.positions[key], position{m.last.minute, m.last.n, i, id})
 			}
 		}
 		return nil

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -15,6 +16,9 @@ const maxRevertBatch = 200
 
 // Revert implements [tally.JournalStore], in transactions of [maxRevertBatch] entries.
 func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
+	if len(entries) == 0 {
+		return nil, nil, nil
+	}
 	found := newMemberEntries()
 	positions := make([]position, len(entries))
 	for i, e := range entries {
@@ -23,17 +27,21 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode t
 		}
 		// Entries from the first one on show which is the newest of each member.
 		found.add(e.Topic, e.Member)
+		found.ids[positions[i].topic] = e.Topic
 		if before := (position{minute: positions[i].minute, n: positions[i].n - 1}); i == 0 || before.compare(found.last) < 0 {
 			found.last = before
 		}
 	}
-	if err := s.loadEntries(ctx, found); err != nil {
+	err = s.reading(ctx, "the journal", func() error {
+		return snapshot(ctx, s.db, func(conn *sql.Conn) error { return found.readNewRows(ctx, conn) })
+	})
+	if err != nil {
 		return nil, nil, err
 	}
 	if mode == tally.RevertPreview {
 		return found.filter(s.catalog, entries, positions), nil, nil
 	}
-	entries, positions = found.byID(entries, positions)
+	entries, positions = byTopic(entries, positions)
 	for begin := 0; begin < len(entries); begin += maxRevertBatch {
 		end := min(begin+maxRevertBatch, len(entries))
 		// A copy for the writer, which may still use it after Revert returned.
