@@ -210,17 +210,21 @@ func (r *Reader) listQuery(listing tally.Listing, after sqlCondition) (query str
 		append(append(args, after.args...), listing.Limit+1)
 }
 
+// nextMetricQuery and nextSiteQuery step from metric to metric. With one condition for both
+// columns SQLite would read all topics of the last metric.
+const (
+	nextMetricQuery = `SELECT site, metric FROM topics WHERE site = ? AND metric > ? ORDER BY metric LIMIT 1`
+	nextSiteQuery   = `SELECT site, metric FROM topics WHERE site > ? ORDER BY site, metric LIMIT 1`
+)
+
 // metricsWithData returns the metrics of a site, or of all sites if it is empty, that have
 // topics. It steps from metric to metric in the index of topics.
 func metricsWithData(ctx context.Context, conn *sql.Conn, site string) (metrics []tally.Scope, err error) {
 	last := tally.Scope{Site: site}
 	for {
-		// One condition for both columns would read all topics of the last metric.
-		err := conn.QueryRowContext(ctx, `SELECT site, metric FROM topics WHERE site = ? AND metric > ? ORDER BY metric LIMIT 1`,
-			last.Site, last.Metric).Scan(&last.Site, &last.Metric)
+		err := conn.QueryRowContext(ctx, nextMetricQuery, last.Site, last.Metric).Scan(&last.Site, &last.Metric)
 		if errors.Is(err, sql.ErrNoRows) && site == "" {
-			err = conn.QueryRowContext(ctx, `SELECT site, metric FROM topics WHERE site > ? ORDER BY site, metric LIMIT 1`,
-				last.Site).Scan(&last.Site, &last.Metric)
+			err = conn.QueryRowContext(ctx, nextSiteQuery, last.Site).Scan(&last.Site, &last.Metric)
 		}
 		switch {
 		case errors.Is(err, sql.ErrNoRows):

@@ -97,6 +97,17 @@ func TestList_Plan(t *testing.T) {
 	}
 }
 
+// The metrics of a list are found without reading their topics.
+func TestMetricsWithData_Plan(t *testing.T) {
+	store := openPlanned(t)
+	for query, want := range map[string]string{nextMetricQuery: "(site=? AND metric>?)", nextSiteQuery: "(site>?)"} {
+		steps := plan(t, store, query, []any{"blog", "likes"}[:strings.Count(query, "?")])
+		if len(steps) != 1 || !strings.Contains(steps[0], "COVERING INDEX") || !strings.HasSuffix(steps[0], want) {
+			t.Errorf("%s: the plan is %q", query, steps)
+		}
+	}
+}
+
 // Pages of several sites and metrics, many of whose topics have the same count, contain each
 // topic once, in order.
 func TestList_PagesOfSeveralMetrics(t *testing.T) {
