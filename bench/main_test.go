@@ -33,6 +33,7 @@ func TestCases_Saved(t *testing.T) {
 		"likes":     {"--duration", "500ms", "--warm", "100ms", "--topics", "20", "--runs", "1", "--peers", "tallycast,naive"},
 		"storm":     {"--viewers", "100", "--duration", "500ms", "--runs", "1", "--transport", "sse", "--peers", "tallycast"},
 		"press":     {"--viewers", "100", "--runs", "1"},
+		"scale":     {"--topics", "200", "--renames", "4", "--settle", "100ms", "--quiet", "100ms", "--call-time", "20ms"},
 		"instances": {"--instances", "2", "--viewers", "50", "--likes", "50"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,12 +12,15 @@ import (
 )
 
 type scaleCase struct {
-	Size    string        `help:"S: 10,000 topics with 100,000 contributions; M: ten times as many; L: a hundred times (16 GB of memory)." enum:"S,M,L" default:"S"`
-	Journal int           `help:"Likes after the import, which are in the journal and reverted in the end; 0 for one a topic, at most 100,000." default:"0"`
-	Watched int           `help:"Topics that viewers watch; 0 for all topics, -1 for none." default:"0"`
-	Renames int           `help:"Renames; the first and the last quarter are compared." default:"400"`
-	Settle  time.Duration `help:"Time for background work and garbage before memory and idle CPU are read." default:"15s"`
-	Peers   []string      `help:"Only these peers (names, comma-separated)."`
+	Size     string        `help:"S: 10,000 topics with 100,000 contributions; M: ten times as many; L: a hundred times (16 GB of memory)." enum:"S,M,L" default:"S"`
+	Topics   int           `help:"Topics, instead of those of the size." default:"0"`
+	Journal  int           `help:"Likes after the import, which are in the journal and reverted in the end; 0 for one a topic, at most 100,000." default:"0"`
+	Watched  int           `help:"Topics that viewers watch; 0 for all topics, -1 for none." default:"0"`
+	Renames  int           `help:"Renames; the first and the last quarter are compared." default:"400"`
+	Settle   time.Duration `help:"Time for background work and garbage before memory and idle CPU are read." default:"15s"`
+	Quiet    time.Duration `help:"Time of likes without a call." default:"5s"`
+	CallTime time.Duration `help:"Time for which a call that changes nothing is repeated, so that there are likes meanwhile." default:"1s"`
+	Peers    []string      `help:"Only these peers (names, comma-separated)."`
 }
 
 // Limits from the issue about growth.
@@ -42,6 +45,9 @@ const (
 )
 
 func (c *scaleCase) topics() int {
+	if c.Topics > 0 {
+		return c.Topics
+	}
 	return map[string]int{"S": 10_000, "M": 100_000, "L": 1_000_000}[c.Size]
 }
 

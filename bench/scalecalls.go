@@ -20,13 +20,6 @@ import (
 // importedTopics is how many topics one call imports: less than the 4 MiB of a body.
 const importedTopics = 10_000
 
-// quietTime is how long likes without a call are measured, and callTime how long a call that
-// changes nothing is repeated, so that there are likes meanwhile.
-const (
-	quietTime = 5 * time.Second
-	callTime  = time.Second
-)
-
 // callTimeout is far longer than any call should take.
 const callTimeout = 10 * time.Minute
 
@@ -174,7 +167,7 @@ func (m *likesMeter) p99() (float64, error) {
 
 func (r *scaleRun) measureQuiet() (float64, error) {
 	m := r.startMeter()
-	err := r.session.wait(quietTime)
+	err := r.session.wait(r.Quiet)
 	p99, failed := m.p99()
 	return p99, errors.Join(err, failed)
 }
@@ -193,7 +186,7 @@ func (r *scaleRun) measure(name string, repeat bool, target float64, do func() (
 	m := r.startMeter()
 	var times []float64
 	var length int64
-	for began := time.Now(); len(times) == 0 || repeat && time.Since(began) < callTime && r.session.ctx.Err() == nil; {
+	for began := time.Now(); len(times) == 0 || repeat && time.Since(began) < r.CallTime && r.session.ctx.Err() == nil; {
 		at := time.Now()
 		if length, err = do(); err != nil {
 			break
@@ -246,7 +239,7 @@ func (r *scaleRun) calls(from time.Time) error {
 		do     func() (int64, error)
 	}{
 		{"list by name, first page", pageTarget, get("topics?limit=50")},
-		{"list by name, last page", pageTarget, get("topics?limit=50&after=" + names[len(names)-51])},
+		{"list by name, last page", pageTarget, get("topics?limit=50&after=" + names[max(len(names)-51, 0)])},
 		{"list by name, a prefix", pageTarget, get("topics?limit=50&site=default&metric=likes&prefix=b99")},
 		{"list by newest", rankedTarget, get("topics?limit=50&order=newest")},
 		{"list by count", rankedTarget, get("topics?limit=50&order=count")},

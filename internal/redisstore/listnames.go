@@ -75,7 +75,7 @@ func (s *Store) readNames(ctx context.Context, site, start, end string, size int
 	key := s.names.topicNames(site)
 	pipe := s.client.Pipeline()
 	mark := pipe.ZScore(ctx, key, completeNames)
-	found := pipe.ZRangeByLex(ctx, key, &redis.ZRangeBy{Min: start, Max: end, Count: int64(size)})
+	found := pipe.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, Start: start, Stop: end, ByLex: true, Count: int64(size)})
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	if errors.Is(mark.Err(), redis.Nil) {
 		return nil, false, nil
