@@ -47,6 +47,7 @@ export interface TallyTop extends TallyElement {
   limit: string | number | null;
   href: string | null;
   empty: string | null;
+  since: '24h' | '7d' | '30d' | null;
 }
 
 /** What polls, ratings and votes have. */

@@ -33,7 +33,7 @@ var widgets = map[string]widget{
 	"tally-reactions": {writes: true, attributes: []string{"reactions"}},
 	"tally-visitors":  {metric: "visitors", writes: true, attributes: []string{"scope", "consent", "local"}},
 	"tally-readers":   {metric: "readers", attributes: []string{"scope", "consent", "local"}},
-	"tally-top":       {metric: "likes", attributes: []string{"limit", "href", "empty"}},
+	"tally-top":       {metric: "likes", attributes: []string{"limit", "href", "empty", "since"}},
 	"tally-poll":      {metric: "poll", writes: true, attributes: []string{"options", "closed", "withdraw", "results", "send", "total"}},
 	"tally-rating":    {metric: "rating", writes: true, attributes: []string{"options", "closed", "withdraw", "send", "total"}},
 	"tally-vote":      {metric: "votes", writes: true, attributes: []string{"options", "closed", "withdraw", "show"}},

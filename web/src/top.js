@@ -1,5 +1,6 @@
 import { create, update } from './dom.js';
 import { TallyElement } from './element.js';
+import { format } from './format.js';
 import { MOVE_DURATION, reducedMotion } from './motion.js';
 import { keyOf } from './page.js';
 import { shared } from './site.js';
@@ -15,6 +16,8 @@ const KEY = /^(.*?)(\?[\w*.+%&-]*=[\w*.+%=&-]*)?$/s;
 /** Matches {key} in `href` if it is the last segment of the path. */
 const LAST_SEGMENT = /(?<=^|\/)\{key\}\/?(?=$|[?#])/;
 
+/** @typedef {{ topic: string, count: number, gain?: number }} Entry */
+
 /**
  * Returns the address of the page with a key.
  * @param {string} key
@@ -27,20 +30,21 @@ function addressOf(key, template) {
 }
 
 /**
- * `<tally-top>`: the topics of a metric with the highest counts, with live numbers.
+ * `<tally-top>`: the topics of a metric with the highest counts, with live numbers; or those that gained most, with
+ * their gains.
  *
- * Its own attributes: `limit`, how many (10); `href`, where a row links to, with `{key}` for the topic's key
+ * Its own attributes: `limit`, how many (10); `since`, the time of the gains: `24h`, `7d` or `30d`; `href`, where a row links to, with `{key}` for the topic's key
  * (`/{key}`); `label`, the list's name. A link among the element's own children, whose `data-page` or path is the
  * topic's key, gives the row its title and address; other rows show their key. These links also show without a script.
  */
 export class Top extends TallyElement {
-  static observedAttributes = [...TallyElement.observedAttributes, 'limit', 'href', 'empty'];
+  static observedAttributes = [...TallyElement.observedAttributes, 'limit', 'href', 'empty', 'since'];
   static styles =
     TallyElement.styles +
     ':host{display:block}ol{margin:0;padding:0;list-style:none;counter-reset:row}' +
     'li{display:flex;align-items:baseline;gap:.75em;padding:var(--tally-padding,.4em 0);counter-increment:row}' +
     'li::before{content:counter(row);min-inline-size:1.6ch;text-align:end;font-variant-numeric:tabular-nums;opacity:.75}@media(prefers-contrast:more){li::before{opacity:1}}' +
-    'a{color:inherit;flex:1;min-inline-size:0;overflow-wrap:anywhere}tally-count{font-weight:600}';
+    'a{color:inherit;flex:1;min-inline-size:0;overflow-wrap:anywhere}li>:last-child{font-weight:600}';
 
   #list = create('ol', { part: 'list' });
   /** @type {Map<string, HTMLLIElement>} by topic */
@@ -71,7 +75,7 @@ export class Top extends TallyElement {
 
   /** The list has no topic of its own: its rows have. */
   resolve() {
-    update(this.#list, { 'aria-label': this.getAttribute('label') ?? 'Most liked' });
+    update(this.#list, { 'aria-label': this.getAttribute('label') ?? (this.getAttribute('since') ? 'Rising' : 'Most liked') });
     if (this.near) this.#fetch();
   }
 
@@ -90,9 +94,13 @@ export class Top extends TallyElement {
     if (!this.near || document.hidden || !this.isConnected) return;
     const site = this.getAttribute('site') ?? shared.site;
     const metric = this.getAttribute('metric') ?? Top.metric;
-    const url = `${shared.client.api}v1/top/${site}/${metric}?limit=${Number(this.getAttribute('limit')) || DEFAULT_LIMIT}`;
+    const since = this.getAttribute('since');
+    const query = new URLSearchParams({ limit: String(Number(this.getAttribute('limit')) || DEFAULT_LIMIT), ...(since && { since }) });
+    const url = `${shared.client.api}v1/top/${site}/${metric}?${query}`;
     // A paused list keeps its order, and nothing moves under a pointer or a focus.
     if (url !== this.#url || !(this.paused || this.matches(':hover,:focus-within'))) {
+      // Rows of counts are no rows of gains.
+      if (url !== this.#url) this.#rows.clear();
       this.#url = url;
       const { signal } = (this.#request = new AbortController());
       try {
@@ -108,11 +116,14 @@ export class Top extends TallyElement {
     this.#timer = setTimeout(this.#refresh, INTERVAL);
   }
 
-  /** @param {{ topic: string, count: number }[]} top */
+  /** @param {Entry[]} top */
   #show(top) {
     const before = new Map([...this.#rows.values()].map((row) => [row, row.offsetTop]));
-    const rows = new Map(top.map(({ topic, count }) => [topic, this.#rows.get(topic) ?? this.#createRow(topic, count)]));
+    const rows = new Map(top.map((entry) => [entry.topic, this.#rows.get(entry.topic) ?? this.#createRow(entry)]));
     this.#rows = rows;
+    for (const { topic, gain } of top) {
+      if (gain) update(/** @type {Element} */ (rows.get(topic)?.lastChild), { textContent: `+${format(gain, this.language).exact}` });
+    }
     [...rows.values()].forEach((row, index) => {
       const current = this.#list.children[index];
       if (current !== row) this.#list.insertBefore(row, current ?? null);
@@ -127,11 +138,8 @@ export class Top extends TallyElement {
     }
   }
 
-  /**
-   * @param {string} topic
-   * @param {number} count
-   */
-  #createRow(topic, count) {
+  /** @param {Entry} entry */
+  #createRow({ topic, count, gain }) {
     const [site, metric, ...segments] = topic.split('/');
     const key = segments.join('/');
     const link = [...this.querySelectorAll('a')].find(({ dataset: { page }, href, pathname }) =>
@@ -139,10 +147,12 @@ export class Top extends TallyElement {
       (page !== undefined ? [page] : pathname?.[0] === '/' ? [href, pathname] : []).some((address) => keyOf(address) === key),
     );
     const href = link?.href ?? addressOf(key, this.getAttribute('href') ?? '/{key}');
+    const title = create('a', { part: 'link', href }, link?.textContent?.trim() || key);
+    if (gain) return create('li', { part: 'row' }, title, create('span', { part: 'number' }));
     const number = create('tally-count', { site, metric, page: key, count: String(count), exportparts: 'number,exact', ...(this.language && { lang: this.language }) });
     // The service's key must not be decoded again.
     number.key = () => key;
-    return create('li', { part: 'row' }, create('a', { part: 'link', href }, link?.textContent?.trim() || key), number);
+    return create('li', { part: 'row' }, title, number);
   }
 
   render() {}

@@ -98,6 +98,10 @@ test('overview: live counts, tiles, plot', async (t) => {
   await eventually(async () => assert.equal(await top.innerText(), '3'));
   await assertLike(service.url, 'blog/likes/overview', 'one-more-reader');
   await eventually(async () => assert.equal(await top.innerText(), '4'), 3000);
+  const rising = page.getByRole('region', { name: 'Rising today' });
+  await eventually(async () => assert.match(await rising.innerText(), /blog\/likes\/overview\s+\+[34]/), 30_000);
+  await rising.getByLabel('Metric').selectOption('sad');
+  await rising.getByText('No topic of this metric gained anything.').waitFor();
   // Heartbeats come every 5 s with the number of changes.
   await eventually(async () => assert.ok(Number(await tile('Contributions, last hour').innerText()) >= 4), 20_000);
   await eventually(async () => assert.ok(Number(await tile('Connected pages').innerText()) >= 1, 'this page is connected'), 20_000);

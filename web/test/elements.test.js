@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newVisitor, numberOf, PERSON, remembered, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
-import { assertLike, countOf } from './process.js';
+import { ADMIN_FLAG, adminRequest, assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
 const browser = useBrowser();
@@ -319,5 +319,31 @@ test('top: rows in order with live numbers, reordered later', async (t) => {
   await eventually(async () => assert.deepEqual((await rows()).map(([name]) => name), ['a', 'The second', 'c/d e']));
   assert.deepEqual(await page.evaluate('moved.sort()'), [['The second', -1], ['a', 1], ['c/d e', -1]]);
   assert.equal(await page.locator('tally-top ol[part=list]').getAttribute('aria-label'), 'Most liked');
+  assert.deepEqual(warnings, []);
+});
+
+test('top: with since, gains that a refresh updates; without it again, live numbers', async (t) => {
+  const site = await startSite(t, { '/': { body: '<tally-top since="7d"><a href="/b">The second</a></tally-top>' } }, { flags: [ADMIN_FLAG] });
+  const { url } = site.service;
+  await adminRequest(url, 'POST', 'seeds', { seeds: [{ topic: 'default/likes/a', seed: 1000 }] });
+  for (const [key, likes] of /** @type {[string, number][]} */ ([['a', 2], ['b', 3]])) {
+    for (let i = 0; i < likes; i++) await assertLike(url, `default/likes/${key}`, `visitor-${i}`);
+  }
+  const gains = async () => (await (await fetch(`${url}/v1/top/default/likes?since=7d`)).json()).top.map((/** @type {{ gain: number }} */ { gain }) => gain);
+  await eventually(async () => assert.deepEqual(await gains(), [3, 2]), 12_000);
+  const { context, warnings } = await newVisitor(t, browser);
+  const page = await context.newPage();
+  await page.clock.install();
+  await page.goto(site.url);
+  const list = page.locator('tally-top ol[part=list]');
+  const rows = () => list.locator('li').evaluateAll((all) => all.map(({ children: [link, number] }) => [link.textContent, (number.shadowRoot?.querySelector('[part=number]') ?? number).textContent]));
+  await eventually(async () => assert.deepEqual(await rows(), [['The second', '+3'], ['a', '+2']]));
+  assert.equal(await list.getAttribute('aria-label'), 'Rising');
+  for (let i = 0; i < 2; i++) await assertLike(url, 'default/likes/a', `visitor-more-${i}`);
+  await eventually(async () => assert.deepEqual(await gains(), [4, 3]), 12_000);
+  await page.clock.runFor(15_000);
+  await eventually(async () => assert.deepEqual(await rows(), [['a', '+4'], ['The second', '+3']]));
+  await page.locator('tally-top').evaluate((top) => top.removeAttribute('since'));
+  await eventually(async () => assert.deepEqual(await rows(), [['a', '1,004'], ['The second', '3']]));
   assert.deepEqual(warnings, []);
 });

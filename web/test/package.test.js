@@ -85,6 +85,7 @@ export function App() {
     <Trend page="x" days={7} onChange={({ detail }) => detail.count} />
     <tally-rating page="x" withdraw="Undo" />
     <tally-trend page="x" days="7" />
+    <tally-top since="7d" />
     <tally-claps page="x" max={10} />
     <tally-reactions reactions="heart" />
     <button onClick={() => like()}>{mine}</button>

@@ -5,6 +5,7 @@ import { choice, field, make, makeTable, repeat } from './dom.js';
 import { follow } from './follow.js';
 import { ago, bytes, counted, exactTime, minuteTime, number } from './format.js';
 import { linkTo } from './link.js';
+import { makeRising } from './rising.js';
 
 /** Milliseconds between two calls: instances send heartbeats as often. */
 const INTERVAL = 5000;
@@ -68,7 +69,7 @@ export function showOverview(place, signal) {
       plot.canvas,
       plot.summary,
     ),
-    make('div', { class: 'columns' }, makeTop(signal), make('div', {}, may('admin') && instances.section, usage.section)),
+    make('div', { class: 'columns' }, make('div', {}, makeRising(signal), makeTop(signal)), make('div', {}, may('admin') && instances.section, usage.section)),
   );
 
   repeat(INTERVAL, signal, async () => {

@@ -19,7 +19,7 @@ const FORMATS = [['csv', 'CSV'], ['json', 'JSON'], ['jsonl', 'JSON Lines with co
 const ORDERS = /** @type {[string, string][]} */ ([['newest', 'last change'], ['count', 'highest count'], ['topic', 'name']]);
 
 /** Suggested metrics: those that every service has. */
-const METRICS = ['likes', 'claps', 'votes', 'rating', 'poll', 'views', 'visitors', 'heart', 'party', 'rocket', 'laugh', 'wow', 'sad'];
+export const METRICS = ['likes', 'claps', 'votes', 'rating', 'poll', 'views', 'visitors', 'heart', 'party', 'rocket', 'laugh', 'wow', 'sad'];
 
 /**
  * @param {HTMLElement} place
