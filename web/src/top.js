@@ -148,7 +148,7 @@ export class Top extends TallyElement {
     );
     const href = link?.href ?? addressOf(key, this.getAttribute('href') ?? '/{key}');
     const title = create('a', { part: 'link', href }, link?.textContent?.trim() || key);
-    if (gain) return create('li', { part: 'row' }, title, create('span', { part: 'number' }));
+    if (gain) return create('li', { part: 'row' }, title, create('span', { part: 'number', dir: 'ltr' })); // the sign stands first
     const number = create('tally-count', { site, metric, page: key, count: String(count), exportparts: 'number,exact', ...(this.language && { lang: this.language }) });
     // The service's key must not be decoded again.
     number.key = () => key;

@@ -94,7 +94,7 @@ test('overview: live counts, tiles, plot', async (t) => {
   await likes('blog/likes/overview', 3);
   const { page, warnings } = await openAdmin(t);
   const tile = (/** @type {string} */ name) => page.locator('.tiles div').filter({ has: page.getByText(name, { exact: true }) }).locator('dd');
-  const top = page.locator('.top li').filter({ hasText: 'blog/likes/overview' }).locator('.count');
+  const top = page.getByRole('region', { name: 'Highest counts' }).getByRole('listitem').filter({ hasText: 'blog/likes/overview' }).locator('.count');
   await eventually(async () => assert.equal(await top.innerText(), '3'));
   await assertLike(service.url, 'blog/likes/overview', 'one-more-reader');
   await eventually(async () => assert.equal(await top.innerText(), '4'), 3000);

@@ -29,7 +29,7 @@ const ELEMENTS = /** @type {Record<string, string>} */ ({
   count: '<p>Pressed <tally-count page="post"></tally-count> times, <tally-count page="large" count="123456" live="off"></tally-count> in all.</p>',
   visitors: '<p>Visitors so far: <tally-visitors page="NAME"></tally-visitors></p>',
   readers: '<p>Here now: <tally-readers page="NAME"></tally-readers></p>',
-  top: '<tally-top metric="wow" limit="3"><a href="/one" data-page="one">A title of its own</a></tally-top>',
+  top: '<tally-top metric="wow" limit="3"><a href="/one" data-page="one">A title of its own</a></tally-top><p></p><tally-top metric="wow" limit="3" since="7d"></tally-top>',
   poll:
     '<tally-poll page="poll" label="Lunch?" options="Pizza,Sushi"></tally-poll><p></p><tally-poll page="poll" label="Lunch?" results="after" options="Pizza,Sushi"></tally-poll><p></p>' +
     '<tally-poll id="chosen" page="NAME/chosen" label="Lunch?" options="Pizza,Sushi,Salad"></tally-poll><p></p><tally-poll page="poll" label="Lunch" closed options="Pizza,Sushi"></tally-poll>',
@@ -67,7 +67,9 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
   for (const [topic, ...options] of /** @type {[string, ...number[]][]} */ ([['poll/poll', 1, 1, 2], ['rating/rating', 5, 4, 2], ['votes/vote', 1, 1, 2]])) {
     for (const [i, option] of options.entries()) await fetch(`${site.service.url}/v1/default/${topic}`, { method: 'POST', body: JSON.stringify({ visitor: `visitor-${i}`, option }) });
   }
-  await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/wow`)).json()).top.length, 3));
+  for (const query of ['', '?since=7d']) {
+    await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/wow${query}`)).json()).top.length, 3), 12_000);
+  }
   /** @type {(string | undefined)[]} */
   const wrong = [];
   for (const [name, , options] of MODES) {
@@ -85,7 +87,7 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
     await page.locator('#of-trend').scrollIntoViewIfNeeded();
     await page.locator('tally-trend [part=trend]').nth(2).waitFor();
     await page.locator('#of-top').scrollIntoViewIfNeeded();
-    await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 3), 12_000);
+    await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 6), 12_000);
     // By keyboard: in forced colours Chromium may still paint a hover that has ended.
     await page.locator('#clapped button').press('Enter');
     await page.locator('#clapped button').press('Enter');
