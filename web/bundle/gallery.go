@@ -85,7 +85,7 @@ var elements = []element{
 		Attributes: []attribute{{"show", "both: a number on each button, no difference."}, {"options", "The names of the two buttons: Helpful,Not helpful."}, {"closed", "The buttons cannot be pressed."}},
 	},
 	{
-		Name: "count", Title: "Count", Description: "A number inside your text, in its language: likes, or what metric names.",
+		Name: "count", Title: "Count", Description: "A number inside your text, in the language of the text: likes, or with metric any other number.",
 		Embed:    `<p>Pressed so far: <tally-count page="gallery"></tally-count></p>`,
 		Variants: []variant{{"In German", `<p lang="de">Schon <tally-count page="gallery/german" count="1234" live="off"></tally-count> Mal.</p>`}, {"Right to left", `<p lang="ar" dir="rtl">عدد الإعجابات <tally-count page="gallery"></tally-count></p>`}},
 	},
