@@ -145,8 +145,9 @@ test('the gallery’s embed code, policy and flags are correct', async (t) => {
   await page.locator('[name=page]').fill('a "page"');
   const text = (/** @type {string} */ id) => page.locator(`#${id}`).textContent();
   assert.equal(await text('tag'), `<script type="module" src="${service.url}/tally.js?site=example"></script>\n\n<tally-claps page="a &quot;page&quot;"></tally-claps>`);
-  assert.equal(await text('flag'), 'tallycast --site example=https://example.org --demo=false');
+  assert.equal(await text('flag'), 'tallycast --site example=https://example.org');
   const { origin } = new URL(service.url);
+  assert.equal(await text('badge'), `<img src="${service.url}/badge/default/likes/gallery.svg" alt="Likes">`);
   assert.equal(await text('policy'), `script-src ${origin};\nconnect-src ${origin} ${origin.replace('http', 'ws')};`);
   await page.locator('[name=pin]').check();
   const pinned = /src="([^"?]+)\?site=example"\n  integrity="([^"]+)" crossorigin/.exec((await text('tag')) ?? '');
@@ -208,7 +209,7 @@ test('the gallery’s form rejects what the service rejects', async (t) => {
     await field(name).fill(usual[name]);
   }
   await field('site').fill('');
-  assert.equal(await page.locator('#flag').innerText(), 'tallycast --allow-origin https://blog.example.com --demo=false');
+  assert.equal(await page.locator('#flag').innerText(), 'tallycast --allow-origin https://blog.example.com');
   assert.deepEqual(warnings.filter(unexpected), []);
 });
 

@@ -108,6 +108,12 @@ function addTheming() {
   show();
 }
 
+/** Shows the code of the badge with the service's address, since it is for pages elsewhere. */
+function showBadge() {
+  const code = find('badge');
+  code.textContent = (code.textContent ?? '').replace(/(?<=src=")[^"]*/, (path) => new URL(path, import.meta.url).href);
+}
+
 /** Shows what a page, its policy and the service need, for the fields of the form. */
 function addBuilder() {
   const builder = find('builder');
@@ -167,7 +173,7 @@ function addBuilder() {
     const text = Object.entries(attributes).map(([name, value]) => (value ? ` ${name}="${escape(value)}"` : ` ${name}`));
     find('tag').textContent = `${script}\n\n<tally-${element}${text.join('')}></tally-${element}>`;
     find('policy').textContent = `script-src ${api.origin};\nconnect-src ${api.origin} ${api.origin.replace('http', 'ws')};`;
-    find('flag').textContent = `tallycast ${query ? `--site ${site}=${origin}` : `--allow-origin ${origin}`} --demo=false`;
+    find('flag').textContent = `tallycast ${query ? `--site ${site}=${origin}` : `--allow-origin ${origin}`}`;
     showPreview(element, attributes);
   };
   form.addEventListener('input', show);
@@ -179,5 +185,6 @@ function addBuilder() {
 fold();
 addPause();
 addTheming();
+showBadge();
 addBuilder();
 addCopyButtons();
