@@ -103,7 +103,7 @@ var elements = []element{
 	{
 		Name: "top", Title: "Most liked", Description: "A list of your most liked pages. The numbers are live; the order changes every 15 seconds, but never under your pointer.",
 		Embed:      `<tally-top limit="5"><a href="./" data-page="hello">How a number travels</a></tally-top>`,
-		Variants: []variant{{"Rising: the pages that gained most in 7 days", `<tally-top since="7d" limit="3" label="Rising this week" empty="No likes this week"></tally-top>`}},
+		Variants:   []variant{{"Rising: the pages that gained most in 7 days", `<tally-top since="7d" limit="3" label="Rising this week" empty="No likes this week"></tally-top>`}},
 		Attributes: []attribute{{"limit", "The number of rows: 10, at most 100."}, {"since", "24h, 7d or 30d: the pages that gained most in this time, each with its gain."}, {"empty", "The text of a list without rows, if the element has no children."}, {"href", "Where a row links to: /{key}, with {key} for the page’s key. A link inside the element, found by its path or data-page, gives its row a title and an address."}},
 	},
 	{
