@@ -43,7 +43,8 @@
 //	tally:topics:{site}              directory, a projection: metric/key by version
 //	tally:names:{site}               directory, a projection: metric/key by name; the member ''
 //	                                 if it has all topics
-//	tally:register                   hash: settings, tokens, and claims of running merges
+//	tally:register                   hash: settings, tokens, and claims of running merges; the
+//	                                 field revision changes with each of them
 //	tally:audit                      stream: the audit log; never trimmed
 //	tally:{pulses}                   hash: heartbeats, instance to "expires writes status"
 //	tally:{pulses}:activity:DAY      hash: "minute site" to writes; expires

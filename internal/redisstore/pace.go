@@ -24,6 +24,9 @@ type Intervals struct {
 	// PresenceSweep is the same for presence. If no other instance has shares, only the sweep
 	// notices that the shares of a lost instance expired. Default: 5 s.
 	PresenceSweep time.Duration
+	// Digest is how often an instance compares all settings with those of the last time. It
+	// notices changes that releases before 0.2 made, whose broadcast was lost. Default: 10 min.
+	Digest time.Duration
 	// Behind is how much longer than its lag the replica may have an older state of a topic than
 	// the one that is shown, until the instance compares that with the primary. Default: 5 s.
 	Behind time.Duration
@@ -44,6 +47,7 @@ func (i Intervals) withDefaults() Intervals {
 		Idle:          cmp.Or(i.Idle, time.Minute),
 		Sweep:         cmp.Or(i.Sweep, 50*time.Second),
 		PresenceSweep: cmp.Or(i.PresenceSweep, 5*time.Second),
+		Digest:        cmp.Or(i.Digest, 10*time.Minute),
 		Behind:        cmp.Or(i.Behind, 5*time.Second),
 		Gains:         cmp.Or(i.Gains, 3*time.Second),
 		Repair:        cmp.Or(i.Repair, 2*time.Second),

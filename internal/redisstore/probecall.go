@@ -214,7 +214,7 @@ func (s *Store) reviewRules(reply any) error {
 func (n *node) followParts() (parts []probePart) {
 	s := n.store
 	if n.has(s.names.settings()) {
-		parts = append(parts, probePart{"digest", []string{s.names.settings()}, nil, s.reviewDigest})
+		parts = append(parts, s.settingsPart())
 	}
 	if n.has(s.names.seedMark()) {
 		began := s.seeds.begin()
@@ -280,21 +280,6 @@ func (s *Store) CarryHeartbeats(next func() tally.Heartbeat, stored func(tally.H
 // IsAlone reports whether the last probe found no other instance that uses the store, and no
 // broadcast of another instance arrived since.
 func (s *Store) IsAlone() bool { return s.isAlone.Load() }
-
-// reviewDigest notifies the follower of the settings if they differ from the last ones.
-func (s *Store) reviewDigest(reply any) error {
-	digest, _, err := replyText(reply)
-	if err != nil {
-		return fmt.Errorf("read the settings: %w", err)
-	}
-	if before := s.settingsDigest.Swap(&digest); before == nil || *before != digest {
-		notify(s.settingsChanged)
-	}
-	return nil
-}
-
-// SettingsChanged implements [tally.SettingsFollower].
-func (s *Store) SettingsChanged() <-chan struct{} { return s.settingsChanged }
 
 // errNoMark is the error of a seed mark that is no number.
 var errNoMark = errors.New("the seed mark is not a number")

@@ -207,7 +207,7 @@ func (s *Store) checkRule(ctx context.Context, metric string, stored tally.Store
 // storeRule stores the rule of a metric unless another instance changed it.
 func (s *Store) storeRule(ctx context.Context, metric string, stored tally.StoredRules) error {
 	rule := s.catalog.MetricRule(metric).String()
-	calls := []redistopology.Call{swapCall(s.names.rules(), map[string]string{metric: stored[metric]}, map[string]string{metric: rule})}
+	calls := []redistopology.Call{swapCall(s.names.rules(), "", map[string]string{metric: stored[metric]}, map[string]string{metric: rule})}
 	s.topology.Call(ctx, calls)
 	if calls[0].Err != nil {
 		return fmt.Errorf("store the rule of the metric %s: %w", metric, calls[0].Err)

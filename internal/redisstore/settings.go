@@ -18,6 +18,7 @@ import (
 func (s *Store) Settings(ctx context.Context, names ...string) (entries map[string]string, err error) {
 	if len(names) == 0 {
 		entries, err = s.client.HGetAll(ctx, s.names.settings()).Result()
+		delete(entries, revisionEntry)
 	} else {
 		var values []any
 		values, err = s.client.HMGet(ctx, s.names.settings(), names...).Result()
@@ -36,7 +37,7 @@ func (s *Store) Settings(ctx context.Context, names ...string) (entries map[stri
 
 // SwapSettings implements [tally.Ledger].
 func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
-	reply, err := s.callOnce(ctx, swapCall(s.names.settings(), expected, entries))
+	reply, err := s.callOnce(ctx, swapCall(s.names.settings(), revisionEntry, expected, entries))
 	if err != nil {
 		return false, tally.Unavailable(fmt.Errorf("change the settings: %w", err))
 	}
@@ -47,11 +48,11 @@ func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]s
 const swapped = "1"
 
 // swapCall returns a call that sets entries of the hash at key if others have the expected
-// values; empty for none.
-func swapCall(key string, expected, entries map[string]string) redistopology.Call {
+// values; empty for none. It also sets the entry revision, if that is not empty.
+func swapCall(key, revision string, expected, entries map[string]string) redistopology.Call {
 	c := redistopology.NewCall(swapScript, key)
 	c.Durable = true
-	c.Append(len(entries))
+	c.Append(revision, len(entries))
 	for _, pairs := range []map[string]string{entries, expected} {
 		for name, value := range pairs {
 			c.Append(name, value)
@@ -63,7 +64,7 @@ func swapCall(key string, expected, entries map[string]string) redistopology.Cal
 // SwapMark implements [tally.Ledger].
 func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
 	key := s.names.count(topic)
-	reply, err := s.callOnce(ctx, swapCall(key, map[string]string{"e": from}, map[string]string{"e": to}))
+	reply, err := s.callOnce(ctx, swapCall(key, "", map[string]string{"e": from}, map[string]string{"e": to}))
 	if err == nil && reply != swapped {
 		to, err = s.client.HGet(ctx, key, "e").Result()
 	}

@@ -40,11 +40,10 @@ type Store struct {
 	reportedWrites sync.Map
 
 	// carried is nil until [Store.CarryHeartbeats].
-	carried         atomic.Pointer[carriedHeartbeats]
-	isAlone         atomic.Bool            // see [Store.IsAlone]
-	settingsDigest  atomic.Pointer[string] // that a probe read last
-	settingsChanged chan struct{}          // holds a token after they changed
-	seeds           seedMarks
+	carried       atomic.Pointer[carriedHeartbeats]
+	isAlone       atomic.Bool // see [Store.IsAlone]
+	settingsState settingsState
+	seeds         seedMarks
 
 	stats      counters
 	ranks      pendingRanks
@@ -76,7 +75,6 @@ var (
 	_ tally.Ledger    = (*Store)(nil)
 
 	_ tally.HeartbeatCarrier = (*Store)(nil)
-	_ tally.SettingsFollower = (*Store)(nil)
 )
 
 // Open returns a store at url for the topics of catalog. The URL is one of
@@ -120,7 +118,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		advances:         advances{known: map[leaderboard]struct{}{}, requested: map[leaderboard]bool{}},
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
 		feedLive:         make(chan struct{}, 1),
-		settingsChanged:  make(chan struct{}, 1),
+		settingsState:    settingsState{changed: make(chan struct{}, 1)},
 		repairs:          repairs{due: make(chan struct{}, 1)},
 	}
 	s.unassigned = newFeed(s.isPresence, options.Intervals)

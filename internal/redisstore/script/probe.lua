@@ -32,11 +32,16 @@ end
 
 function parts.hash(keys) return redis.call('HGETALL', keys[1]) end
 
--- Distinguishes the states of a hash.
-function parts.digest(keys)
-  local fields = redis.call('HGETALL', keys[1])
-  for i = 1, #fields do fields[i] = #fields[i] .. ':' .. fields[i] end
-  return redis.sha1hex(table.concat(fields))
+-- Returns the revision of the settings, and a digest that distinguishes their states, which
+-- takes long if they are many. args: the name of the revision; empty for no digest.
+function parts.settings(keys, args)
+  local reply = { redis.call('HGET', keys[1], args[1]) or '', '' }
+  if args[2] ~= '' then
+    local fields = redis.call('HGETALL', keys[1])
+    for i = 1, #fields do fields[i] = #fields[i] .. ':' .. fields[i] end
+    reply[2] = redis.sha1hex(table.concat(fields))
+  end
+  return reply
 end
 
 function parts.score(keys, args) return redis.call('ZSCORE', keys[1], args[1]) end
