@@ -28,6 +28,7 @@ type cases struct {
 	Memory    memoryCase    `cmd:"" help:"Memory and CPU time of an idle viewer, and memory of a like in Redis."`
 	Connect   connectCase   `cmd:"" help:"CPU time of a connection, and the time until all viewers reconnect."`
 	Likes     likesCase     `cmd:"" help:"CPU time of a like in server and Redis; durable likes a second on SQLite."`
+	History   historyCase   `cmd:"" help:"CPU time of a like with and without history; lists of the topics that gained most."`
 	Storm     stormCase     `cmd:"" help:"As many likes as possible while viewers watch."`
 	Press     pressCase     `cmd:"" help:"All viewers of a topic like it within a second, over their sockets."`
 	Latency   latencyCase   `cmd:"" help:"Time from a like to the frame, across two instances of an idle system."`
@@ -47,7 +48,7 @@ type cases struct {
 const defaultResults = "results"
 
 // order lists the sections of the page of results.
-var order = []string{"fanout", "memory", "connect", "likes", "storm", "press", "latency", "growth", "scale", "instances", "start"}
+var order = []string{"fanout", "memory", "connect", "likes", "history", "storm", "press", "latency", "growth", "scale", "instances", "start"}
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == load.WorkerArgument {

@@ -50,6 +50,11 @@ func TallycastSockets() *Peer {
 	return p
 }
 
+// TallycastWithoutHistory returns tallycast with its limits off, which records no history.
+func TallycastWithoutHistory() *Peer {
+	return tallycast("tallycast, history off", "limits off, --history off", append(Unlimited(), "--history", "off"))
+}
+
 // TallycastSQLite returns tallycast with the embedded store.
 func TallycastSQLite() *Peer {
 	p := tallycast("tallycast on SQLite", "limits off, embedded store, durable before acknowledged", Unlimited())

@@ -15,37 +15,45 @@ local function total(text)
   return sum
 end
 
--- Returns the gain at the end of the newest period before first.
-local function gainBefore(key, first)
-  -- A busy topic has a record of nearly each period.
-  local recent = redis.call('HMGET', key, first - 1, first - 2, first - 3, first - 4)
-  for i = 1, 4 do
-    if recent[i] then return tonumber(string.match(recent[i], '^%S+')) end
-  end
-  local records, newest, gain = redis.call('HGETALL', key), -1, 0
-  for i = 1, #records, 2 do
-    local number = tonumber(records[i])
-    if number < first and number > newest then
-      newest, gain = number, tonumber(string.match(records[i + 1], '^%S+'))
+-- Returns a function that returns the gain at the end of the newest period before first, and
+-- whether there are no records. isNew says that there are probably few.
+local function reader(key, isNew)
+  local records = isNew and redis.call('HGETALL', key)
+  return function(first)
+    if not records then
+      -- A busy topic has a record of nearly each period.
+      local recent = redis.call('HMGET', key, first - 1, first - 2, first - 3)
+      for i = 1, 3 do
+        if recent[i] then return tonumber(string.match(recent[i], '^%S+')), false end
+      end
+      records = redis.call('HGETALL', key)
     end
+    local newest, gain = -1, 0
+    for i = 1, #records, 2 do
+      local number = tonumber(records[i])
+      if number < first and number > newest then
+        newest, gain = number, tonumber(string.match(records[i + 1], '^%S+'))
+      end
+    end
+    return gain, #records == 0
   end
-  return gain
 end
 
 local function read(count, hours, days)
   local state = redis.call('HMGET', count, 'n', 'v', 's', 'a', 'p')
   if not state[2] then return '0' end
   local changed = math.floor(state[2] / 3600000000)
-  local present, gains = nil, { 0, 0, 0 }
-  if state[5] then
-    present = total(state[1]) - total(state[3]) - total(state[4]) - string.match(state[5], '-?%d+')
-  end
-  for i, period in ipairs({ { hours, 1, 24 }, { hours, 1, 168 }, { days, 24, 30 } }) do
-    local first = math.floor(hour / period[2]) - period[3]
-    if present and math.floor(changed / period[2]) >= first then
-      gains[i] = present - gainBefore(period[1], first)
+  if not state[5] or math.floor(changed / 24) < math.floor(hour / 24) - 30 then return state[2] end
+  local present = total(state[1]) - total(state[3]) - total(state[4]) - string.match(state[5], '-?%d+')
+  local gains, before, isNew = { 0, 0, 0 }, reader(hours, false), false
+  for i, first in ipairs({ hour - 24, hour - 168 }) do
+    if changed >= first then
+      local gain
+      gain, isNew = before(first)
+      gains[i] = present - gain
     end
   end
+  gains[3] = present - reader(days, isNew)(math.floor(hour / 24) - 30)
   return string.format('%s %.0f %.0f %.0f', state[2], gains[1], gains[2], gains[3])
 end
 

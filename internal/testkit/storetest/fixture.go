@@ -92,6 +92,7 @@ func RunShape(t *testing.T, open Factory) {
 		{"Broadcast", testBroadcast},
 		{"Presence", testPresence},
 		{"Top", testTop},
+		{"Gains", testGains},
 		{"List", testList},
 		{"Dump", testDump},
 		{"Reopen", testReopen},

@@ -114,3 +114,34 @@ func testRising(t *testing.T, open Factory) {
 		}
 	}
 }
+
+// testGains follows changes through all stores, without a clock that moves.
+func testGains(t *testing.T, open Factory) {
+	f := open(t, Options{Catalog: catalog(), Journal: week, History: tally.MaxHistory})
+	gains := map[string]int64{}
+	var topics []tally.Topic
+	for i := range int64(40) {
+		topic := newTopic(t, "claps")
+		topics, gains[topic.Key()] = append(topics, topic), 1+i
+		apply(t, f.First, topic, assert(1, 1+i))
+	}
+	reach := func() {
+		t.Helper()
+		for since := range tally.Since(tally.SinceCount) {
+			for _, store := range f.stores() {
+				rises(t, store, "claps", since, gains)
+			}
+		}
+	}
+	reach()
+	for _, topic := range topics[:10] {
+		apply(t, f.other(), topic, assert(1, 0))
+		gains[topic.Key()] = 0
+	}
+	reach()
+	for _, topic := range topics[10:20] {
+		edit(t, f.First, tally.Edit{Topic: topic, Kind: tally.EditDelete})
+		gains[topic.Key()] = 0
+	}
+	reach()
+}
