@@ -98,14 +98,14 @@ func (s *keySet) find(algorithm, id string) (found []Key) {
 }
 
 // awaitRefresh waits for the request in flight. Without one it asks for a request, unless
-// the last one began a short time ago. It returns whether a request ended before ctx did.
-func (s *keySet) awaitRefresh(ctx context.Context) bool {
+// the last one began a short time ago. It waits no longer than ctx.
+func (s *keySet) awaitRefresh(ctx context.Context) {
 	s.mu.Lock()
 	ended := s.ended
 	isRecent := !s.isActive && !s.began.IsZero() && time.Since(s.began) < s.options.Retry
 	s.mu.Unlock()
 	if isRecent {
-		return false
+		return
 	}
 	select {
 	case s.wanted <- struct{}{}:
@@ -113,9 +113,7 @@ func (s *keySet) awaitRefresh(ctx context.Context) bool {
 	}
 	select {
 	case <-ended:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -175,18 +175,15 @@ func (v *Verifier) verify(ctx context.Context, token, site string) (subject stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.wait)
 	defer cancel()
-	isNew := false
+	var retry time.Duration
 	for _, set := range missing {
-		isNew = set.awaitRefresh(ctx) || isNew
+		set.awaitRefresh(ctx)
+		retry = max(retry, set.retryAfter())
 	}
-	if isNew {
-		subject, missing, err = v.parse(token, site, ring)
-	}
-	for _, set := range missing {
-		if retry := set.retryAfter(); retry > 0 {
-			return "", &tally.Error{Code: tally.CodeStoreUnavailable, RetryAfter: retry,
-				Message: "no known key fits the visitor token, and newer keys (--visitor-jwks) could not be read yet; the request may be repeated"}
-		}
+	// After retry was determined: a set that was current then is not older now.
+	if subject, missing, err = v.parse(token, site, ring); len(missing) > 0 && retry > 0 {
+		return "", &tally.Error{Code: tally.CodeStoreUnavailable, RetryAfter: retry,
+			Message: "no known key fits the visitor token, and newer keys (--visitor-jwks) could not be read yet; the request may be repeated"}
 	}
 	return subject, err
 }
