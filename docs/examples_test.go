@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
@@ -56,7 +57,13 @@ func TestExamples_AnswerAsShown(t *testing.T) {
 				for _, example := range strings.Split("\n"+block, "\n$ ")[1:] {
 					examples++
 					command, want, _ := strings.Cut(example, "\n")
-					if got := normalise(run(t, instance.Address(), command)); got != normalise(want) {
+					got := normalise(run(t, instance.Address(), command))
+					// A list of gains is up to 5 s behind.
+					for end := time.Now().Add(10 * time.Second); strings.Contains(command, "since=") && got != normalise(want) && time.Now().Before(end); {
+						time.Sleep(100 * time.Millisecond)
+						got = normalise(run(t, instance.Address(), command))
+					}
+					if got != normalise(want) {
 						t.Errorf("$ %s\n got: %s\nwant: %s", command, got, want)
 					}
 				}

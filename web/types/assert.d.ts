@@ -4,7 +4,8 @@
  * @typedef {object} Refusal
  * @property {string} [code] of the service, such as `rate_limited`
  * @property {string} [message] for people
- * @property {number} [status] of HTTP; 0 without an answer, undefined over a socket
+ * @property {number} [status] of HTTP; 0 without an answer. The client sets that of an answer over its socket: 503 if the
+ *   store may have applied the assertion, else 400
  * @property {number} [retry_after] how long the service asks to wait, in seconds
  *
  * @typedef {object} Answer either error, or what the service answered
@@ -24,7 +25,8 @@ export type Refusal = {
      */
     message?: string;
     /**
-     * of HTTP; 0 without an answer, undefined over a socket
+     * of HTTP; 0 without an answer. The client sets that of an answer over its socket: 503 if the
+     * store may have applied the assertion, else 400
      */
     status?: number;
     /**

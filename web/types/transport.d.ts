@@ -9,6 +9,7 @@ export type Frame = {
         code: string;
         message: string;
         retry_after?: number;
+        status?: number;
     };
 };
 export type Topics = {
