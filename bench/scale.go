@@ -20,7 +20,7 @@ type scaleCase struct {
 	Settle   time.Duration `help:"Time for background work and garbage before memory and idle CPU are read." default:"15s"`
 	Quiet    time.Duration `help:"Time of likes without a call." default:"5s"`
 	CallTime time.Duration `help:"Time for which a call that changes nothing is repeated, so that there are likes meanwhile." default:"1s"`
-	Peers    []string      `help:"Only these peers (names, comma-separated)."`
+	Stores   []string      `help:"Stores." enum:"sqlite,redis" default:"sqlite,redis"`
 }
 
 // Limits from the issue about growth.
@@ -60,9 +60,9 @@ func (c *scaleCase) journal() int {
 
 // Run fills each store and measures the owner's calls, and the likes meanwhile.
 func (c *scaleCase) Run(s *session) error {
-	peers, err := selectPeers([]*peer.Peer{peer.TallycastSQLite(), peer.Tallycast()}, c.Peers)
-	if err != nil {
-		return err
+	var peers []*peer.Peer
+	for _, store := range c.Stores {
+		peers = append(peers, map[string]*peer.Peer{"sqlite": peer.TallycastSQLite(), "redis": peer.Tallycast()}[store])
 	}
 	title := fmt.Sprintf("The owner's calls with %d topics, %d contributions and %d likes in the journal", c.topics(), c.topics()*contributionsPerTopic, c.journal())
 	arguments := append([]string{"--admin-token", adminToken, "--max-watched-topics", "4000000"}, s.arguments...)

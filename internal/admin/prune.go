@@ -14,7 +14,7 @@ func (q *request) prune(body pruneBody) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	pruned, err := q.owner.Prune(q.contextOf(body.Preview), q.actor(), scope, body.UntouchedSince, body.Preview)
+	pruned, err := q.owner.Prune(q.r.Context(), q.actor(), scope, body.UntouchedSince, body.Preview)
 	return struct {
 		Topics []state `json:"topics"`
 	}{statesOf(pruned)}, err

@@ -46,18 +46,10 @@ func (q *request) actor() string {
 	return cmp.Or(q.caller.Actor, q.access.Actor(q.caller.Address.String()))
 }
 
-// detached returns the context of a change. It does not end when the client disconnects,
-// so that a change of several steps is not left half done.
+// detached returns the context of a change. It does not end when the client disconnects, so that
+// a change of several steps is not left half done. Changes that may take long and can be repeated
+// (prune, undo, forget) end with their client.
 func (q *request) detached() context.Context { return context.WithoutCancel(q.r.Context()) }
-
-// contextOf returns the context of a call that may be a preview, which changes nothing and
-// ends when the client disconnects.
-func (q *request) contextOf(preview bool) context.Context {
-	if preview {
-		return q.r.Context()
-	}
-	return q.detached()
-}
 
 // clearDeadlines removes the connection's deadlines once the whole request of the owner
 // has arrived: they would end the context and the response of a call that takes longer.

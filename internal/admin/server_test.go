@@ -24,6 +24,7 @@ import (
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -292,11 +293,14 @@ func TestPages_Paths(t *testing.T) {
 	}
 }
 
-// A preview changes nothing, so that it ends when its client disconnects.
-func TestServer_PreviewOfClientThatLeft(t *testing.T) {
-	for path, body := range map[string]string{
-		"undo":  `{"site":"blog","from":"2026-01-01T00:00:00Z","preview":true}`,
-		"prune": `{"site":"blog","untouched_since":"2026-01-01T00:00:00Z","preview":true}`,
+// Previews, and long changes that can be repeated, end when their client disconnects.
+func TestServer_LongCallOfClientThatLeft(t *testing.T) {
+	for name, body := range map[string]string{
+		"undo":          `{"site":"blog","from":"2026-01-01T00:00:00Z"}`,
+		"undo preview":  `{"site":"blog","from":"2026-01-01T00:00:00Z","preview":true}`,
+		"prune":         `{"site":"blog","untouched_since":"2026-01-01T00:00:00Z"}`,
+		"prune preview": `{"site":"blog","untouched_since":"2026-01-01T00:00:00Z","preview":true}`,
+		"forget":        `{"site":"blog","visitor":"visitor-1"}`,
 	} {
 		began, ended := make(chan struct{}), make(chan error, 1)
 		wait := func(ctx context.Context) {
@@ -305,7 +309,7 @@ func TestServer_PreviewOfClientThatLeft(t *testing.T) {
 			case <-ctx.Done():
 				ended <- nil
 			case <-time.After(testTimeout):
-				ended <- fmt.Errorf("the preview goes on after its client left")
+				ended <- fmt.Errorf("the call goes on after its client left")
 			}
 		}
 		server := serve(t, func(s *hookedStore) { s.read, s.list = wait, wait })
@@ -314,11 +318,19 @@ func TestServer_PreviewOfClientThatLeft(t *testing.T) {
 			<-began
 			leave()
 		}()
+		path, _, isPreview := strings.Cut(name, " ")
 		if _, text, err := call(ctx, t, server, "POST", path, body); err == nil {
-			t.Errorf("%s: answered %s", path, text)
+			t.Errorf("%s: answered %s", name, text)
 		}
 		if err := <-ended; err != nil {
-			t.Errorf("%s: %v", path, err)
+			t.Errorf("%s: %v", name, err)
 		}
+		if isPreview {
+			continue
+		}
+		processtest.Within(t, testTimeout, "the audit log says that the change is not finished", func() bool {
+			_, text, err := call(t.Context(), t, server, "GET", "audit", "")
+			return err == nil && strings.Contains(text, "until the caller left")
+		})
 	}
 }

@@ -53,7 +53,7 @@ func (q *request) undo(body undoBody) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	reverted, err := q.owner.Revert(q.contextOf(body.Preview), q.actor(), owner.Selection{
+	reverted, err := q.owner.Revert(q.r.Context(), q.actor(), owner.Selection{
 		Scope: scope, Topics: topics, From: body.From, To: body.To, Sources: body.Sources, Addresses: body.Addresses, Repeated: body.Repeated,
 	}, body.Preview)
 	return struct {

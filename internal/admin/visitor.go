@@ -18,7 +18,7 @@ func (q *request) forget(body forgetBody) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := q.owner.Forget(q.detached(), q.actor(), body.Visitor, scope)
+	n, err := q.owner.Forget(q.r.Context(), q.actor(), body.Visitor, scope)
 	return struct {
 		Contributions int `json:"contributions"`
 	}{n}, err

@@ -43,6 +43,19 @@ func (s *Service) auditBegin(ctx context.Context, entry tally.AuditEntry) error 
 	return s.store.AppendAudit(ctx, entry)
 }
 
+// auditEnd writes the end of an action to the audit log: if err is nil, or if the action ended
+// early because its caller left. It returns err, or the error of the audit log.
+func (s *Service) auditEnd(ctx context.Context, entry tally.AuditEntry, err error) error {
+	switch {
+	case err == nil:
+		return s.Audit(context.WithoutCancel(ctx), entry)
+	case ctx.Err() != nil:
+		entry.Detail += " until the caller left; repeat it to finish"
+		_ = s.Audit(context.WithoutCancel(ctx), entry) // else it is pending
+	}
+	return err
+}
+
 func (s *Service) queueAudit(e tally.AuditEntry, cause error) {
 	p := s.pendingAudit
 	p.mu.Lock()

@@ -41,15 +41,13 @@ func (s *Service) Forget(ctx context.Context, actor, visitor string, scope tally
 		return 0, err
 	}
 	n, err := s.forgetJournal(ctx, members, scope)
-	if err != nil {
-		return n, err
-	}
-	older, err := s.forgetMembers(ctx, members, scope)
-	if n += older; err != nil {
-		return n, err
+	if err == nil {
+		var older int
+		older, err = s.forgetMembers(ctx, members, scope)
+		n += older
 	}
 	entry.Detail = tally.Quantity(n, "contribution") + " of a visitor removed"
-	return n, s.Audit(ctx, entry)
+	return n, s.auditEnd(ctx, entry, err)
 }
 
 // forgetJournal reverts the journal entries of the members.

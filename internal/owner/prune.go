@@ -31,6 +31,15 @@ func (s *Service) Prune(ctx context.Context, actor string, scope tally.Scope, be
 			return nil, err
 		}
 	}
+	pruned, err = s.prune(ctx, scope, before, preview)
+	if preview {
+		return pruned, err
+	}
+	entry.Detail = tally.Quantity(len(pruned), "topic") + " deleted"
+	return pruned, s.auditEnd(ctx, entry, err)
+}
+
+func (s *Service) prune(ctx context.Context, scope tally.Scope, before time.Time, preview bool) (pruned []tally.State, err error) {
 	listing := tally.Listing{Scope: scope, Order: tally.ByNewest, Limit: tally.MaxPortion, Before: before.UnixMicro()}
 	for len(pruned) < maxPruned {
 		page, err := s.store.List(ctx, listing)
@@ -39,7 +48,7 @@ func (s *Service) Prune(ctx context.Context, actor string, scope tally.Scope, be
 		}
 		deleted := page.States
 		if !preview {
-			deleted, err = s.deleteUnchanged(ctx, page.States)
+			deleted, err = s.deleteUnchanged(context.WithoutCancel(ctx), page.States)
 		}
 		if pruned = append(pruned, deleted...); err != nil {
 			return pruned, err
@@ -48,11 +57,7 @@ func (s *Service) Prune(ctx context.Context, actor string, scope tally.Scope, be
 			break
 		}
 	}
-	if preview {
-		return pruned, nil
-	}
-	entry.Detail = tally.Quantity(len(pruned), "topic") + " deleted"
-	return pruned, s.Audit(ctx, entry)
+	return pruned, nil
 }
 
 // deleteUnchanged deletes the topics that still have the given states, and returns them.

@@ -91,23 +91,28 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 	}
 	counts := entryCounts{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
 	for _, scope := range scopes {
-		isSelected := func(e tally.JournalEntry) bool { return len(sources) == 0 || sources[e.Source] }
-		if selection.Repeated {
-			repeating, err := s.repeating(ctx, scope, minute(from), minute(to), isSelected)
-			if err != nil {
-				return counts.reverted(), err
-			}
-			isSelected = func(e tally.JournalEntry) bool { return repeating[topicSource{e.Topic, e.Source}] > 1 }
-		}
-		if err := s.revert(ctx, scope, minute(from), minute(to), isSelected, mode, counts.add); err != nil {
-			return counts.reverted(), err
+		if err = s.revertScope(ctx, scope, selection.Repeated, sources, minute(from), minute(to), mode, counts.add); err != nil {
+			break
 		}
 	}
 	if preview {
-		return counts.reverted(), nil
+		return counts.reverted(), err
 	}
 	entry.Detail = fmt.Sprintf("%s to %s reverted", tally.Quantity(counts.entries, "contribution"), tally.Quantity(len(counts.topics), "topic"))
-	return counts.reverted(), s.Audit(ctx, entry)
+	return counts.reverted(), s.auditEnd(ctx, entry, err)
+}
+
+// revertScope reverts the entries of sources, or of all if there are none.
+func (s *Service) revertScope(ctx context.Context, scope tally.Scope, repeated bool, sources map[tally.Source]bool, from, to int64, mode tally.RevertMode, reverted func(tally.JournalEntry)) error {
+	isSelected := func(e tally.JournalEntry) bool { return len(sources) == 0 || sources[e.Source] }
+	if repeated {
+		repeating, err := s.repeating(ctx, scope, from, to, isSelected)
+		if err != nil {
+			return err
+		}
+		isSelected = func(e tally.JournalEntry) bool { return repeating[topicSource{e.Topic, e.Source}] > 1 }
+	}
+	return s.revert(ctx, scope, from, to, isSelected, mode, reverted)
 }
 
 func (s Selection) validate() error {
