@@ -14,6 +14,7 @@ var smoke = map[string][]string{
 	"storm":     {"--viewers", "200", "--duration", "1s", "--runs", "1"},
 	"press":     {"--viewers", "200", "--runs", "1"},
 	"latency":   {"--viewers", "20", "--likes", "10", "--runs", "1"},
+	"regions":   {"--pages", "20", "--likes", "20", "--viewers", "20", "--instances", "3", "--link-likes", "200"},
 	"growth":    {"--viewers", "100,200", "--topics", "1,20", "--per-viewer", "1,5", "--duration", "1s", "--runs", "1"},
 	"scale":     {"--topics", "400", "--renames", "8", "--settle", "1s", "--quiet", "500ms", "--call-time", "100ms"},
 	"instances": {"--instances", "2", "--viewers", "100", "--likes", "50"},

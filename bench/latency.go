@@ -89,6 +89,17 @@ func (c *latencyCase) measure(s *session, p *peer.Peer, t load.Transport) (h *hd
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, second.Stop()) }()
+	h, err = c.between(s, first, second, t)
+	if h == nil {
+		return nil, err
+	}
+	return h, errors.Join(err, s.report.Record(map[string]any{
+		"Peer": p.Name, "Transport": t, "P50": h.ValueAtQuantile(50), "P99": h.ValueAtQuantile(99), "Max": h.Max(), "Unit": "µs",
+	}))
+}
+
+// between sends likes to the first server while viewers watch the second.
+func (c *latencyCase) between(s *session, first, second *peer.Server, t load.Transport) (h *hdrhistogram.Histogram, err error) {
 	likers, err := first.Likers(load.Concurrency{Loops: 1})
 	if err != nil {
 		return nil, err
@@ -143,7 +154,5 @@ func (c *latencyCase) measure(s *session, p *peer.Peer, t load.Transport) (h *hd
 		}
 	}
 	// The system is idle, so each like has its own frame.
-	return h, errors.Join(missed, got.Check(c.Likes), s.report.Record(map[string]any{
-		"Peer": p.Name, "Transport": t, "P50": h.ValueAtQuantile(50), "P99": h.ValueAtQuantile(99), "Max": h.Max(), "Unit": "µs",
-	}))
+	return h, errors.Join(missed, got.Check(c.Likes))
 }

@@ -34,6 +34,7 @@ type cases struct {
 	Latency   latencyCase   `cmd:"" help:"Time from a like to the frame, across two instances of an idle system."`
 	Growth    growthCase    `cmd:"" help:"How costs grow with viewers, topics, and topics a viewer."`
 	Instances instancesCase `cmd:"" help:"Many instances on one Redis: all viewers must show the same number."`
+	Regions   regionsCase   `cmd:"" help:"Instances beside a replica of a far primary."`
 	Scale     scaleCase     `cmd:"" help:"The owner's calls on large stores, and likes meanwhile."`
 	Start     startCase     `cmd:"" help:"Time from start to ready, and the size of the binary."`
 	All       allCase       `cmd:"" help:"All cases one after the other, and the page of results."`
@@ -48,7 +49,7 @@ type cases struct {
 const defaultResults = "results"
 
 // order lists the sections of the page of results.
-var order = []string{"fanout", "memory", "connect", "likes", "history", "storm", "press", "latency", "growth", "scale", "instances", "start"}
+var order = []string{"fanout", "memory", "connect", "likes", "history", "storm", "press", "latency", "regions", "growth", "scale", "instances", "start"}
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == load.WorkerArgument {

@@ -35,6 +35,7 @@ func TestCases_Saved(t *testing.T) {
 		"storm":     {"--viewers", "100", "--duration", "500ms", "--runs", "1", "--transport", "sse", "--peers", "tallycast"},
 		"press":     {"--viewers", "100", "--runs", "1"},
 		"scale":     {"--topics", "200", "--renames", "4", "--settle", "100ms", "--quiet", "100ms", "--call-time", "20ms"},
+		"regions":   {"--round-trip", "20ms", "--pages", "10", "--likes", "10", "--viewers", "10", "--instances", "2"},
 		"instances": {"--instances", "2", "--viewers", "50", "--likes", "50"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,10 +2,12 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/tallycast/tallycast/bench/measure"
 )
@@ -24,7 +26,31 @@ type Redis struct {
 }
 
 // StartRedis starts a Redis. [Redis.Stop] ends it.
-func StartRedis(ctx context.Context) (*Redis, error) {
+func StartRedis(ctx context.Context) (*Redis, error) { return startRedis(ctx) }
+
+// StartRegion starts a region with a round trip to the primary.
+func StartRegion(ctx context.Context, primary *Redis, roundTrip time.Duration) (g *Region, err error) {
+	g = &Region{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Stop())
+		}
+	}()
+	if g.Link, err = StartRelay(primary.Address, roundTrip); err != nil {
+		return nil, err
+	}
+	if g.Line, err = StartRelay(primary.Address, roundTrip); err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(g.Link.Address)
+	if err != nil {
+		return nil, err
+	}
+	g.Replica, err = startRedis(ctx, "--replicaof", host, port)
+	return g, err
+}
+
+func startRedis(ctx context.Context, arguments ...string) (*Redis, error) {
 	name, err := lookPath("redis-server", "redis-server")
 	if err != nil {
 		return nil, err
@@ -42,8 +68,9 @@ func StartRedis(ctx context.Context) (*Redis, error) {
 		return nil, err
 	}
 	r := &Redis{Address: address, dir: dir}
-	r.process, err = startProcess(filepath.Join(dir, "log"), name,
-		"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no")
+	r.process, err = startProcess(filepath.Join(dir, "log"), name, append([]string{
+		"--bind", host, "--port", port, "--dir", dir, "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0",
+	}, arguments...)...)
 	if err != nil {
 		return nil, err
 	}

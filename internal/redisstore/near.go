@@ -49,7 +49,7 @@ func (s near) Read(ctx context.Context, queries []tally.Query) (readings []tally
 	}
 	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
 		readings = s.read(ctx, from, queries, true, marker{})
-		isOld := from.topology != s.topology && s.isPrimaryAway()
+		isOld := from != s.reader && !s.replica.isProven()
 		for i := range readings {
 			readings[i].IsStale = isOld
 		}
