@@ -91,18 +91,6 @@ func (c *historyCase) risers(s *session) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	client := redis.NewClient(&redis.Options{Addr: shared.Address})
-	defer client.Close()
-	const changed = "tally:top:{default/likes}:changed"
-	for deadline := time.Now().Add(risersWithin); ; {
-		active, err := client.ZCount(s.ctx, changed, "1000000000", "+inf").Result()
-		if err == nil && active == int64(c.Active) {
-			break
-		}
-		if err := s.wait(time.Second); err != nil || time.Now().After(deadline) {
-			return errors.Join(fmt.Errorf("the service has the gains of %d topics, want %d", active, c.Active), err)
-		}
-	}
 	if err := c.awaitLists(s, server); err != nil {
 		return err
 	}
@@ -144,6 +132,7 @@ func (c *historyCase) fill(ctx context.Context, address string) error {
 	defer client.Close()
 	now := time.Now()
 	pipe := client.Pipeline()
+	pipe.HSet(ctx, "tally:rules", "likes", "toggle")
 	for i := range c.Topics {
 		key := "tally:{" + load.Topic(i) + "}:"
 		changed, count := now.Add(-40*24*time.Hour), int64(30+i%100)

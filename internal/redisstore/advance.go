@@ -2,8 +2,15 @@ package redisstore
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/redistopology"
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 const (
@@ -21,25 +28,28 @@ type advances struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	known     map[leaderboard]struct{} // whose gains this instance read or wrote
-	requested map[leaderboard]bool     // to whether all gains are computed again
-	cancel    context.CancelFunc       // ends the running computation
-	ended     chan struct{}            // closed when it has ended; nil if none runs
+	known     map[leaderboard]time.Time // when this instance renewed the mark of gains that it reads
+	requested map[leaderboard]bool      // to whether all gains are computed again
+	cancel    context.CancelFunc        // ends the running computation
+	ended     chan struct{}             // closed when it has ended; nil if none runs
 	closed    bool
 }
 
-// know notes a metric whose gains are computed.
-func (a *advances) know(b leaderboard) {
+// renew reports whether an instance that reads the gains of a metric must renew their mark.
+func (a *advances) renew(b leaderboard) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.known[b] = struct{}{}
+	if time.Since(a.known[b]) < readRenewal {
+		return false
+	}
+	a.known[b] = time.Now()
+	return true
 }
 
 // request has the gains of a metric computed.
 func (a *advances) request(b leaderboard, isFull bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.known[b] = struct{}{}
 	a.requested[b] = a.requested[b] || isFull
 	a.startLocked()
 }
@@ -113,5 +123,101 @@ func (a *advances) close() {
 	a.mu.Unlock()
 	if ended != nil {
 		<-ended
+	}
+}
+
+// advance computes the gains of a metric for an hour that began; all of them if isFull is true,
+// else those that differ from the hour before. It reports false if another instance does.
+func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done bool, err error) {
+	r, err := s.readRising(ctx, s.reader, b, tally.Since24h, 1)
+	if err != nil || !isFull && r.computed == r.hour() {
+		return err == nil, err
+	}
+	lease := "gains:" + b.site + "/" + b.metric
+	if held, err := s.acquireLease(ctx, lease); err != nil || !held {
+		return false, err
+	}
+	defer s.keepLease(lease)()
+	at := boardHour{b, r.hour()}
+	hour, _ := strconv.ParseInt(at.hour, 10, 64)
+	before, err := s.setComputed(ctx, at, strconv.FormatInt(hour-1, 10)+".5")
+	if err != nil {
+		return false, err
+	}
+	update := func(topics []tally.Topic) error { return s.updateGains(ctx, topics, hour) }
+	next := redis.ZRangeArgs{Key: s.names.gainKeys(b)[0], ByScore: true, Start: minVersion, Stop: "+inf", Count: advanceChunk}
+	computed, err := strconv.ParseInt(before, 10, 64)
+	if isFull = isFull || err != nil || computed > hour; isFull {
+		begin := tally.Since30d.Begin(tally.Hour.Begin(hour).UnixMicro())
+		if err := s.eachChanged(ctx, b, s.directoryRange(b, begin), update); err != nil {
+			return false, err
+		}
+	} else {
+		since := tally.Since7d // else the gains since then are 0 before and after
+		if computed/24 != hour/24 {
+			since = tally.Since30d
+		}
+		next.Start = strconv.FormatInt(since.Begin(tally.Hour.Begin(computed).UnixMicro()), 10)
+	}
+	if err := s.eachChanged(ctx, b, next, update); err != nil {
+		return false, err
+	}
+	_, err = s.setComputed(ctx, at, at.hour)
+	return err == nil, err
+}
+
+// setComputed sets the score of the member ”, and returns the one before.
+func (s *Store) setComputed(ctx context.Context, at boardHour, score string) (before string, err error) {
+	calls := []redistopology.Call{s.riseCall(at, score)}
+	if err := s.callAll(ctx, calls); err != nil {
+		return "", err
+	}
+	hour, before, _ := strings.Cut(calls[0].Text(), " ")
+	if calls[0].Err != nil {
+		return "", tally.Unavailable(calls[0].Err)
+	}
+	if hour != at.hour {
+		return "", errHourEnded
+	}
+	return before, nil
+}
+
+// directoryRange returns the entries of the directory that changed since a version.
+func (s *Store) directoryRange(b leaderboard, version int64) redis.ZRangeArgs {
+	return redis.ZRangeArgs{Key: s.names.directory(b.site), ByScore: true, Start: strconv.FormatInt(version, 10), Stop: "+inf", Count: advanceChunk}
+}
+
+// eachChanged calls use with the topics of a metric in a range of :changed or of the directory.
+func (s *Store) eachChanged(ctx context.Context, b leaderboard, next redis.ZRangeArgs, use func([]tally.Topic) error) error {
+	prefix := ""
+	if next.Key == s.names.directory(b.site) {
+		prefix = b.metric + "/"
+	}
+	for {
+		found, err := s.client.ZRangeArgsWithScores(ctx, next).Result()
+		if err != nil {
+			return tally.Unavailable(err)
+		}
+		var topics []tally.Topic
+		for _, z := range found {
+			if score := strconv.FormatFloat(z.Score, 'f', 0, 64); next.Start != score {
+				next.Start, next.Offset = score, 0
+			}
+			next.Offset++ // topics of the same version may be in two chunks
+			member, _ := z.Member.(string)
+			if key, ok := strings.CutPrefix(member, prefix); ok {
+				if topic, err := tally.NewTopic(b.site, b.metric, key); err == nil {
+					topics = append(topics, topic)
+				}
+			}
+		}
+		if len(topics) > 0 {
+			if err := use(topics); err != nil {
+				return err
+			}
+		}
+		if len(found) < advanceChunk {
+			return nil
+		}
 	}
 }

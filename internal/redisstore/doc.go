@@ -40,6 +40,7 @@
 //	                                 version; see script/rise.lua; expires
 //	tally:top:{site/metric}:24h      gains, a projection: key by -gain; also :7d and :30d;
 //	                                 expires
+//	tally:top:{site/metric}:read     exists while somebody reads the gains; expires
 //	tally:topics:{site}              directory, a projection: metric/key by version
 //	tally:names:{site}               directory, a projection: metric/key by name; the member ''
 //	                                 if it has all topics
@@ -99,9 +100,11 @@
 // if Redis lost it. An older release does not write that directory: a repair adds the topics
 // that it created, and a list drops those that it deleted. A name takes 95 bytes and its length.
 //
-// A gain changes with its topic, and when an hour begins. Then one instance computes the gains of
-// all topics of a metric that changed in the last 7 days, or 30 days if a day begins, as soon as
-// somebody changes or reads topics of the metric. Gains are written for the present hour of
-// Redis's clock alone, so that an instance that is late cannot write those of the hour before. An
-// older release does not update gains.
+// Gains follow the counts while somebody reads them, and for an hour after. The first read
+// computes those of all topics that changed in the last 30 days, which the directory has. A gain
+// changes with its topic, and when an hour begins. Then one instance computes the gains of all
+// topics that changed in the last 7 days, or 30 days if a day begins, as soon as somebody changes
+// or reads topics of the metric. Gains are written for the present hour of Redis's clock alone, so
+// that an instance that is late cannot write those of the hour before. An older release does not
+// update gains.
 package redisstore

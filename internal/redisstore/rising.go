@@ -28,6 +28,10 @@ const (
 	advanceChunk = 500
 	// advancePoll is how often a reader looks whether the gains of the hour are complete.
 	advancePoll = 25 * time.Millisecond
+	// readRetention is for how long gains are kept up to date after somebody read them, and
+	// readRenewal how often an instance renews that.
+	readRetention = time.Hour
+	readRenewal   = 10 * time.Minute
 	// minVersion is below all versions, and above all hours.
 	minVersion = "1000000000"
 )
@@ -45,6 +49,9 @@ func (n names) gainKeys(b leaderboard) []string {
 	return keys
 }
 
+// readMark returns the key that exists while gains are read.
+func (n names) readMark(b leaderboard) string { return n.top(b) + ":read" }
+
 // changed makes leaderboards, directories and gains follow a change.
 func (s *Store) changed(change tally.Change, deleted bool) {
 	s.ranks.add(change, deleted)
@@ -53,19 +60,19 @@ func (s *Store) changed(change tally.Change, deleted bool) {
 	}
 }
 
-// flushGains updates the gains of topics that changed. If that fails, they are pending again.
+// flushGains updates the gains of topics that changed, if somebody reads them. If that fails, they
+// are pending again.
 func (s *Store) flushGains(timeout time.Duration) {
 	pending := s.gains.take()
 	if len(pending) == 0 {
 		return
 	}
-	topics := make([]tally.Topic, 0, len(pending))
-	for topic := range pending {
-		topics = append(topics, topic)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	err := s.updateGains(ctx, topics, 0)
+	topics, err := s.readTopics(ctx, pending)
+	if err == nil {
+		err = s.updateGains(ctx, topics, 0)
+	}
 	if errors.Is(err, errHourEnded) {
 		err = s.updateGains(ctx, topics, 0)
 	}
@@ -74,6 +81,27 @@ func (s *Store) flushGains(timeout time.Duration) {
 			s.gains.add(tally.Change{Topic: topic, Version: change.version}, change.deleted)
 		}
 	}
+}
+
+// readTopics returns the topics of metrics whose gains somebody reads.
+func (s *Store) readTopics(ctx context.Context, pending map[tally.Topic]pendingRank) (topics []tally.Topic, err error) {
+	marks := map[leaderboard]*redis.StringCmd{}
+	pipe := s.client.Pipeline()
+	for topic := range pending {
+		if b := (leaderboard{topic.Site(), topic.Metric()}); marks[b] == nil {
+			marks[b] = pipe.Get(ctx, s.names.readMark(b))
+		}
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	for topic := range pending {
+		switch err := marks[leaderboard{topic.Site(), topic.Metric()}].Err(); {
+		case err == nil:
+			topics = append(topics, topic)
+		case !errors.Is(err, redis.Nil):
+			return nil, err
+		}
+	}
+	return topics, nil
 }
 
 // boardHour identifies gains of topics that one script call may write.
@@ -148,8 +176,6 @@ func (s *Store) writeGains(ctx context.Context, args map[boardHour][]any) error 
 			failed = errHourEnded
 		case computed != at.hour:
 			s.advances.request(at.board, false)
-		default:
-			s.advances.know(at.board)
 		}
 	}
 	return failed
@@ -167,6 +193,7 @@ func (s *Store) riseCall(at boardHour, score string, args ...any) redistopology.
 type risingTopics struct {
 	second   int64 // of the clock
 	computed string
+	isRead   bool // somebody read gains before, so that they are up to date
 	keys     []string
 	gains    []int64
 }
@@ -186,7 +213,7 @@ func (r *risingTopics) isRecent() bool {
 
 // readRising reads the topics of a metric with the highest gains.
 func (s *Store) readRising(ctx context.Context, from reader, b leaderboard, since tally.Since, limit int) (r risingTopics, err error) {
-	c := redistopology.NewCall(risingScript, s.names.gainKeys(b)[0], s.names.gainKeys(b)[1+since])
+	c := redistopology.NewCall(risingScript, s.names.gainKeys(b)[0], s.names.gainKeys(b)[1+since], s.names.readMark(b))
 	c.Append(limit)
 	calls := []redistopology.Call{c}
 	if err := s.checkUsable(); err != nil {
@@ -194,14 +221,14 @@ func (s *Store) readRising(ctx context.Context, from reader, b leaderboard, sinc
 	}
 	from.topology.Call(ctx, calls)
 	replies, _ := calls[0].Reply.([]any)
-	if calls[0].Err == nil && len(replies) < 2 {
+	if calls[0].Err == nil && len(replies) < 3 {
 		calls[0].Err = unexpectedReply(&calls[0])
 	}
 	if calls[0].Err == nil {
-		r.computed = valueText(replies[1])
+		r.computed, r.isRead = valueText(replies[1]), valueText(replies[2]) != ""
 		r.second, calls[0].Err = strconv.ParseInt(valueText(replies[0]), 10, 64)
 	}
-	for i := 2; i+1 < len(replies) && calls[0].Err == nil; i += 2 {
+	for i := 3; i+1 < len(replies) && calls[0].Err == nil; i += 2 {
 		var gain int64
 		gain, calls[0].Err = strconv.ParseInt(valueText(replies[i+1]), 10, 64)
 		r.keys, r.gains = append(r.keys, valueText(replies[i])), append(r.gains, -gain)
@@ -230,9 +257,14 @@ func (s *Store) rising(ctx context.Context, from reader, site, metric string, si
 	defer cancel()
 	b := leaderboard{site, metric}
 	r, err := s.readRising(ctx, from, b, since, limit+extraTopics)
-	for err == nil && !r.isComplete() {
-		s.advances.request(b, false)
-		if r.isRecent() {
+	for err == nil && !(r.isRead && r.isComplete()) {
+		if !r.isRead {
+			if err = s.beginReading(ctx, b, r.second); err != nil {
+				break
+			}
+		}
+		s.advances.request(b, !r.isRead)
+		if r.isRead && r.isRecent() {
 			break
 		}
 		if !sleep(ctx, advancePoll) {
@@ -243,8 +275,37 @@ func (s *Store) rising(ctx context.Context, from reader, site, metric string, si
 	if err != nil {
 		return nil, err
 	}
-	s.advances.know(b)
+	if s.advances.renew(b) {
+		_ = s.client.PExpire(ctx, s.names.readMark(b), readRetention).Err() // else it ends, and reading begins again
+	}
 	return s.readRises(ctx, from, b, &r, limit)
+}
+
+// beginReading has gains kept up to date that nobody read lately. All must be computed then, and
+// soon after again those of topics that changed just before: their changes may not be in the
+// directory yet.
+func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) error {
+	hour := second / int64(tally.Hour)
+	if _, err := s.setComputed(ctx, boardHour{b, strconv.FormatInt(hour, 10)}, strconv.FormatInt(hour-1, 10)+".5"); err != nil {
+		return err
+	}
+	began, err := s.client.SetNX(ctx, s.names.readMark(b), 1, readRetention).Result()
+	if err != nil {
+		return tally.Unavailable(err)
+	}
+	if began {
+		time.AfterFunc(2*s.options.TopInterval, func() { // ends soon
+			ctx, cancel := context.WithTimeout(context.Background(), timeout)
+			defer cancel()
+			_ = s.eachChanged(ctx, b, s.directoryRange(b, (second-10)*1_000_000), func(topics []tally.Topic) error { // an hour later all are computed
+				for _, topic := range topics {
+					s.gains.add(tally.Change{Topic: topic, Version: 1}, false)
+				}
+				return nil
+			})
+		})
+	}
+	return nil
 }
 
 // readRises reads the current counts of topics. It leaves out those that were deleted.
@@ -268,75 +329,4 @@ func (s *Store) readRises(ctx context.Context, from reader, b leaderboard, r *ri
 		}
 	}
 	return rises[:min(limit, len(rises))], nil
-}
-
-// advance computes the gains of a metric for an hour that began; all of them if isFull is true,
-// else those that differ from the hour before. It reports false if another instance does.
-func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done bool, err error) {
-	r, err := s.readRising(ctx, s.reader, b, tally.Since24h, 1)
-	if err != nil || !isFull && r.computed == r.hour() {
-		return err == nil, err
-	}
-	lease := "gains:" + b.site + "/" + b.metric
-	if held, err := s.acquireLease(ctx, lease); err != nil || !held {
-		return false, err
-	}
-	defer s.keepLease(lease)()
-	at := boardHour{b, r.hour()}
-	hour, _ := strconv.ParseInt(at.hour, 10, 64)
-	before, err := s.setComputed(ctx, at, strconv.FormatInt(hour-1, 10)+".5")
-	if err != nil {
-		return false, err
-	}
-	next := redis.ZRangeArgs{Key: s.names.gainKeys(b)[0], ByScore: true, Start: minVersion, Stop: "+inf", Count: advanceChunk}
-	if computed, err := strconv.ParseInt(before, 10, 64); err == nil && computed < hour && !isFull {
-		since := tally.Since7d // else the gains since then are 0 before and after
-		if computed/24 != hour/24 {
-			since = tally.Since30d
-		}
-		next.Start = since.Begin(tally.Hour.Begin(computed).UnixMicro())
-	}
-	for {
-		found, err := s.client.ZRangeArgsWithScores(ctx, next).Result()
-		if err != nil {
-			return false, tally.Unavailable(err)
-		}
-		var topics []tally.Topic
-		for _, z := range found {
-			if score := strconv.FormatFloat(z.Score, 'f', 0, 64); next.Start != score {
-				next.Start, next.Offset = score, 0
-			}
-			next.Offset++ // topics of the same version may be in two chunks
-			key, _ := z.Member.(string)
-			if topic, err := tally.NewTopic(b.site, b.metric, key); err == nil {
-				topics = append(topics, topic)
-			}
-		}
-		if len(topics) > 0 {
-			if err := s.updateGains(ctx, topics, hour); err != nil {
-				return false, err
-			}
-		}
-		if len(found) < advanceChunk {
-			break
-		}
-	}
-	_, err = s.setComputed(ctx, at, at.hour)
-	return err == nil, err
-}
-
-// setComputed sets the score of the member ”, and returns the one before.
-func (s *Store) setComputed(ctx context.Context, at boardHour, score string) (before string, err error) {
-	calls := []redistopology.Call{s.riseCall(at, score)}
-	if err := s.callAll(ctx, calls); err != nil {
-		return "", err
-	}
-	hour, before, _ := strings.Cut(calls[0].Text(), " ")
-	if calls[0].Err != nil {
-		return "", tally.Unavailable(calls[0].Err)
-	}
-	if hour != at.hour {
-		return "", errHourEnded
-	}
-	return before, nil
 }

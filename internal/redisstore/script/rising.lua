@@ -2,10 +2,11 @@
 --
 -- KEYS[1]  as in rise.lua
 -- KEYS[2]  sorted set: key of a topic by -gain
+-- KEYS[3]  exists while somebody reads the gains
 -- ARGV[1]  how many topics
 --
 -- Returns a list: the second of this server's clock, the hour for which all gains were computed,
--- see rise.lua, empty if they never were, and key and -gain of each topic.
+-- see rise.lua, empty if they never were, KEYS[3] or empty, and key and -gain of each topic.
 
 local ranked = redis.call('ZRANGE', KEYS[2], 0, ARGV[1] - 1, 'WITHSCORES')
-return { redis.call('TIME')[1], redis.call('ZSCORE', KEYS[1], '') or '', unpack(ranked) }
+return { redis.call('TIME')[1], redis.call('ZSCORE', KEYS[1], '') or '', redis.call('GET', KEYS[3]) or '', unpack(ranked) }
