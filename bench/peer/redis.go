@@ -76,7 +76,7 @@ func startRedis(ctx context.Context, arguments ...string) (*Redis, error) {
 	}
 	r.Processes = measure.Processes{r.process.pid()}
 	if err := r.process.untilListening(ctx, address); err != nil {
-		return nil, fmt.Errorf("start redis-server: %w", err)
+		return nil, errors.Join(fmt.Errorf("start redis-server: %w", err), r.Stop())
 	}
 	return r, nil
 }
