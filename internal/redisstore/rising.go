@@ -282,8 +282,7 @@ func (s *Store) rising(ctx context.Context, from reader, site, metric string, si
 }
 
 // beginReading has gains kept up to date that nobody read lately. All must be computed then, and
-// soon after again those of topics that changed just before: their changes may not be in the
-// directory yet.
+// soon after again: changes just before may not be in the directory yet.
 func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) error {
 	hour := second / int64(tally.Hour)
 	if _, err := s.setComputed(ctx, boardHour{b, strconv.FormatInt(hour, 10)}, strconv.FormatInt(hour-1, 10)+".5"); err != nil {
@@ -297,7 +296,7 @@ func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) e
 		time.AfterFunc(2*s.options.TopInterval, func() { // ends soon
 			ctx, cancel := context.WithTimeout(context.Background(), timeout)
 			defer cancel()
-			_ = s.eachChanged(ctx, b, s.directoryRange(b, (second-10)*1_000_000), func(topics []tally.Topic) error { // an hour later all are computed
+			_ = s.eachChanged(ctx, b, s.directoryRange(b, tally.Since30d.Begin(second*1_000_000)), func(topics []tally.Topic) error { // an hour later all are computed
 				for _, topic := range topics {
 					s.gains.add(tally.Change{Topic: topic, Version: 1}, false)
 				}
