@@ -23,7 +23,8 @@ var metricName = regexp.MustCompile(`\b(?:tallycast|process|go|redis)_[a-z_]+`)
 // instanceMetrics returns the names of an instance's metrics after a like, and the page.
 func instanceMetrics(t *testing.T) (names map[string]bool, text string) {
 	t.Helper()
-	i := startInstance(t, "--store", redistest.Start(t, redistest.Options{}).URL(0))
+	store := redistest.Start(t, redistest.Options{}).URL(0)
+	i := startInstance(t, "--store", store, "--store-replica", store)
 	if status, _ := like(t, client, i.URL, "default/likes/hello", "visitor-1"); status != http.StatusOK {
 		t.Fatalf("a like: %d", status)
 	}
