@@ -202,7 +202,7 @@ export function connect(api) {
       (frame) => {
         lastFrame = Date.now();
         const { topic, event, error, id } = frame;
-        // As of the answer to a request.
+        // The status that a request would get.
         if (error) error.status = /store|internal/.test(error.code) ? 503 : 400;
         if (/** @type {number} */ (id) >= 0) return waiting[/** @type {number} */ (id)]?.(frame);
         if (error && !topic) {

@@ -30,6 +30,8 @@ const hooked = new WeakSet();
 class Reader {
   /** @type {string | null | undefined} */
   #token;
+  /** getToken has answered. */
+  #isKnown = false;
   #renewAt = 0;
   /** @type {Promise<string | null | undefined> | undefined} the request in flight */
   #request;
@@ -49,6 +51,10 @@ class Reader {
 
   get signedIn() {
     return !!this.#token;
+  }
+
+  get anonymous() {
+    return this.#isKnown && !this.#token;
   }
 
   get #isCurrent() {
@@ -71,6 +77,7 @@ class Reader {
     if (!this.#isCurrent) return;
     const before = !!this.#token;
     this.#token = token;
+    this.#isKnown = true;
     if (token) this.#schedule(lifetimeOf(token));
     if (!token === before) this.#change();
     return token;
@@ -94,7 +101,7 @@ class Reader {
     for (const topic of topics) topic.reload();
     if (this.signedIn) ask(client, topics);
     document.dispatchEvent(new CustomEvent('tally-identity', { detail: { signedIn: this.signedIn } }));
-    if (!this.signedIn) offerEverywhere(client);
+    if (this.anonymous) offerEverywhere(client);
   }
 
   end() {
@@ -186,34 +193,44 @@ function hook(client) {
   });
 }
 
+/**
+ * Reports whether nobody is signed in. This is false until the page knows.
+ * @param {Client} client
+ */
+const isAnonymous = (client) => readers.get(client)?.anonymous ?? true;
+
 /** The elements by which readers contribute. */
 const CONTRIBUTING = 'tally-like,tally-claps,tally-poll,tally-rating,tally-vote';
 
-/** @type {Record<string, Promise<boolean>>} whether a site takes contributions from signed-in readers only */
+/**
+ * @type {Record<string, Promise<boolean>>} whether a site takes contributions from signed-in readers only, by the address of
+ *   its service and its name
+ */
 const signedOnly = {};
 
 /**
- * Asks the service whether the site of a topic takes contributions from signed-in readers only: it refuses a withdrawal
- * then, and else a visitor who contributed nothing withdraws nothing.
+ * Asks the service whether the site of a topic takes contributions from signed-in readers only, with a withdrawal by a
+ * visitor who contributed nothing. Such a site refuses it; on others it changes nothing.
  * @param {Client} client
  * @param {import('./topic.js').Topic} topic
  */
 const isSignedOnly = (client, { name, choice }) =>
-  (signedOnly[name.split('/')[0]] ??= assertFor(client, name, 'nobody-' + Math.random().toString(36).slice(2), 0, choice).then(
+  (signedOnly[client.api + name.split('/')[0]] ??= assertFor(client, name, 'nobody-' + Math.random().toString(36).slice(2), 0, choice).then(
     ({ error }) => error?.code === 'signed_visitor_required',
   ));
 
 /**
- * Shows the button of an element before a press, if nobody is signed in and the site needs it. Reactions show one button.
+ * Shows the button of an element of the client before a press, if nobody is signed in and the site needs it. Reactions
+ * show one button.
  * @param {Client} client
  * @param {Element} element
  */
 async function offerEarly(client, element) {
   const { topic } = /** @type {import('./element.js').TallyElement} */ (element);
   const { host } = /** @type {ShadowRoot} */ (element.getRootNode());
-  if (!topic || !element.matches(CONTRIBUTING) || readers.get(client)?.signedIn) return;
+  if (!topic || client.topics[topic.name] !== topic || !element.matches(CONTRIBUTING) || !isAnonymous(client)) return;
   if (host?.localName === 'tally-reactions' && host.shadowRoot?.querySelector(CONTRIBUTING) !== element) return;
-  if ((await isSignedOnly(client, topic)) && !readers.get(client)?.signedIn) offerSignIn(/** @type {HTMLElement} */ (element));
+  if ((await isSignedOnly(client, topic)) && isAnonymous(client)) offerSignIn(/** @type {HTMLElement} */ (element));
 }
 
 /**
@@ -267,5 +284,5 @@ export async function identify(client, getToken) {
     readers.set(client, reader);
     await reader.renew();
   }
-  if (!readers.get(client)?.signedIn) offerEverywhere(client);
+  if (isAnonymous(client)) offerEverywhere(client);
 }

@@ -33,8 +33,8 @@ function addressOf(key, template) {
  * `<tally-top>`: the topics of a metric with the highest counts, with live numbers; or those that gained most, with
  * their gains.
  *
- * Its own attributes: `limit`, how many (10); `since`, the time of the gains: `24h`, `7d` or `30d`; `href`, where a row links to, with `{key}` for the topic's key
- * (`/{key}`); `label`, the list's name. A link among the element's own children, whose `data-page` or path is the
+ * Its own attributes: `limit`, how many (10); `since`, `24h`, `7d` or `30d` for the gains in this time; `href`, where a
+ * row links to, with `{key}` for the topic's key (`/{key}`); `label`, the list's name. A link among the element's own children, whose `data-page` or path is the
  * topic's key, gives the row its title and address; other rows show their key. These links also show without a script.
  */
 export class Top extends TallyElement {
@@ -99,7 +99,7 @@ export class Top extends TallyElement {
     const url = `${shared.client.api}v1/top/${site}/${metric}?${query}`;
     // A paused list keeps its order, and nothing moves under a pointer or a focus.
     if (url !== this.#url || !(this.paused || this.matches(':hover,:focus-within'))) {
-      // Rows of counts are no rows of gains.
+      // A row of a count cannot show a gain.
       if (url !== this.#url) this.#rows.clear();
       this.#url = url;
       const { signal } = (this.#request = new AbortController());
@@ -148,7 +148,7 @@ export class Top extends TallyElement {
     );
     const href = link?.href ?? addressOf(key, this.getAttribute('href') ?? '/{key}');
     const title = create('a', { part: 'link', href }, link?.textContent?.trim() || key);
-    if (gain) return create('li', { part: 'row' }, title, create('span', { part: 'number', dir: 'ltr' })); // the sign stands first
+    if (gain) return create('li', { part: 'row' }, title, create('span', { part: 'number', dir: 'ltr' })); // the sign comes first, also in right-to-left text
     const number = create('tally-count', { site, metric, page: key, count: String(count), exportparts: 'number,exact', ...(this.language && { lang: this.language }) });
     // The service's key must not be decoded again.
     number.key = () => key;

@@ -41,7 +41,7 @@ async function start(t, flags = []) {
  * Opens the demo as a new device. The page gets tokens from `token`; null is nobody.
  * @param {import('node:test').TestContext} t
  * @param {{ url: string }} service
- * @param {() => string | null} token
+ * @param {() => string | null | Promise<string | null>} token
  */
 async function open(t, service, token) {
   const { context, warnings } = await newVisitor(t, browser);
@@ -225,4 +225,31 @@ test('on an open site no button asks to sign in', async (t) => {
   await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
   assert.equal(await page.locator('[part=sign-in]').count(), 0);
   assert.deepEqual(warnings, []);
+});
+
+test('no button asks to sign in before the page knows whether a reader is signed in', async (t) => {
+  const service = await start(t, ['--site=default=visitors=signed']);
+  /** @type {(token: string) => void} */
+  let resolve = () => {};
+  const token = /** @type {Promise<string>} */ (new Promise((done) => (resolve = done)));
+  let isRequested = false;
+  const { page } = await open(t, service, () => ((isRequested = true), token));
+  const identified = signIn(page);
+  await eventually(() => assert.ok(isRequested));
+  /** Adds a heart and waits for its number. @param {string} name */
+  const add = async (name) => {
+    await page.evaluate((name) => {
+      const heart = document.createElement('tally-like');
+      heart.setAttribute('page', name);
+      document.body.prepend(heart);
+    }, name);
+    await shows(page, `tally-like[page=${name}]`, 0);
+  };
+  for (const name of ['first', 'second', 'third']) await add(name);
+  assert.equal(await page.locator('[part=sign-in]').count(), 0);
+  resolve(tokenFor('ann'));
+  await identified;
+  await press(page, 'tally-like[page=first]');
+  await eventually(async () => assert.equal(await countOf(service.url, 'default/likes/first'), 1));
+  assert.equal(await page.locator('[part=sign-in]').count(), 0);
 });
