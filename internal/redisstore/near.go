@@ -20,16 +20,15 @@ type reader struct {
 	client   *redis.Client // sends commands to the nodes of their keys
 }
 
-// near is a store that reads at the replica, if that is the source, what need not be newer than
-// what pages show.
+// near is a store that reads numbers for pages at the replica while that is the source.
 type near struct{ *Store }
 
 // Near returns the same store, whose Read, Top, Rising and History may be behind by the lag of the
 // replica. A read of contributions is not.
 func (s *Store) Near() tally.ServiceStore { return near{s} }
 
-// atNearest calls read with the replica if it is the source, and with the primary if there is
-// none, or if the first call reports that it failed.
+// atNearest calls read with the replica if it is the source. It calls read with the primary if the
+// replica is not the source, or if read fails there.
 func (s *Store) atNearest(ctx context.Context, read func(ctx context.Context, from reader) (failed bool)) {
 	if s.replica.isSource() {
 		replicaCtx, cancel := context.WithTimeout(ctx, replicaReadTimeout)
@@ -67,7 +66,7 @@ func (s near) Top(ctx context.Context, site, metric string, limit int) (top []ta
 	return top, err
 }
 
-// Rising implements [tally.RiseRanker]. The primary has gains computed.
+// Rising implements [tally.RiseRanker]. Gains are computed from the data of the primary only.
 func (s near) Rising(ctx context.Context, site, metric string, since tally.Since, limit int) (rises []tally.Rise, err error) {
 	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
 		rises, err = s.rising(ctx, from, site, metric, since, limit)

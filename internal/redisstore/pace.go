@@ -24,8 +24,8 @@ type Intervals struct {
 	// PresenceSweep is the same for presence. If no other instance has shares, only the sweep
 	// notices that the shares of a lost instance expired. Default: 5 s.
 	PresenceSweep time.Duration
-	// Digest is how often an instance compares all settings with those of the last time. It
-	// notices changes that releases before 0.2 made, whose broadcast was lost. Default: 10 min.
+	// Digest is how often an instance compares all settings with those of the last time, to
+	// notice changes by an older release whose broadcast was lost. Default: 10 min.
 	Digest time.Duration
 	// Behind is how much longer than its lag the replica may have an older state of a topic than
 	// the one that is shown, until the instance compares that with the primary. Default: 5 s.

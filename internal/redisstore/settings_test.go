@@ -10,8 +10,8 @@ import (
 )
 
 // An instance notices changes of settings whose broadcast was lost, at its next probe: also if
-// another instance changed a setting and changed it back. A release before 0.2 does not raise the
-// revision: its changes are noticed by the digest.
+// another instance changed a setting and changed it back. An older release does not raise the
+// revision: the digest shows its changes.
 func TestSettings_ChangedWithoutBroadcast(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})

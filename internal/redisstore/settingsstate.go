@@ -9,9 +9,9 @@ import (
 )
 
 // revisionEntry is the entry of the settings that gets another value with each change, so that a
-// probe notices a change whose broadcast was lost. Releases before 0.2 leave entries of unknown
-// names alone, but change settings without it. So an instance also compares a digest of all
-// settings now and then: Redis takes long for it if there are many.
+// probe notices a change whose broadcast was lost. An older release changes settings and leaves the
+// revision as it is. So an instance also compares a digest of all settings at longer intervals,
+// since Redis takes long to compute it if there are many settings.
 const revisionEntry = "revision"
 
 // settingsState is the state of the settings that the last probes read.

@@ -216,7 +216,7 @@ func TestCommands_Like(t *testing.T) {
 	}
 }
 
-// With a far store an instance starts in few round trips, and the first requests need no more.
+// With a far store an instance starts in few round trips.
 // The test repeats because a busy machine may take longer than the delay between two steps.
 func TestStart_RoundTrips(t *testing.T) {
 	t.Parallel()

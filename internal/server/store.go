@@ -49,7 +49,7 @@ func openStore(ctx context.Context, c config.Config, catalog *tally.Catalog, sec
 	return s, nil
 }
 
-// near returns what serves readers of pages: a replica of the store where it may be read.
+// near returns the store for reads by pages: one that reads at the replica, if s has a replica.
 func near(s Store) tally.ServiceStore {
 	if replicated, ok := s.(interface{ Near() tally.ServiceStore }); ok {
 		return replicated.Near()

@@ -132,7 +132,7 @@ func (h *History) SumAt(number int64) int64 {
 
 // Point is the count of a topic at the end of a period, or now.
 type Point struct {
-	At    time.Time // begin of the period
+	At    time.Time // start of the period
 	Count int64
 }
 

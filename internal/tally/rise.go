@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// Since is a time until now in which topics are compared by their gains. It begins at a full
-// hour or day.
+// Since is the time until now for which gains are computed. It begins at a full hour or day.
 type Since int
 
 const (
@@ -18,8 +17,8 @@ const (
 	SinceCount int = iota
 )
 
-// sinces has the text of each Since, the unit in which it begins, and its length in that unit.
-// The current unit comes in addition: it is not complete.
+// sinces has the text of each Since, the unit at whose start it begins, and its length in whole
+// units. The current, incomplete unit comes in addition.
 var sinces = [SinceCount]struct {
 	text   string
 	period Period
@@ -50,7 +49,7 @@ func (s Since) First(now int64) int64 { return s.Period().Number(now) - sinces[s
 func (s Since) Begin(now int64) int64 { return s.Period().Begin(s.First(now)).UnixMicro() }
 
 // CheckHistory returns an error if a store that keeps days for history does not know the counts
-// at the begin of s. Errors: [CodeNotFound].
+// at the start of s. Errors: [CodeNotFound].
 func (s Since) CheckHistory(history time.Duration) error {
 	switch needed := time.Duration(sinces[s].length+1) * s.Period().Duration(); {
 	case history == 0:
