@@ -166,7 +166,7 @@ func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done b
 	return err == nil, err
 }
 
-// setComputed sets the score of the member ”, and returns the one before.
+// setComputed sets the score of the empty member, and returns the one before.
 func (s *Store) setComputed(ctx context.Context, at boardHour, score string) (before string, err error) {
 	calls := []redistopology.Call{s.riseCall(at, score)}
 	if err := s.callAll(ctx, calls); err != nil {

@@ -188,9 +188,9 @@ func (f *followedNodes) update(ctx context.Context) {
 }
 
 // reassignTopics moves topics to the feeds of the nodes that hold them now, or of the replica
-// while that is the source: at once if the former node was removed, or the replica failed; else
-// when the new feed is live, since publications of the new node are relayed to the former one,
-// or the former one is the primary.
+// while that is the source. It moves them at once if the former node was removed or the replica
+// failed, otherwise when the new feed is live. Until then no change is missed: the new node relays
+// publications to the former one, or the former one is the primary.
 func (s *Store) reassignTopics() {
 	s.reassigning.Lock()
 	defer s.reassigning.Unlock()

@@ -67,8 +67,8 @@ func (s *Store) nodes() []*node {
 	return all
 }
 
-// noteRun notes the process of Redis. If it is another than before, it may have loaded an older
-// file, or was a replica: what is computed from counts is computed again.
+// noteRun records the process of Redis. If it is another than before, it may have loaded an older
+// file, or was a replica. Then everything that is computed from counts is computed again.
 func (n *node) noteRun(id string) {
 	s := n.store
 	if before := n.runID.Swap(id); before == id || n.replica != nil || !s.wasUsable.Load() {

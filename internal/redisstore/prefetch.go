@@ -194,7 +194,7 @@ func (f *feed) beginPrefetch(topics []tally.Topic) []watch {
 	defer f.mu.Unlock()
 	var watches []watch
 	for _, topic := range topics {
-		// With an earlier command on the way, the next confirmation would be the one of that.
+		// While an earlier command is on the way, the next confirmation belongs to that one.
 		if t := f.topics[topic.String()]; t != nil && t.pending == 1 {
 			t.prefetched = true
 			watches = append(watches, watch{t.topic, t.number})

@@ -22,7 +22,7 @@ type repairs struct {
 	isUrgent  atomic.Bool   // Redis restarted
 }
 
-// urgentRepair is by how much shorter the pauses of a repair are after Redis restarted.
+// urgentRepair divides the pauses of a repair after Redis restarted.
 const urgentRepair = 20
 
 // addChange makes a repair due some time after changes.
@@ -57,9 +57,9 @@ func (s *Store) repairRankings(ctx context.Context) {
 // Redis is away.
 const repairRetries = 5
 
-// buildSpeed is how many times as fast as another the repair is that completes the directories
-// by name, after an upgrade: until then each list by name scans all keys. It takes some percent
-// of Redis's time.
+// buildSpeed divides the pauses of the repair that completes the directories by name, after an
+// upgrade: until it ends each list by name scans all keys. The repair takes some percent of
+// Redis's time.
 const buildSpeed = 40
 
 // repairAll scans all topics slowly, and adds the missing topics to leaderboards and

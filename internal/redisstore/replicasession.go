@@ -72,9 +72,9 @@ func (e *session) maxBehind() time.Duration {
 	return e.node.replica.lag() + e.store.options.Intervals.Behind
 }
 
-// setBehind records since when the topics of differ, of those that were read, have had an older
-// state at the replica than the one that is shown. It returns those for which this has lasted
-// longer than limit, once in that time.
+// setBehind records since when topics have been behind: the replica has an older state of them
+// than the one that is shown. Of the topics that were read, those in differ are behind. It returns
+// the topics that have been behind for longer than limit, each once in that time.
 func (f *feed) setBehind(read []watch, differ map[tally.Topic]tally.Change, now time.Time, limit time.Duration) (overdue []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -181,7 +181,7 @@ func (s *Store) writeGains(ctx context.Context, args map[boardHour][]any) error 
 	return failed
 }
 
-// riseCall returns a call of script/rise.lua, with a score of the member ” or "".
+// riseCall returns a call of script/rise.lua, with the new score of the empty member; "" for none.
 func (s *Store) riseCall(at boardHour, score string, args ...any) redistopology.Call {
 	c := redistopology.NewCall(riseScript, s.names.gainKeys(at.board)...)
 	c.Append(at.hour, score, gainsSize)

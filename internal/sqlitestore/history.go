@@ -236,8 +236,8 @@ type peakKey struct {
 // lost: the file has not been writable for long.
 const maxPendingPeaks = 50_000
 
-// pendingPeak is a peak that is not stored yet. Pages that do not exist must not fill the file: if
-// the topic has no stored peaks, only those of a topic that is present in a second hour are.
+// pendingPeak is a peak that is not stored yet. Pages that do not exist must not fill the file, so
+// the first peak of a topic is stored only if pages are present in a second hour.
 type pendingPeak struct {
 	pages    int64
 	isStored bool // also if it is the first of the topic

@@ -34,8 +34,9 @@ function addressOf(key, template) {
  * their gains.
  *
  * Its own attributes: `limit`, how many (10); `since`, `24h`, `7d` or `30d` for the gains in this time; `href`, where a
- * row links to, with `{key}` for the topic's key (`/{key}`); `label`, the list's name. A link among the element's own children, whose `data-page` or path is the
- * topic's key, gives the row its title and address; other rows show their key. These links also show without a script.
+ * row links to, with `{key}` for the topic's key (`/{key}`); `label`, the list's name. A link among the element's own
+ * children, whose `data-page` or path is the topic's key, gives the row its title and address; other rows show their
+ * key. These links also show without a script.
  */
 export class Top extends TallyElement {
   static observedAttributes = [...TallyElement.observedAttributes, 'limit', 'href', 'empty', 'since'];

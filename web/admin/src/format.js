@@ -84,7 +84,7 @@ export const dayLabels = (ticks) => ticks.map((tick) => shortUtcDays.format(new 
 export const localTimes = (text) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, exactTime);
 
 /**
- * Replaces the times and the counts in a text of the service.
+ * Writes the times and the counts in a text of the service as the reader's locale does.
  * @param {string} text
  */
 export const localDetail = (text) =>

@@ -39,8 +39,8 @@ export function showTopics(place, signal, query) {
   const enableFields = () => {
     metric.disabled = !site.value.trim();
     prefix.disabled = metric.disabled || !metric.value.trim();
-    metric.placeholder = metric.disabled ? 'first the site' : '';
-    prefix.placeholder = prefix.disabled ? 'first the metric' : '';
+    metric.placeholder = metric.disabled ? 'enter a site first' : '';
+    prefix.placeholder = prefix.disabled ? 'enter a metric first' : '';
   };
   const form = make(
     'form',
