@@ -12,7 +12,8 @@ import (
 const (
 	// defaultRetryInterval is the time between two attempts to watch the waiting topics.
 	defaultRetryInterval = 10 * time.Second
-	// maxWaiting bounds the waiting topics, 16 bytes each. Others stay refused.
+	// maxWaiting bounds the waiting topics, 16 bytes each; those of one connection are as many as
+	// it may watch. Others stay refused.
 	maxWaiting = 100_000
 )
 
@@ -28,7 +29,7 @@ type waitingTopics struct {
 func (w *waitingTopics) add(c *conn, topics []tally.Topic) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := min(len(topics), maxWaiting-w.count)
+	n := min(len(topics), maxWaiting-w.count, tally.MaxTopics-len(w.byConn[c]))
 	if n <= 0 || c.hasEnded {
 		return
 	}
