@@ -168,8 +168,8 @@ func (q *request) auditImport(report transfer.Report, replace bool, sites map[st
 	return q.owner.Audit(q.detached(), entry)
 }
 
-// siteRecorder is a target that makes the owner's checks of settings, and records the sites of
-// the items that it stored; "" for an item that concerns all sites.
+// siteRecorder is a target that refuses settings that the owner's calls would refuse, and records
+// the sites of the items that it stored; "" for an item that concerns all sites.
 type siteRecorder struct {
 	transfer.Target
 	check *owner.ImportCheck

@@ -7,7 +7,7 @@ import (
 )
 
 // admittedSettings is how many settings an import adds before [ImportCheck] reads the settings
-// again. Imports at the same moment can together exceed a limit by so many each.
+// again. Imports that run at the same time can each exceed a limit by this many.
 const admittedSettings = 100
 
 // ImportCheck checks the settings that one import adds: blocks as [Service.Block], and aliases as

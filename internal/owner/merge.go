@@ -21,9 +21,9 @@ import (
 //
 // An interrupted merge is finished by repeating it on any instance, or by a running
 // instance within the lease time and a few seconds. Errors: [tally.CodeBadBody] if from is
-// empty, [tally.CodeBadTopic] if the topics cannot be merged, or have too many aliases, [tally.CodeNotFound] if one
-// of from does not exist, [tally.CodeBadAmount] if the sum is too large, each before
-// anything is done; [tally.CodeStoreUnavailable].
+// empty, [tally.CodeBadTopic] if the topics cannot be merged, or have too many aliases,
+// [tally.CodeNotFound] if one of from does not exist, [tally.CodeBadAmount] if the sum is too
+// large, each before anything is done; [tally.CodeStoreUnavailable].
 func (s *Service) Merge(ctx context.Context, actor string, from []tally.Topic, to tally.Topic) (tally.Change, error) {
 	return s.merge(ctx, actor, "merge", from, to)
 }

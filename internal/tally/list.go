@@ -93,9 +93,9 @@ type Lister interface {
 	// topics that other instances create or delete, and longer after one of them died.
 	List(ctx context.Context, listing Listing) (Page, error)
 
-	// Topics passes the topics of scope, presence left out, to each, in any order. None that
-	// exists during the whole call is missing; some may not exist any more. Topics ends with
-	// the first error of each.
+	// Topics passes the topics of scope to each, in any order, without those of presence. It
+	// passes all that exist during the whole call, and may pass some that were deleted. It ends
+	// with the first error of each.
 	Topics(ctx context.Context, scope Scope, each func([]Topic) error) error
 }
 

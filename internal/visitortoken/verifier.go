@@ -180,7 +180,7 @@ func (v *Verifier) verify(ctx context.Context, token, site string) (subject stri
 		set.awaitRefresh(ctx)
 		retry = max(retry, set.retryAfter())
 	}
-	// After retry was determined: a set that was current then is not older now.
+	// Only after retryAfter: parse then uses the set that retryAfter called current, or a newer one.
 	if subject, missing, err = v.parse(token, site, ring); len(missing) > 0 && retry > 0 {
 		return "", &tally.Error{Code: tally.CodeStoreUnavailable, RetryAfter: retry,
 			Message: "no known key fits the visitor token, and newer keys (--visitor-jwks) could not be read yet; the request may be repeated"}

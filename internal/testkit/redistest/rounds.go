@@ -1,10 +1,10 @@
 package redistest
 
 // rounds count the round trips between the clients of a proxy and the server: two logical
-// clocks. A request has the number of the round trips that ended before it, and one. A reply
-// has the number of the newest request. So the count does not depend on how fast the machine
-// is, as long as the delay of the proxy is longer than the clients take to send their next
-// request.
+// clocks. The number of a request is one more than the round trips that ended before it. The
+// number of a reply is that of the newest request. So the count does not depend on how fast the
+// machine is, as long as the delay of the proxy is longer than the clients take to send their
+// next request.
 type rounds struct{ clients, server int }
 
 // connect returns the least round of requests on a new connection: connecting takes one.
