@@ -182,14 +182,19 @@ func (s *Store) setComputed(ctx context.Context, at boardHour, score string) (be
 	return before, nil
 }
 
-// directoryRange returns the entries of the directory that changed since a version.
+// directoryRange returns the entries of the directory that changed since a version, the newest
+// first.
 func (s *Store) directoryRange(b leaderboard, version int64) redis.ZRangeArgs {
-	return redis.ZRangeArgs{Key: s.names.directory(b.site), ByScore: true, Start: strconv.FormatInt(version, 10), Stop: "+inf", Count: advanceChunk}
+	return redis.ZRangeArgs{
+		Key: s.names.directory(b.site), ByScore: true, Rev: true, Count: advanceChunk,
+		Start: "+inf", Stop: strconv.FormatInt(version, 10),
+	}
 }
 
-// eachChanged calls use with the topics of a metric in a range of :changed or of the directory.
+// eachChanged calls use with the topics of a metric in a range of :changed or of the directory, of
+// which it reads as many as have gains. A topic may be used twice.
 func (s *Store) eachChanged(ctx context.Context, b leaderboard, next redis.ZRangeArgs, use func([]tally.Topic) error) error {
-	prefix := ""
+	prefix, used := "", 0
 	if next.Key == s.names.directory(b.site) {
 		prefix = b.metric + "/"
 	}
@@ -200,10 +205,6 @@ func (s *Store) eachChanged(ctx context.Context, b leaderboard, next redis.ZRang
 		}
 		var topics []tally.Topic
 		for _, z := range found {
-			if score := strconv.FormatFloat(z.Score, 'f', 0, 64); next.Start != score {
-				next.Start, next.Offset = score, 0
-			}
-			next.Offset++ // topics of the same version may be in two chunks
 			member, _ := z.Member.(string)
 			if key, ok := strings.CutPrefix(member, prefix); ok {
 				if topic, err := tally.NewTopic(b.site, b.metric, key); err == nil {
@@ -216,8 +217,18 @@ func (s *Store) eachChanged(ctx context.Context, b leaderboard, next redis.ZRang
 				return err
 			}
 		}
-		if len(found) < advanceChunk {
+		if used += len(topics); len(found) < advanceChunk || prefix != "" && used >= gainsSize {
 			return nil
+		}
+		// The next chunk begins with the last version again: with an offset it would leave out a
+		// topic for each of that version that changed meanwhile.
+		version := strconv.FormatFloat(found[len(found)-1].Score, 'f', 0, 64)
+		if next.Start != version {
+			next.Offset = 0
+		}
+		next.Start = version
+		if found[0].Score == found[len(found)-1].Score {
+			next.Offset += int64(len(found))
 		}
 	}
 }

@@ -1,0 +1,73 @@
+package redisstore
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// Topics that change while all are read do not hide others, and topics of one version do not
+// stop the reading.
+func TestAdvance_TopicsThatChange(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	b := leaderboard{tally.DefaultSite, "likes"}
+	key := f.names.gainKeys(b)[0]
+	const topics, version = 4 * advanceChunk, 2_000_000_000
+	var members []redis.Z
+	for i := range topics {
+		score := version + float64(i)
+		if i >= 2*advanceChunk {
+			score = 2 * version
+		}
+		members = append(members, redis.Z{Score: score, Member: fmt.Sprintf("page-%04d", i)})
+	}
+	if err := f.client.ZAdd(t.Context(), key, members...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	read := map[string]bool{}
+	next := redis.ZRangeArgs{Key: key, ByScore: true, Start: minVersion, Stop: "+inf", Count: advanceChunk}
+	err := f.eachChanged(t.Context(), b, next, func(some []tally.Topic) error {
+		for _, topic := range some {
+			read[topic.Key()] = true
+		}
+		if len(read) > advanceChunk {
+			return nil
+		}
+		return f.client.ZAdd(t.Context(), key, redis.Z{Score: 3 * version, Member: some[len(some)-1].Key()}).Err()
+	})
+	if err != nil || len(read) != topics {
+		t.Errorf("%d of %d topics were read, error %v", len(read), topics, err)
+	}
+}
+
+// Of a large directory the topics that changed last are read, since no others have gains.
+func TestAdvance_LargeDirectory(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	b := leaderboard{tally.DefaultSite, "likes"}
+	const topics = gainsSize + 2*advanceChunk
+	for i := 0; i < topics; i += advanceChunk {
+		var members []redis.Z
+		for n := i; n < i+advanceChunk; n++ {
+			members = append(members, redis.Z{Score: float64(n + 1), Member: fmt.Sprintf("likes/%d", n)})
+		}
+		if err := f.client.ZAdd(t.Context(), f.names.directory(b.site), members...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	used, first := 0, ""
+	err := f.eachChanged(t.Context(), b, f.directoryRange(b, 1), func(some []tally.Topic) error {
+		if used == 0 {
+			first = some[0].Key()
+		}
+		used += len(some)
+		return nil
+	})
+	if err != nil || used >= topics || first != fmt.Sprint(topics-1) {
+		t.Errorf("%d of %d topics were read, the first is %s, error %v", used, topics, first, err)
+	}
+}
