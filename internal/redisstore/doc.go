@@ -22,7 +22,8 @@
 //
 //	tally:{site/metric/key}:count    hash: n count, v version, d depth of members, and
 //	                                 unless 0 s seed and a adjustment; e the mark and p the
-//	                                 prior contributions, see below; see script/apply.lua
+//	                                 prior contributions, see below; see script/apply.lua;
+//	                                 of presence also h and g, see script/part/peak.lua
 //	tally:{site/metric/key}:members  the members: a trie of packed buckets, see
 //	                                 script/apply.lua; for amounts a hash of them
 //	tally:{site/metric/key}:journal:DAY

@@ -196,7 +196,8 @@ func (e *session) probeOnce() error {
 		n.AddRoundTrip(took)
 		n.status.addRoundTrip(took)
 	}
-	if err == nil {
+	var refused redis.Error
+	if err == nil || errors.As(err, &refused) { // a probe of which a part is refused is published, too
 		s.replica.answer(message)
 	}
 	if err == nil && s.topology.Replicas() > 0 {

@@ -147,6 +147,22 @@ func TestReplica_Faults(t *testing.T) {
 	}
 }
 
+// A primary that refuses writes still publishes probes, so that a replica without its link is noticed.
+func TestReplica_PrimaryRefusesWrites(t *testing.T) {
+	t.Parallel()
+	g := startRegion(t)
+	g.awaitUse(t)
+	g.primary.Do("CONFIG", "SET", "maxmemory", "1")
+	processtest.Eventually(t, "writes are refused", func() bool { return g.near.Health().Err != nil })
+	if got := g.readNear(t); got.Err != nil || got.IsStale {
+		t.Errorf("while the replica follows %+v is read", got)
+	}
+	g.link.BlackHole(true)
+	g.link.Cut()
+	processtest.Eventually(t, "the fault of the replica is logged", func() bool { return len(g.log.lines("WARN", failedMessage)) == 1 })
+	processtest.Eventually(t, "the primary is followed", func() bool { return !g.isUsed() && g.viewer.isLive() })
+}
+
 // The link between the regions breaks: pages get stale, and new ones get the numbers of the
 // replica. Afterwards they show what was stored.
 func TestReplica_PrimaryAway(t *testing.T) {
@@ -237,7 +253,7 @@ func TestReplica_LowerVersion(t *testing.T) {
 
 // replicaRights are all that a user needs at the replica.
 const replicaRights = "-@all +evalsha +script|load +time +get +hmget +hgetall +zrange +subscribe +unsubscribe" +
-	" +multi +exec +watch +exists +info +ping +hello +auth +select"
+	" +zscore +multi +exec +watch +exists +info +ping +hello +auth +select"
 
 // The replica takes TLS connections only, from a user without further rights, and the store has
 // another database.
@@ -247,7 +263,9 @@ func TestReplica_TLS(t *testing.T) {
 	replica := redistest.StartReplica(t, primary.Addr, redistest.Options{
 		TLS: true, Users: []string{"app on >word ~test* &test* " + replicaRights},
 	})
-	c := storeConfig{server: replica, url: primary.URL(3), options: redisstore.Options{ReplicaURL: replica.URLAs("app", "word", 3)}}
+	c := storeConfig{server: replica, url: primary.URL(3), options: redisstore.Options{
+		ReplicaURL: replica.URLAs("app", "word", 3), History: tally.MaxHistory,
+	}}
 	page := topic(t, "default/likes/page")
 	store := c.connect(t, catalog(), newPrefix())
 	v := watch(t, store, page)
@@ -264,6 +282,10 @@ func TestReplica_TLS(t *testing.T) {
 	processtest.Eventually(t, "the leaderboard", func() bool {
 		top, err := near.Top(t.Context(), "default", "likes", 10)
 		return err == nil && len(top) == 1 && top[0].Count == 1
+	})
+	processtest.Eventually(t, "the gains", func() bool {
+		rises, err := near.Rising(t.Context(), "default", "likes", tally.Since24h, 10)
+		return err == nil && len(rises) == 1 && rises[0].Gain == 1
 	})
 	if n := replica.Do("ACL", "LOG").([]any); len(n) != 0 {
 		t.Errorf("refused: %v", n)
