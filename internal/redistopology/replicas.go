@@ -14,7 +14,7 @@ import (
 // before. If a write is not confirmed, its client repeats it. The repetition changes nothing,
 // but it is acknowledged only when the replicas have the first write.
 //
-// If N is the number of all replicas that may be promoted, a failover loses nothing that
+// If N is the number of all replicas, a failover loses nothing that
 // was acknowledged. Otherwise it loses what the promoted replica had not received: usually
 // some milliseconds of writes, and all that a primary took while it was cut off and not
 // yet demoted. If fewer than N replicas answer, writes are refused (503).
