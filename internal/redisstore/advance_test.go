@@ -71,3 +71,12 @@ func TestAdvance_LargeDirectory(t *testing.T) {
 		t.Errorf("%d of %d topics were read, the first is %s, error %v", used, topics, first, err)
 	}
 }
+
+// A first read at the end of an hour begins in the next one.
+func TestRising_HourEnds(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	if err := f.beginReading(t.Context(), leaderboard{tally.DefaultSite, "likes"}, 1); err != nil {
+		t.Errorf("error %v", err)
+	}
+}

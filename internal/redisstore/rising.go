@@ -40,6 +40,10 @@ const (
 // be written.
 var errHourEnded = errors.New("the hour ended")
 
+// errNotRead is why gains must be read at the primary. A replica may lack the mark that another
+// reader set, and to set it again would have all gains computed again.
+var errNotRead = tally.Unavailable(errors.New("the replica has no gains"))
+
 // gainKeys returns the keys of script/rise.lua.
 func (n names) gainKeys(b leaderboard) []string {
 	keys := []string{n.top(b) + ":changed"}
@@ -259,6 +263,9 @@ func (s *Store) rising(ctx context.Context, from reader, site, metric string, si
 	r, err := s.readRising(ctx, from, b, since, limit+extraTopics)
 	for err == nil && !(r.isRead && r.isComplete()) {
 		if !r.isRead {
+			if from != s.reader {
+				return nil, errNotRead
+			}
 			if err = s.beginReading(ctx, b, r.second); err != nil {
 				break
 			}
@@ -282,10 +289,15 @@ func (s *Store) rising(ctx context.Context, from reader, site, metric string, si
 }
 
 // beginReading has gains kept up to date that nobody read lately. All must be computed then, and
-// soon after again: changes just before may not be in the directory yet.
+// soon after again: changes just before may not be in the directory yet. If the hour ended since
+// second, the caller calls it again.
 func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) error {
 	hour := second / int64(tally.Hour)
-	if _, err := s.setComputed(ctx, boardHour{b, strconv.FormatInt(hour, 10)}, strconv.FormatInt(hour-1, 10)+".5"); err != nil {
+	_, err := s.setComputed(ctx, boardHour{b, strconv.FormatInt(hour, 10)}, strconv.FormatInt(hour-1, 10)+".5")
+	switch {
+	case errors.Is(err, errHourEnded):
+		return nil
+	case err != nil:
 		return err
 	}
 	began, err := s.client.SetNX(ctx, s.names.readMark(b), 1, readRetention).Result()
