@@ -40,8 +40,8 @@ const (
 // be written.
 var errHourEnded = errors.New("the hour ended")
 
-// errNotRead is why gains must be read at the primary. A replica may lack the mark that another
-// reader set, and to set it again would have all gains computed again.
+// errNotRead is the error if a replica lacks the mark of the readers of gains; they are then read at
+// the primary. Setting the mark again would start the computation of all gains again.
 var errNotRead = tally.Unavailable(errors.New("the replica has no gains"))
 
 // gainKeys returns the keys of script/rise.lua.
@@ -288,9 +288,9 @@ func (s *Store) rising(ctx context.Context, from reader, site, metric string, si
 	return s.readRises(ctx, from, b, &r, limit)
 }
 
-// beginReading has gains kept up to date that nobody read lately. All must be computed then, and
-// soon after again: changes just before may not be in the directory yet. If the hour ended since
-// second, the caller calls it again.
+// beginReading sets the mark that keeps the gains of a metric up to date. All of them must be
+// computed then, and again soon after: the directory may lack changes from just before. If the
+// hour ended since second, it sets nothing, and the caller calls it again.
 func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) error {
 	hour := second / int64(tally.Hour)
 	_, err := s.setComputed(ctx, boardHour{b, strconv.FormatInt(hour, 10)}, strconv.FormatInt(hour-1, 10)+".5")
