@@ -70,13 +70,22 @@ func (s *Store) repairAll(ctx context.Context) (done bool) {
 	if !s.haveAllNames(ctx) {
 		pause /= buildSpeed
 	}
-	if s.repairs.isUrgent.Load() {
+	isUrgent := s.repairs.isUrgent.Swap(false)
+	if isUrgent {
 		pause /= urgentRepair
+		defer func() {
+			if !done {
+				s.repairs.isUrgent.Store(true)
+			}
+		}()
 	}
 	for _, n := range s.nodes() {
 		for cursor := uint64(0); ; {
 			if !sleep(ctx, jitter(pause)) {
 				return true
+			}
+			if s.repairs.isUrgent.Load() {
+				return false // Redis restarted: what was scanned may be older now
 			}
 			if held, err := s.acquireLease(ctx, repairLease); err != nil || !held {
 				return false
@@ -92,7 +101,6 @@ func (s *Store) repairAll(ctx context.Context) (done bool) {
 	}
 	done = len(s.nodes()) > 0 && s.flushRanks(timeout) && s.ranks.dropped.Load() == dropped && s.setAllNames(ctx) == nil
 	_, _ = s.setLease(ctx, repairLease, 0) // else it expires
-	s.repairs.isUrgent.Store(false)
 	return done
 }
 
