@@ -48,22 +48,30 @@ func checkAliases(settings map[string]string, inSite int, topic tally.Topic, add
 	return all, nil
 }
 
-// checkMergedAliases is [checkAliases] for the aliases that a merge of from moves into to.
+// checkMergedAliases is [checkAliases] for the aliases that a merge of from moves into to. It
+// reads the settings of these topics only; the aliases of their site are those that this
+// instance follows.
 func (s *Service) checkMergedAliases(ctx context.Context, from []tally.Topic, to tally.Topic) error {
-	settings, err := s.store.Settings(ctx)
+	names := []string{tally.AliasSettings(to)[0]}
+	for _, topic := range from {
+		names = append(names, tally.AliasSettings(topic)[0])
+	}
+	settings, err := s.store.Settings(ctx, names...)
 	if err != nil {
 		return err
 	}
-	added := slices.Clone(from)
+	added, inSite := slices.Clone(from), s.service.SiteAliases(to.Site())
 	for _, topic := range from {
 		aliases, err := tally.TopicAliases(settings, topic)
 		if err != nil {
 			return err
 		}
 		added = append(added, aliases...)
-		delete(settings, tally.AliasSettings(topic)[0])
+		if topic.Site() == to.Site() {
+			inSite -= len(aliases)
+		}
 	}
-	_, err = checkAliases(settings, tally.CountAliases(settings)[to.Site()], to, added)
+	_, err = checkAliases(settings, inSite, to, added)
 	return err
 }
 

@@ -80,10 +80,11 @@ func SettingSite(name string) string {
 
 // settings are the stored settings that affect contributions, parsed. They are immutable.
 type settings struct {
-	aliases map[Topic]aliasList
-	parsed  map[string]parsedAliases // by the name of their setting
-	blocked map[string]*blockList    // by site; "" for all sites
-	claimed map[string]bool          // names of settings
+	aliases     map[Topic]aliasList
+	siteAliases map[string]int           // the number of aliases by site
+	parsed      map[string]parsedAliases // by the name of their setting
+	blocked     map[string]*blockList    // by site; "" for all sites
+	claimed     map[string]bool          // names of settings
 }
 
 // aliasList is the aliases of one topic and the mark that the topic has in the store if
@@ -117,7 +118,7 @@ func (s *Service) useSettings(stored map[string]string) error {
 // parseSettings parses settings that were stored after those of before.
 func parseSettings(stored map[string]string, before *settings) (*settings, error) {
 	parsed := &settings{
-		aliases: map[Topic]aliasList{}, parsed: map[string]parsedAliases{},
+		aliases: map[Topic]aliasList{}, siteAliases: map[string]int{}, parsed: map[string]parsedAliases{},
 		blocked: map[string]*blockList{}, claimed: map[string]bool{},
 	}
 	errs := map[string]error{} // by name
@@ -155,6 +156,7 @@ func (s *settings) addAliases(name, value string, stored map[string]string, befo
 	if err == nil {
 		s.parsed[name] = entry
 	}
+	s.siteAliases[entry.topic.Site()] += len(entry.topics)
 	s.aliases[entry.topic] = aliasList{topics: entry.topics, mark: aliasMark(stored, entry.topic, len(entry.topics) > 0 || err != nil)}
 	return err
 }
@@ -177,6 +179,15 @@ func ParseAliases(value string) (aliases []Topic, err error) {
 		aliases = append(aliases, topic)
 	}
 	return aliases, nil
+}
+
+// SiteAliases returns how many aliases the topics of a site have in the settings that the
+// service follows.
+func (s *Service) SiteAliases(site string) int {
+	if current := s.settings.Load(); current != nil {
+		return current.siteAliases[site]
+	}
+	return 0
 }
 
 // Aliases returns the former names of topic under which some of its contributions were
