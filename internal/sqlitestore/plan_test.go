@@ -214,3 +214,20 @@ func TestHistory_Plan(t *testing.T) {
 		}
 	}
 }
+
+// Gains are read by the index of the topics that changed last, or by their keys.
+func TestRising_Plan(t *testing.T) {
+	store := openPlanned(t)
+	for query, want := range map[string][]string{
+		gainsQuery: {"SEARCH topics USING INDEX topics_by_version (site=? AND metric=? AND version>?)"},
+		gainsOfQuery: {"SCAN asked VIRTUAL TABLE INDEX 1:",
+			"SEARCH topics USING INDEX sqlite_autoindex_topics_1 (site=? AND metric=? AND key=?)"},
+	} {
+		for n := range tally.SinceCount {
+			want = append(want, fmt.Sprintf("CORRELATED SCALAR SUBQUERY %d", n+1), "SEARCH history USING PRIMARY KEY (topic=? AND period=? AND number<?)")
+		}
+		if steps := plan(t, store, query, []any{"blog", "likes", 1, 1, 1, 1, 1, 1, "[]"}); !slices.Equal(steps, want) {
+			t.Errorf("the plan of %s is %q, want %q", query, steps, want)
+		}
+	}
+}
