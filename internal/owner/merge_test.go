@@ -19,10 +19,13 @@ func TestRename_KeepsContributions(t *testing.T) {
 		}
 		o.edit(t, tally.Edit{Topic: a, Kind: tally.EditSeed, Value: 100})
 		o.edit(t, tally.Edit{Topic: a, Kind: tally.EditAdjustment, Value: -7})
+		o.gains(t, a, 5)
 		change, err := o.Rename(ctx, "test", a, b)
 		if err != nil || change.Topic != b || change.Count != 98 {
 			t.Fatalf("renamed to %+v, %v", change, err)
 		}
+		o.gains(t, b, 5, a)
+		other.gains(t, b, 5, a)
 		if state := o.state(t, a); state.Version != 0 || state.Count != 0 {
 			t.Errorf("%s still exists: %+v", a, state)
 		}
@@ -47,6 +50,7 @@ func TestRename_KeepsContributions(t *testing.T) {
 		if fresh := other.like(t, c, visitor(9)); !fresh.Changed || fresh.Change.Count != 98 {
 			t.Errorf("new like: %+v", fresh)
 		}
+		other.gains(t, c, 5, a, b)
 		h, err := other.service.History(ctx, c, tally.Day)
 		if gain := h.SumAt(tally.Day.Number(h.Now)) - h.Prior; err != nil || gain != 5 || !h.IsComplete {
 			t.Errorf("the history of a renamed topic is %+v, %v", h, err)
@@ -89,6 +93,7 @@ func TestMerge_Sum(t *testing.T) {
 			if err != nil || change.Count != 65 {
 				t.Fatalf("merged: %+v, %v", change, err)
 			}
+			o.gains(t, to, 55, a, b) // the greatest of the three
 			if got := o.mine(t, to, visitor(2)); got != 50 {
 				t.Errorf("claps of a visitor: %d", got)
 			}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/sqlitestore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -43,6 +45,9 @@ func catalog() *tally.Catalog {
 	metrics["visits"] = tally.Rule{Kind: tally.Window, Max: 1, Window: 1 << 20 * time.Hour}
 	return tally.NewCatalog([]string{"blog", "docs"}, metrics)
 }
+
+// topInterval is how far lists may be behind.
+const topInterval = 20 * time.Millisecond
 
 const journal = 7 * 24 * time.Hour
 
@@ -83,7 +88,7 @@ func onSQLite(t testing.TB) *stores {
 }
 
 func openSQLite(path string) (fullStore, error) {
-	return sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{Journal: journal, History: tally.MaxHistory})
+	return sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{Journal: journal, History: tally.MaxHistory, TopInterval: topInterval})
 }
 
 func onRedis(t testing.TB) *stores {
@@ -101,7 +106,10 @@ func onRedis(t testing.TB) *stores {
 }
 
 func openRedis(url string) (fullStore, error) {
-	store, err := redisstore.Open(url, catalog(), redisstore.Options{Journal: journal, History: tally.MaxHistory, Logger: slog.New(slog.DiscardHandler)})
+	store, err := redisstore.Open(url, catalog(), redisstore.Options{
+		Journal: journal, History: tally.MaxHistory, Logger: slog.New(slog.DiscardHandler),
+		TopInterval: topInterval, Intervals: redisstore.Intervals{Gains: topInterval},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -196,6 +204,29 @@ func (o *instance) counts(t testing.TB, topic tally.Topic, want int64) {
 	if state := o.state(t, topic); state.Count != want {
 		t.Errorf("%s counts %d, want %d (%+v)", topic, state.Count, want, state)
 	}
+}
+
+// gains waits until the list of gains has the topic with want, which its history must have too,
+// and none of its former names.
+func (o *instance) gains(t testing.TB, topic tally.Topic, want int64, former ...tally.Topic) {
+	t.Helper()
+	h, err := o.service.History(t.Context(), topic, tally.Hour)
+	if got := h.Gain(tally.Since24h); err != nil || got != want {
+		t.Errorf("by its history %s gained %d, %v; want %d", topic, got, err, want)
+	}
+	processtest.Eventually(t, fmt.Sprintf("%s gained %d", topic, want), func() bool {
+		rises, err := o.service.Rising(t.Context(), topic.Site(), topic.Metric(), tally.Since24h, 100)
+		got := int64(0)
+		for _, r := range rises {
+			if slices.Contains(former, r.Topic) {
+				return false
+			}
+			if r.Topic == topic {
+				got = r.Gain
+			}
+		}
+		return err == nil && got == want
+	})
 }
 
 // mergeAll merges topics into another and repeats that while the store is unavailable.
