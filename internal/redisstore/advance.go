@@ -2,6 +2,9 @@ package redisstore
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,8 +20,9 @@ const (
 	// advanceTimeout bounds the computation of a metric's gains for an hour.
 	advanceTimeout = time.Minute
 	// advanceRetries is the pause after which an instance looks again whether another one has
-	// computed the gains.
+	// computed the gains, and failedRetries the pause after a failure.
 	advanceRetries = 100 * time.Millisecond
+	failedRetries  = time.Second
 )
 
 // advances are the metrics whose gains are to be computed for an hour that began. Changes and
@@ -29,10 +33,24 @@ type advances struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	known     map[leaderboard]time.Time // when this instance renewed the mark of gains that it reads
-	requested map[leaderboard]bool      // to whether all gains are computed again
-	cancel    context.CancelFunc        // ends the running computation
-	ended     chan struct{}             // closed when it has ended; nil if none runs
+	requested map[leaderboard]*advance
+	wake      chan struct{}      // holds a token after a new request
+	cancel    context.CancelFunc // ends the running computation
+	ended     chan struct{}      // closed when it has ended; nil if none runs
 	closed    bool
+}
+
+// advance is a requested computation of the gains of a metric. [advances.mu] guards it.
+type advance struct {
+	isFull    bool // all gains are computed
+	isRunning bool
+	again     bool          // all gains were requested while it ran
+	ended     chan struct{} // closed after err was set
+	err       error
+}
+
+func newAdvances() advances {
+	return advances{known: map[leaderboard]time.Time{}, requested: map[leaderboard]*advance{}, wake: make(chan struct{}, 1)}
 }
 
 // renew reports whether an instance that reads the gains of a metric must renew their mark.
@@ -47,11 +65,10 @@ func (a *advances) renew(b leaderboard) bool {
 }
 
 // request has the gains of a metric computed.
-func (a *advances) request(b leaderboard, isFull bool) {
+func (a *advances) request(b leaderboard, isFull bool) *advance {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.requested[b] = a.requested[b] || isFull
-	a.startLocked()
+	return a.requestLocked(b, isFull)
 }
 
 // requestAll has all gains computed again, since Redis may have lost data.
@@ -59,14 +76,22 @@ func (a *advances) requestAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for b := range a.known {
-		a.requested[b] = true
+		a.requestLocked(b, true)
 	}
-	a.startLocked()
 }
 
-func (a *advances) startLocked() {
-	if a.closed || a.ended != nil || len(a.requested) == 0 {
-		return
+func (a *advances) requestLocked(b leaderboard, isFull bool) *advance {
+	g := a.requested[b]
+	if g == nil {
+		g = &advance{ended: make(chan struct{})}
+		a.requested[b] = g
+		notify(a.wake)
+	}
+	if isFull {
+		g.isFull, g.again = true, g.isRunning
+	}
+	if a.closed || a.ended != nil {
+		return g
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -75,41 +100,71 @@ func (a *advances) startLocked() {
 		defer close(ended)
 		defer cancel()
 		for {
-			b, isFull, ok := a.take()
-			if !ok {
+			boards := a.boards()
+			if len(boards) == 0 {
 				return
 			}
-			a.runOne(ctx, b, isFull)
+			pause := failedRetries
+			for _, b := range boards {
+				pause = min(pause, a.runOne(ctx, b))
+			}
+			a.await(ctx, jitter(pause))
 		}
 	}()
+	return g
 }
 
-// take returns a requested computation.
-func (a *advances) take() (b leaderboard, isFull, ok bool) {
+// boards returns the metrics with requested computations.
+func (a *advances) boards() []leaderboard {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for b, isFull := range a.requested {
-		if !a.closed {
-			delete(a.requested, b)
-			return b, isFull, true
-		}
+	if a.closed || len(a.requested) == 0 {
+		a.ended = nil
+		return nil
 	}
-	a.ended = nil
-	return b, false, false
+	return slices.Collect(maps.Keys(a.requested))
 }
 
-// runOne computes gains. If another instance does, it looks again later. After a failure the next
-// change or reader requests the computation again.
-func (a *advances) runOne(ctx context.Context, b leaderboard, isFull bool) {
+// await waits for a new request, but not longer than pause.
+func (a *advances) await(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-a.wake:
+	case <-ctx.Done():
+	}
+}
+
+// runOne computes gains, and returns when to look for requests again. If another instance computes
+// them, they stay requested. After a failure the next change or reader requests the computation
+// again; that of all gains is repeated, since nobody notices that it is necessary.
+func (a *advances) runOne(ctx context.Context, b leaderboard) (pause time.Duration) {
+	a.mu.Lock()
+	g := a.requested[b]
+	isFull := g.isFull
+	g.isRunning, g.again = true, false
+	a.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, advanceTimeout)
 	defer cancel()
 	done, err := a.run(ctx, b, isFull)
-	if done {
-		return
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g.isRunning = false
+	switch {
+	case err == nil && !done:
+		return advanceRetries
+	case err == nil && g.again, errors.Is(err, errHourEnded):
+		return 0
 	}
-	if sleep(ctx, jitter(advanceRetries)) && err == nil {
-		a.request(b, isFull)
+	delete(a.requested, b)
+	g.err = err
+	close(g.ended)
+	if err != nil && g.isFull {
+		a.requested[b] = &advance{isFull: true, ended: make(chan struct{})}
+		return failedRetries
 	}
+	return 0
 }
 
 // close ends the running computation.

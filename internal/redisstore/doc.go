@@ -106,6 +106,7 @@
 // changes with its topic, and when an hour begins. Then one instance computes the gains of all
 // topics that changed in the last 7 days, or 30 days if a day begins, as soon as somebody changes
 // or reads topics of the metric. Gains are written for the present hour of Redis's clock alone, so
-// that an instance that is late cannot write those of the hour before. An older release does not
-// update gains.
+// that an instance that is late cannot write those of the hour before. If that fails or takes
+// long, readers get the gains that are stored. An older release does not update gains: its changes
+// appear with a repair, or when an hour begins.
 package redisstore

@@ -37,13 +37,13 @@ func startRegion(t testing.TB) *region {
 	t.Helper()
 	g := &region{primary: redistest.StartPrimary(t, redistest.Options{Args: durable}), prefix: newPrefix(), log: &logBuffer{}, page: topic(t, "default/likes/page")}
 	g.line, g.link = redistest.StartProxy(t, g.primary.Addr), redistest.StartProxy(t, g.primary.Addr)
-	g.far = storeConfig{url: g.primary.URL(0)}.connect(t, catalog(), g.prefix)
+	g.far = withGains(g.primary, g.primary.URL(0)).connect(t, catalog(), g.prefix)
 	like(t, g.far, g.page, 1)
 	g.replica = redistest.StartReplica(t, g.link.Addr, redistest.Options{Users: []string{"app on >app ~* &* +@all"}})
 	intervals := testIntervals
 	intervals.Busy, intervals.Watched, intervals.Behind = 100*time.Millisecond, 200*time.Millisecond, 500*time.Millisecond
 	g.config = storeConfig{url: "redis://" + g.line.Addr, options: redisstore.Options{
-		ReplicaURL: g.replica.URLAs("app", "app", 0), Intervals: intervals, Logger: g.log.logger(),
+		ReplicaURL: g.replica.URLAs("app", "app", 0), Intervals: intervals, Logger: g.log.logger(), History: tally.MaxHistory,
 	}}
 	g.near = g.config.connect(t, catalog(), g.prefix)
 	g.viewer = watch(t, g.near, g.page)
@@ -253,7 +253,7 @@ func TestReplica_LowerVersion(t *testing.T) {
 
 // replicaRights are all that a user needs at the replica.
 const replicaRights = "-@all +evalsha +script|load +time +get +hmget +hgetall +zrange +subscribe +unsubscribe" +
-	" +zscore +multi +exec +watch +exists +info +ping +hello +auth +select"
+	" +multi +exec +watch +exists +info +ping +hello +auth +select"
 
 // The replica takes TLS connections only, from a user without further rights, and the store has
 // another database.

@@ -26,8 +26,6 @@ const (
 	gainChunk = 100
 	// advanceChunk is how many topics are read and written in two pipelines when the hour ends.
 	advanceChunk = 500
-	// advancePoll is how often a reader looks whether the gains of the hour are complete.
-	advancePoll = 25 * time.Millisecond
 	// readRetention is for how long gains are kept up to date after somebody read them, and
 	// readRenewal how often an instance renews that.
 	readRetention = time.Hour
@@ -36,13 +34,13 @@ const (
 	minVersion = "1000000000"
 )
 
+// errReplicaBehind is why gains are read at the primary. A replica may also lack the mark that
+// another reader set, and to set it again would have all gains computed again.
+var errReplicaBehind = errors.New("the replica does not have the present gains")
+
 // errHourEnded is the error if gains were read in the hour before the one in which they were to
 // be written.
 var errHourEnded = errors.New("the hour ended")
-
-// errNotRead is the error if a replica lacks the mark of the readers of gains; they are then read at
-// the primary. Setting the mark again would start the computation of all gains again.
-var errNotRead = tally.Unavailable(errors.New("the replica has no gains"))
 
 // gainKeys returns the keys of script/rise.lua.
 func (n names) gainKeys(b leaderboard) []string {
@@ -215,6 +213,10 @@ func (r *risingTopics) isRecent() bool {
 	return r.computed == strconv.FormatInt(r.second/int64(tally.Hour)-1, 10) && r.second%int64(tally.Hour) < int64(maxGainLag/time.Second)
 }
 
+// isCurrent reports whether the gains may be shown: they are kept up to date, and those of the
+// present hour, or nearly.
+func (r *risingTopics) isCurrent() bool { return r.isRead && (r.isComplete() || r.isRecent()) }
+
 // readRising reads the topics of a metric with the highest gains.
 func (s *Store) readRising(ctx context.Context, from reader, b leaderboard, since tally.Since, limit int) (r risingTopics, err error) {
 	c := redistopology.NewCall(risingScript, s.names.gainKeys(b)[0], s.names.gainKeys(b)[1+since], s.names.readMark(b))
@@ -245,7 +247,8 @@ func (s *Store) readRising(ctx context.Context, from reader, b leaderboard, sinc
 
 // Rising implements [tally.RiseRanker]. It reads the topics with the highest gains and then
 // their current counts. If nobody changed or read topics of the metric in this hour before, it
-// waits until their gains are computed.
+// waits until their gains are computed. If that fails or takes long, it returns the topics with
+// the gains that are stored.
 func (s *Store) Rising(ctx context.Context, site, metric string, since tally.Since, limit int) ([]tally.Rise, error) {
 	return s.rising(ctx, s.reader, site, metric, since, limit)
 }
@@ -261,31 +264,58 @@ func (s *Store) rising(ctx context.Context, from reader, site, metric string, si
 	defer cancel()
 	b := leaderboard{site, metric}
 	r, err := s.readRising(ctx, from, b, since, limit+extraTopics)
-	for err == nil && !(r.isRead && r.isComplete()) {
-		if !r.isRead {
-			if from != s.reader {
-				return nil, errNotRead
-			}
-			if err = s.beginReading(ctx, b, r.second); err != nil {
-				break
-			}
+	if err == nil && !r.isCurrent() {
+		if from != s.reader {
+			return nil, errReplicaBehind
 		}
-		s.advances.request(b, !r.isRead)
-		if r.isRead && r.isRecent() {
-			break
-		}
-		if !sleep(ctx, advancePoll) {
-			return nil, tally.Unavailable(fmt.Errorf("gains of %s/%s: %w", site, metric, ctx.Err()))
-		}
-		r, err = s.readRising(ctx, from, b, since, limit+extraTopics)
+		r, err = s.awaitGains(ctx, b, since, limit+extraTopics, r)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if r.isRecent() {
+		s.advances.request(b, false)
 	}
 	if s.advances.renew(b) {
 		_ = s.client.PExpire(ctx, s.names.readMark(b), readRetention).Err() // else it ends, and reading begins again
 	}
 	return s.readRises(ctx, from, b, &r, limit)
+}
+
+// awaitGains waits until the gains of a metric are computed, and returns them. If that fails or
+// takes long, it returns those that are stored.
+func (s *Store) awaitGains(ctx context.Context, b leaderboard, since tally.Since, limit int, r risingTopics) (risingTopics, error) {
+	timer := time.NewTimer(s.options.Intervals.GainsWait)
+	defer timer.Stop()
+	for !r.isCurrent() {
+		if !r.isRead {
+			if err := s.beginReading(ctx, b, r.second); err != nil {
+				return r, err
+			}
+		}
+		g := s.advances.request(b, !r.isRead)
+		var failed error
+		select {
+		case <-g.ended:
+			failed = g.err
+		case <-timer.C:
+			failed = context.DeadlineExceeded
+		case <-ctx.Done():
+			return r, tally.Unavailable(fmt.Errorf("gains of %s/%s: %w", b.site, b.metric, ctx.Err()))
+		}
+		var err error
+		if r, err = s.readRising(ctx, s.reader, b, since, limit); err != nil {
+			return r, err
+		}
+		switch {
+		case failed == nil || r.isCurrent():
+		case len(r.keys) == 0: // it is not known that no topic gained
+			return r, tally.Unavailable(fmt.Errorf("gains of %s/%s: %w", b.site, b.metric, failed))
+		default:
+			return r, nil
+		}
+	}
+	return r, nil
 }
 
 // beginReading sets the mark that keeps the gains of a metric up to date. All of them must be

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -116,7 +115,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		secret:           newSecretKey(options.Secret),
 		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]pendingRank{}},
 		gains:            pendingRanks{interval: options.Intervals.Gains, topics: map[tally.Topic]pendingRank{}},
-		advances:         advances{known: map[leaderboard]time.Time{}, requested: map[leaderboard]bool{}},
+		advances:         newAdvances(),
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
 		feedLive:         make(chan struct{}, 1),
 		settingsState:    settingsState{changed: make(chan struct{}, 1)},
