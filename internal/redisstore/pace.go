@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"sync"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // Intervals are the intervals of the regular commands of an instance. Zero values are the
@@ -33,8 +35,7 @@ type Intervals struct {
 	// Gains is how long changes are collected before gains are updated. Default: 3 s, so that
 	// they are less than 5 s behind.
 	Gains time.Duration
-	// GainsWait is how long a reader waits while gains are computed, until it gets those that were
-	// computed before. Default: 2 s, so that it gets them before its deadline.
+	// GainsWait is how long a reader waits while gains are computed. Default: [tally.RiseWait].
 	GainsWait time.Duration
 	// Repair is the pause between two steps of a repair of leaderboards and directories. The
 	// default is 2 s: a repair scans a million keys in half an hour, at a small cost for Redis.
@@ -53,7 +54,7 @@ func (i Intervals) withDefaults() Intervals {
 		Digest:        cmp.Or(i.Digest, 10*time.Minute),
 		Behind:        cmp.Or(i.Behind, 5*time.Second),
 		Gains:         cmp.Or(i.Gains, 3*time.Second),
-		GainsWait:     cmp.Or(i.GainsWait, 2*time.Second),
+		GainsWait:     cmp.Or(i.GainsWait, tally.RiseWait),
 		Repair:        cmp.Or(i.Repair, 2*time.Second),
 		RepairAgain:   cmp.Or(i.RepairAgain, 30*time.Minute),
 	}

@@ -31,6 +31,7 @@ const (
 // counts, and an index finds the topics that changed in the last 30 days.
 type gains struct {
 	interval  time.Duration // fixed
+	wait      time.Duration // fixed: [tally.RiseWait]
 	requested chan struct{} // holds a token if an update is requested
 
 	mu     sync.Mutex
@@ -64,7 +65,9 @@ type keyGain struct {
 }
 
 func newGains(interval time.Duration) *gains {
-	return &gains{interval: cmp.Or(interval, defaultGainsInterval), requested: make(chan struct{}, 1), boards: map[boardName]*gainBoard{}}
+	return &gains{
+		interval: cmp.Or(interval, defaultGainsInterval), wait: tally.RiseWait, requested: make(chan struct{}, 1), boards: map[boardName]*gainBoard{},
+	}
 }
 
 // add notes changes of topics whose gains somebody reads.
@@ -95,8 +98,8 @@ func (g *gains) add(changes []tally.Change) {
 	}
 }
 
-// get returns the ranking of a metric, and a channel to wait for before the next attempt if it
-// is too far behind. now is the time of the store.
+// get returns the ranking of a metric, nil if there is none, and a channel to wait for before the
+// next attempt if it is too far behind. now is the time of the store.
 func (g *gains) get(name boardName, now time.Time) (*gainRanking, <-chan struct{}, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -131,7 +134,7 @@ func (g *gains) get(name boardName, now time.Time) (*gainRanking, <-chan struct{
 	if usable {
 		return b.ranking, nil, nil
 	}
-	return nil, b.updated, nil
+	return b.ranking, b.updated, nil
 }
 
 // gainUpdate is a requested update of a ranking.
@@ -290,8 +293,11 @@ func (s *Store) Rising(ctx context.Context, site, metric string, since tally.Sin
 	return rises, err
 }
 
-// currentGains returns a ranking that is not too far behind.
+// currentGains returns a ranking that is not too far behind, or the last one if an update takes
+// long.
 func (s *Store) currentGains(ctx context.Context, name boardName) (*gainRanking, error) {
+	timer := time.NewTimer(s.gains.wait)
+	defer timer.Stop()
 	for {
 		ranking, updated, err := s.gains.get(name, s.now())
 		if updated == nil {
@@ -299,6 +305,10 @@ func (s *Store) currentGains(ctx context.Context, name boardName) (*gainRanking,
 		}
 		select {
 		case <-updated:
+		case <-timer.C:
+			if ranking != nil {
+				return ranking, nil
+			}
 		case <-s.closing:
 			return nil, errClosed
 		case <-ctx.Done():

@@ -70,11 +70,16 @@ type Rise struct {
 	Gain int64
 }
 
+// RiseWait is how long a reader waits while gains are computed, until it gets those that were
+// computed before. It leaves time to read the counts within the deadline of the answer.
+const RiseWait = 2 * time.Second
+
 // RiseRanker orders topics by their gains.
 type RiseRanker interface {
 	// Rising returns the topics of a metric with the highest gains above 0, highest first,
 	// equal gains ordered by topic; at most limit. The metric is not presence. It may be 5 s
-	// behind. Errors: [CodeNotFound] of [Since.CheckHistory], [CodeStoreUnavailable].
+	// behind, and longer if the gains cannot be computed within [RiseWait] after nobody read
+	// them. Errors: [CodeNotFound] of [Since.CheckHistory], [CodeStoreUnavailable].
 	Rising(ctx context.Context, site, metric string, since Since, limit int) ([]Rise, error)
 }
 

@@ -1,0 +1,37 @@
+package sqlitestore
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// A reader does not wait long for an update of the gains: it gets those before.
+func TestRising_SlowUpdate(t *testing.T) {
+	store, err := Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), tally.NewCatalog(nil, tally.DefaultMetrics()), Options{History: tally.MaxHistory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	store.gains.wait = 10 * time.Millisecond
+	topic, err := tally.ParseTopic("default/likes/page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	batches := []tally.Batch{{Topic: topic, Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}}
+	if store.Apply(t.Context(), batches); batches[0].Err != nil {
+		t.Fatal(batches[0].Err)
+	}
+	for _, state := range []string{"a first update", "a slow update"} {
+		rises, err := store.Rising(t.Context(), "default", "likes", tally.Since24h, 10)
+		if err != nil || len(rises) != 1 || rises[0].Gain != 1 {
+			t.Errorf("%s: %v, %v", state, rises, err)
+		}
+		store.gains.mu.Lock()
+		board := store.gains.boards[boardName{"default", "likes"}]
+		board.behind, board.updated = time.Now().Add(-time.Hour), make(chan struct{}) // an update that does not end
+		store.gains.mu.Unlock()
+	}
+}
