@@ -199,7 +199,9 @@ func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done b
 	if err != nil {
 		return false, err
 	}
-	update := func(topics []tally.Topic) error { return s.updateGains(ctx, topics, hour) }
+	update := func(topics []tally.Topic, _ map[tally.Topic]int64) error {
+		return s.updateGains(ctx, topics, nil, hour)
+	}
 	next := redis.ZRangeArgs{Key: s.names.gainKeys(b)[0], ByScore: true, Start: minVersion, Stop: "+inf", Count: advanceChunk}
 	computed, err := strconv.ParseInt(before, 10, 64)
 	if isFull = isFull || err != nil || computed > hour; isFull {
@@ -214,7 +216,9 @@ func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done b
 		}
 		next.Start = strconv.FormatInt(since.Begin(tally.Hour.Begin(computed).UnixMicro()), 10)
 	}
-	if err := s.eachChanged(ctx, b, next, update); err != nil {
+	if err := s.eachChanged(ctx, b, next, func(topics []tally.Topic, versions map[tally.Topic]int64) error {
+		return s.updateGains(ctx, topics, versions, hour)
+	}); err != nil {
 		return false, err
 	}
 	_, err = s.setComputed(ctx, at, at.hour)
@@ -246,9 +250,9 @@ func (s *Store) directoryRange(b leaderboard, version int64) redis.ZRangeArgs {
 	}
 }
 
-// eachChanged calls use with the topics of a metric in a range of :changed or of the directory, of
-// which it reads as many as have gains. A topic may be used twice.
-func (s *Store) eachChanged(ctx context.Context, b leaderboard, next redis.ZRangeArgs, use func([]tally.Topic) error) error {
+// eachChanged calls use with the topics of a metric in a range of :changed or of the directory, and
+// with their versions there. Of the directory it reads as many as have gains. A topic may be used twice.
+func (s *Store) eachChanged(ctx context.Context, b leaderboard, next redis.ZRangeArgs, use func([]tally.Topic, map[tally.Topic]int64) error) error {
 	prefix, used := "", 0
 	if next.Key == s.names.directory(b.site) {
 		prefix = b.metric + "/"
@@ -259,16 +263,17 @@ func (s *Store) eachChanged(ctx context.Context, b leaderboard, next redis.ZRang
 			return tally.Unavailable(err)
 		}
 		var topics []tally.Topic
+		versions := map[tally.Topic]int64{}
 		for _, z := range found {
 			member, _ := z.Member.(string)
 			if key, ok := strings.CutPrefix(member, prefix); ok {
 				if topic, err := tally.NewTopic(b.site, b.metric, key); err == nil {
-					topics = append(topics, topic)
+					topics, versions[topic] = append(topics, topic), int64(z.Score)
 				}
 			}
 		}
 		if len(topics) > 0 {
-			if err := use(topics); err != nil {
+			if err := use(topics, versions); err != nil {
 				return err
 			}
 		}

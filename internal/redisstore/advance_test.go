@@ -30,7 +30,7 @@ func TestAdvance_TopicsThatChange(t *testing.T) {
 	}
 	read := map[string]bool{}
 	next := redis.ZRangeArgs{Key: key, ByScore: true, Start: minVersion, Stop: "+inf", Count: advanceChunk}
-	err := f.eachChanged(t.Context(), b, next, func(some []tally.Topic) error {
+	err := f.eachChanged(t.Context(), b, next, func(some []tally.Topic, _ map[tally.Topic]int64) error {
 		for _, topic := range some {
 			read[topic.Key()] = true
 		}
@@ -60,7 +60,7 @@ func TestAdvance_LargeDirectory(t *testing.T) {
 		}
 	}
 	used, first := 0, ""
-	err := f.eachChanged(t.Context(), b, f.directoryRange(b, 1), func(some []tally.Topic) error {
+	err := f.eachChanged(t.Context(), b, f.directoryRange(b, 1), func(some []tally.Topic, _ map[tally.Topic]int64) error {
 		if used == 0 {
 			first = some[0].Key()
 		}

@@ -73,10 +73,10 @@ func (s *Store) flushGains(timeout time.Duration) {
 	defer cancel()
 	topics, err := s.readTopics(ctx, pending)
 	if err == nil {
-		err = s.updateGains(ctx, topics, 0)
+		err = s.updateGains(ctx, topics, nil, 0)
 	}
 	if errors.Is(err, errHourEnded) {
-		err = s.updateGains(ctx, topics, 0)
+		err = s.updateGains(ctx, topics, nil, 0)
 	}
 	if err != nil { // probes report why
 		for topic, change := range pending {
@@ -112,9 +112,10 @@ type boardHour struct {
 	hour  string
 }
 
-// updateGains reads the gains of topics for an hour, 0 for the present one, and writes them. In
+// updateGains reads the gains of topics for an hour, 0 for the present one, and writes them. known
+// has the versions that :changed had before, if all gains are computed; see script/rise.lua. In
 // a Cluster each topic has its own call, which fails while its slot moves. Errors: [errHourEnded] and those of calls.
-func (s *Store) updateGains(ctx context.Context, topics []tally.Topic, hour int64) error {
+func (s *Store) updateGains(ctx context.Context, topics []tally.Topic, known map[tally.Topic]int64, hour int64) error {
 	size := gainChunk
 	if s.topology.IsCluster() {
 		size = 1
@@ -147,7 +148,7 @@ func (s *Store) updateGains(ctx context.Context, topics []tally.Topic, hour int6
 		for j, topic := range chunk {
 			at := boardHour{leaderboard{topic.Site(), topic.Metric()}, valueText(replies[0])}
 			numbers := append(strings.Fields(valueText(replies[1+j])), "0", "0", "0") // the script left out zeros
-			args[at] = append(args[at], topic.Key(), numbers[0], numbers[1], numbers[2], numbers[3])
+			args[at] = append(args[at], topic.Key(), numbers[0], numbers[1], numbers[2], numbers[3], known[topic])
 		}
 	}
 	return cmp.Or(s.writeGains(ctx, args), failed)
@@ -158,7 +159,7 @@ func (s *Store) writeGains(ctx context.Context, args map[boardHour][]any) error 
 	var calls []redistopology.Call
 	var boards []boardHour
 	for at, args := range args {
-		for chunk := range slices.Chunk(args, 5*topChunk) {
+		for chunk := range slices.Chunk(args, 6*topChunk) {
 			calls, boards = append(calls, s.riseCall(at, "", chunk...)), append(boards, at)
 		}
 	}
@@ -338,7 +339,7 @@ func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) e
 		time.AfterFunc(2*s.options.TopInterval, func() { // ends soon
 			ctx, cancel := context.WithTimeout(context.Background(), timeout)
 			defer cancel()
-			_ = s.eachChanged(ctx, b, s.directoryRange(b, tally.Since30d.Begin(second*1_000_000)), func(topics []tally.Topic) error { // an hour later all are computed
+			_ = s.eachChanged(ctx, b, s.directoryRange(b, tally.Since30d.Begin(second*1_000_000)), func(topics []tally.Topic, _ map[tally.Topic]int64) error { // an hour later all are computed
 				for _, topic := range topics {
 					s.gains.add(tally.Change{Topic: topic, Version: 1}, false)
 				}

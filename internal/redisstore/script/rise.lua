@@ -9,7 +9,8 @@
 -- ARGV[2]  empty, or the new score of ''
 -- ARGV[3]  how many topics to keep
 -- ARGV[4…] key, version, and gains of each topic, at most 200; version 0 if the topic does not
---          exist
+--          exist; and its score in KEYS[1] before the gains were read, or 0. A lower version than
+--          the score is written only if this is still the score: then Redis lost changes
 --
 -- Returns a text: the hour of this server's clock and the score of '' before. If the hour is
 -- another than ARGV[1], nothing was written.
@@ -22,11 +23,16 @@ if hour ~= tonumber(ARGV[1]) then return reply end
 local begin = (math.floor(hour / 24) - WINDOW) * 86400000000
 local changed, unchanged = {}, {}
 local raised, lowered = { {}, {}, {} }, { {}, {}, {} }
-for i = 4, #ARGV, 5 do
-  local key, version = ARGV[i], tonumber(ARGV[i + 1])
+local function isNewest(key, version, known)
+  local score = tonumber(redis.call('ZSCORE', KEYS[1], key) or 0)
+  return version >= score or score == known
+end
+
+for i = 4, #ARGV, 6 do
+  local key, version, known = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 5])
   if version == 0 or version < begin then
     unchanged[#unchanged + 1] = key
-  elseif version >= tonumber(redis.call('ZSCORE', KEYS[1], key) or 0) then
+  elseif isNewest(key, version, known) then
     changed[#changed + 1] = ARGV[i + 1]
     changed[#changed + 1] = key
     for n = 1, 3 do
