@@ -202,9 +202,11 @@ export function connect(api) {
       (frame) => {
         lastFrame = Date.now();
         const { topic, event, error, id } = frame;
-        // The status that a request would get.
-        if (error) error.status = /store|internal/.test(error.code) ? 503 : 400;
-        if (/** @type {number} */ (id) >= 0) return waiting[/** @type {number} */ (id)]?.(frame);
+        if (/** @type {number} */ (id) >= 0) {
+          // The status that a request would get.
+          if (error) error.status = /store|internal/.test(error.code) ? 503 : 400;
+          return waiting[/** @type {number} */ (id)]?.(frame);
+        }
         if (error && !topic) {
           postInstead();
           return warn(error);

@@ -56,7 +56,9 @@ async function pageOf(t, topic) {
     },
     [site, metric, key.join('/')],
   );
-  await eventually(() => assert.equal(sockets.length, 1));
+  // A page takes any version of a topic that it subscribes to, so a frame comes after that.
+  await eventually(() => assert.ok(messages.some((message) => message.subscribe?.includes(topic))));
+  assert.equal(sockets.length, 1);
   return {
     page,
     warnings,
@@ -94,7 +96,7 @@ for (const { name, frame } of golden) {
       send({ ...frame, count: frame.count + 5, version: frame.version - 1 });
       send({ event: 'live' });
       await eventually(async () => assert.equal(await status(), 'live'));
-      assert.equal((await events()).length, 1);
+      assert.deepEqual((await events()).slice(1), []);
     } else if (frame.event === 'live' || frame.event === 'stale') {
       send({ event: frame.event === 'live' ? 'stale' : 'live' });
       send(frame);
