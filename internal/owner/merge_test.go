@@ -100,6 +100,7 @@ func TestMerge_Sum(t *testing.T) {
 			if raised := o.contribute(t, to, visitor(2), 10, readerAddress); raised.Change.Count != 25 {
 				t.Errorf("50 claps lowered to 10: %+v", raised)
 			}
+			o.gains(t, to, 15, a, b) // lowered by a contribution of a former name
 		})
 		t.Run("window", func(t *testing.T) {
 			from, to := newTopic("visits"), newTopic("visits")
