@@ -339,7 +339,9 @@ func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) e
 		time.AfterFunc(2*s.options.TopInterval, func() { // ends soon
 			ctx, cancel := context.WithTimeout(context.Background(), timeout)
 			defer cancel()
-			_ = s.eachChanged(ctx, b, s.directoryRange(b, tally.Since30d.Begin(second*1_000_000)), func(topics []tally.Topic, _ map[tally.Topic]int64) error { // an hour later all are computed
+			since30d := s.directoryRange(b, tally.Since30d.Begin(second*1_000_000))
+			// After an error a topic that was left out appears at its next change or with a repair.
+			_ = s.eachChanged(ctx, b, since30d, func(topics []tally.Topic, _ map[tally.Topic]int64) error {
 				for _, topic := range topics {
 					s.gains.add(tally.Change{Topic: topic, Version: 1}, false)
 				}
