@@ -185,7 +185,6 @@ func TestAssert_ClientLeaves(t *testing.T) {
 func TestAssert_NeverReads(t *testing.T) {
 	i := start(t, push.Options{})
 	c := i.dial(fmt.Sprintf(handshake, ""))
-	_ = c.SetReadBuffer(1)
 	flood := strings.Repeat(masked(0x81, `{"assert":"default/no/a","id":1}`), 5_000)
 	done := make(chan error)
 	go func() { // ends when the server closes c

@@ -364,6 +364,7 @@ func TestRestore_DeletedTopicIsListed(t *testing.T) {
 	like(t, store, page, 3)
 	ended := edit(t, store, tally.Edit{Topic: page, Kind: tally.EditDelete}).Before
 	processtest.Eventually(t, "it is not listed any more", func() bool { return !listed() && ranked() == int64(0) })
+	v.waitFor(t, store, page, 0)
 	server.Do("DEL", prefix+":{default/likes/page}:ended") // an hour later
 	if err := store.Restore(t.Context(), false, old); err != nil {
 		t.Fatal(err)
