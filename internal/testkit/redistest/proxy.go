@@ -24,7 +24,7 @@ type Proxy struct {
 	delay  time.Duration          // guarded by mu: of data, one way
 	extra  map[Loss]time.Duration // guarded by mu: further delay of a kind of data
 	rounds rounds                 // guarded by mu
-	cuts   int                    // guarded by mu: how many replies to cut in the middle
+	cuts   map[Traffic]int        // guarded by mu: how many replies to cut in the middle
 }
 
 // Direction is a direction of data.
@@ -65,7 +65,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, links: map[*link]bool{}, lost: map[Loss]bool{}, extra: map[Loss]time.Duration{}}
+	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, links: map[*link]bool{}, lost: map[Loss]bool{}, extra: map[Loss]time.Duration{}, cuts: map[Traffic]int{}}
 	p.ended.Go(p.accept) // ends when the listener is closed
 	t.Cleanup(p.close)
 	return p
@@ -134,11 +134,11 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// CutReplies closes connections in the middle of the next n replies.
+// CutReplies closes connections in the middle of the next n replies of each traffic.
 func (p *Proxy) CutReplies(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cuts = n
+	p.cuts[Commands], p.cuts[PubSub] = n, n
 }
 
 func (p *Proxy) accept() {
@@ -188,11 +188,13 @@ func (p *Proxy) passRequest(l *link, data []byte) (passes []byte, end bool) {
 func (p *Proxy) passReply(l *link, data []byte) (passes []byte, end bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case !p.passesLocked(l, FromServer):
+	if !p.passesLocked(l, FromServer) {
 		return nil, false
-	case p.cuts > 0 && len(data) > 0:
-		p.cuts--
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p.cuts[l.traffic] > 0 && len(data) > 0 {
+		p.cuts[l.traffic]--
 		return data[:len(data)/2], true
 	}
 	return data, false
