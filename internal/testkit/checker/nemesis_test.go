@@ -16,6 +16,8 @@ type nemesis struct {
 	faults []fault
 	// maxDuration is how long a fault may last, without the time to end it.
 	maxDuration time.Duration
+	// minPause is how long no fault lasts before the next one.
+	minPause time.Duration
 }
 
 // injectFaults injects faults for a duration and ends all of them.
@@ -29,7 +31,7 @@ func (n *nemesis) injectFaults(random *rand.Rand, duration time.Duration) {
 		first := n.faults[order[i%len(order)]]
 		second := n.faults[random.IntN(len(n.faults))]
 		both, length, quiet := random.IntN(3) == 0 && first.target != second.target, random.Float64(), random.IntN(3) == 0
-		pause := time.Duration(random.IntN(1500)) * time.Millisecond
+		pause := n.minPause + time.Duration(random.IntN(1500))*time.Millisecond
 		if quiet { // long enough to find viewers that stay out of date
 			pause += checker.MaxLag * time.Microsecond
 		}
