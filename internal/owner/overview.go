@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -61,9 +62,10 @@ func (s *Service) Overview(ctx context.Context) Overview {
 		o.Activity = append(o.Activity, activity...)
 	}
 	for _, err := range []error{err, health.Err, health.Conflict} {
+		var timeout net.Error
 		switch {
 		case err == nil:
-		case errors.Is(err, context.DeadlineExceeded):
+		case errors.As(err, &timeout) && timeout.Timeout(): // that of a context, too
 			o.Store.Error = "the store does not answer"
 		case s.sites == nil:
 			o.Store.Error = err.Error()

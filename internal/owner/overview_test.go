@@ -3,6 +3,10 @@ package owner_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/owner"
@@ -14,6 +18,31 @@ import (
 type runner func(context.Context) error
 
 func (r runner) Run(ctx context.Context) error { return r(ctx) }
+
+// awayStore is a store whose heartbeats cannot be read.
+type awayStore struct {
+	fullStore
+	cause error
+}
+
+func (s awayStore) Heartbeats(context.Context) ([]tally.Heartbeat, error) {
+	return nil, tally.Unavailable(fmt.Errorf("read the heartbeats: %w", s.cause))
+}
+
+// A store that does not answer is said in plain words, whichever timeout ended the wait.
+func TestOverview_StoreAway(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
+		for cause, want := range map[error]string{
+			context.DeadlineExceeded: "the store does not answer",
+			&net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}: "the store does not answer",
+			io.EOF: tally.Unavailable(fmt.Errorf("read the heartbeats: %w", io.EOF)).Error(),
+		} {
+			if got := open(awayStore{w.first, cause}).Overview(t.Context()).Store.Error; got != want {
+				t.Errorf("%v is shown as %q, want %q", cause, got, want)
+			}
+		}
+	})
+}
 
 // The overview shows the instances, the writes and the usage of sites, on every instance.
 func TestOverview_AllInstances(t *testing.T) {
