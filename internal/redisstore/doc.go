@@ -103,10 +103,10 @@
 //
 // Gains follow the counts while somebody reads them, and for an hour after. The first read
 // computes those of all topics that changed in the last 30 days, which the directory has. A gain
-// changes with its topic, and when an hour begins. Then one instance computes the gains of all
-// topics that changed in the last 7 days, or 30 days if a day begins, as soon as somebody changes
-// or reads topics of the metric. Gains are written for the present hour of Redis's clock alone, so
-// that an instance that is late cannot write those of the hour before. If that fails or takes
-// long, readers get the gains that are stored. An older release does not update gains: its changes
+// changes with its topic, and when an hour begins: then the first instance that changes or reads
+// topics of the metric computes the gains of all topics that changed in the last 7 days, and at
+// the start of a day those of 30 days. Gains are written for the present hour of Redis's clock
+// alone, so that a late instance cannot write those of the hour before. If that fails or takes
+// long, readers get the stored gains. An older release does not update gains: its changes
 // appear with a repair, or when an hour begins.
 package redisstore

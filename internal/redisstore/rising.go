@@ -220,7 +220,8 @@ func (r *risingTopics) isCurrent() bool { return r.isRead && (r.isComplete() || 
 
 // readRising reads the topics of a metric with the highest gains.
 func (s *Store) readRising(ctx context.Context, from reader, b leaderboard, since tally.Since, limit int) (r risingTopics, err error) {
-	c := redistopology.NewCall(risingScript, s.names.gainKeys(b)[0], s.names.gainKeys(b)[1+since], s.names.readMark(b))
+	keys := s.names.gainKeys(b)
+	c := redistopology.NewCall(risingScript, keys[0], keys[1+since], s.names.readMark(b))
 	c.Append(limit)
 	calls := []redistopology.Call{c}
 	if err := s.checkUsable(); err != nil {
@@ -247,9 +248,9 @@ func (s *Store) readRising(ctx context.Context, from reader, b leaderboard, sinc
 }
 
 // Rising implements [tally.RiseRanker]. It reads the topics with the highest gains and then
-// their current counts. If nobody changed or read topics of the metric in this hour before, it
-// waits until their gains are computed. If that fails or takes long, it returns the topics with
-// the gains that are stored.
+// their current counts. The first change or read of a metric in an hour causes its gains to be
+// computed, and the read waits for that. If it fails or takes long, the read returns the stored
+// gains.
 func (s *Store) Rising(ctx context.Context, site, metric string, since tally.Since, limit int) ([]tally.Rise, error) {
 	return s.rising(ctx, s.reader, site, metric, since, limit)
 }

@@ -26,9 +26,9 @@ const (
 	gainsTimeout = 20 * time.Second
 )
 
-// gains has the topics of each metric by their gains, while somebody reads them. They are in
-// memory, since a file would have to be written with each change: only this process changes
-// counts, and an index finds the topics that changed in the last 30 days.
+// gains holds the topics of the metrics whose gains are read, ordered by gain. It is in memory: a
+// table would cost a write with each change, and only this process changes counts. An index finds
+// the topics that changed in the last 30 days.
 type gains struct {
 	interval  time.Duration // fixed
 	wait      time.Duration // fixed: [tally.RiseWait]
@@ -87,9 +87,7 @@ func (g *gains) add(changes []tally.Change) {
 		case b.updated == nil && now.Sub(b.read) > gainsRetention:
 			delete(g.boards, name)
 			continue
-		case len(b.changed) >= maxGains:
-			b.ranking = nil // the next update reads all topics
-		default:
+		case len(b.changed) < maxGains: // else the next update reads all topics
 			b.changed[change.Topic.Key()] = struct{}{}
 		}
 		if b.behind.IsZero() {
@@ -152,7 +150,11 @@ func (g *gains) takeRequested() (updates []gainUpdate) {
 	defer g.mu.Unlock()
 	for name, b := range g.boards {
 		if b.updated != nil {
-			updates = append(updates, gainUpdate{name, b, time.Now(), b.changed, b.ranking})
+			u := gainUpdate{name, b, time.Now(), b.changed, b.ranking}
+			if len(u.changed) >= maxGains {
+				u.ranking = nil
+			}
+			updates = append(updates, u)
 			b.changed = map[string]struct{}{}
 		}
 	}
