@@ -200,7 +200,8 @@ func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done b
 		return false, err
 	}
 	update := func(topics []tally.Topic, _ map[tally.Topic]int64) error {
-		return s.updateGains(ctx, topics, nil, hour)
+		_, err := s.updateGains(ctx, topics, nil, hour)
+		return err
 	}
 	next := redis.ZRangeArgs{Key: s.names.gainKeys(b)[0], ByScore: true, Start: minVersion, Stop: "+inf", Count: advanceChunk}
 	computed, err := strconv.ParseInt(before, 10, 64)
@@ -217,7 +218,8 @@ func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done b
 		next.Start = strconv.FormatInt(since.Begin(tally.Hour.Begin(computed).UnixMicro()), 10)
 	}
 	if err := s.eachChanged(ctx, b, next, func(topics []tally.Topic, versions map[tally.Topic]int64) error {
-		return s.updateGains(ctx, topics, versions, hour)
+		_, err := s.updateGains(ctx, topics, versions, hour)
+		return err
 	}); err != nil {
 		return false, err
 	}

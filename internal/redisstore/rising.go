@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,9 +23,11 @@ const (
 	gainsSize = 50_000
 	// maxGainLag is for how long after a full hour gains of the hour before are shown.
 	maxGainLag = 4 * time.Second
-	// gainChunk is how many topics one script call reads, a millisecond or two of Redis.
-	gainChunk = 100
-	// advanceChunk is how many topics are read and written in two pipelines when the hour ends.
+	// gainChunk is how many topics one script call reads or writes, less than half a millisecond
+	// of Redis. Others wait for it.
+	gainChunk = 25
+	// advanceChunk is how many topics one command lists when the hour ends, and the most that are
+	// read in one pipeline.
 	advanceChunk = 500
 	// readRetention is for how long gains are kept up to date after somebody read them, and
 	// readRenewal how often an instance renews that.
@@ -63,30 +66,30 @@ func (s *Store) changed(change tally.Change, deleted bool) {
 }
 
 // flushGains updates the gains of topics that changed, if somebody reads them. If that fails, they
-// are pending again.
+// are pending again. The directory must have all others, since the first reader looks there: so it is
+// updated before the marks of readers are read.
 func (s *Store) flushGains(timeout time.Duration) {
 	pending := s.gains.take()
 	if len(pending) == 0 {
 		return
 	}
+	isFlushed := s.flushRanks(timeout)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	topics, err := s.readTopics(ctx, pending)
-	if err == nil {
-		err = s.updateGains(ctx, topics, nil, 0)
-	}
-	if errors.Is(err, errHourEnded) {
-		err = s.updateGains(ctx, topics, nil, 0)
-	}
+	topics, others, err := s.readTopics(ctx, pending)
 	if err != nil { // probes report why
-		for topic, change := range pending {
-			s.gains.add(tally.Change{Topic: topic, Version: change.version}, change.deleted)
-		}
+		s.gains.restore(pending, slices.Collect(maps.Keys(pending)))
+		return
 	}
+	if !isFlushed {
+		s.gains.restore(pending, others)
+	}
+	rest, _ := s.updateGains(ctx, topics, nil, 0)
+	s.gains.restore(pending, rest)
 }
 
-// readTopics returns the topics of metrics whose gains somebody reads.
-func (s *Store) readTopics(ctx context.Context, pending map[tally.Topic]pendingRank) (topics []tally.Topic, err error) {
+// readTopics divides topics into those of metrics whose gains somebody reads, and the others.
+func (s *Store) readTopics(ctx context.Context, pending map[tally.Topic]pendingRank) (topics, others []tally.Topic, err error) {
 	marks := map[leaderboard]*redis.StringCmd{}
 	pipe := s.client.Pipeline()
 	for topic := range pending {
@@ -99,11 +102,13 @@ func (s *Store) readTopics(ctx context.Context, pending map[tally.Topic]pendingR
 		switch err := marks[leaderboard{topic.Site(), topic.Metric()}].Err(); {
 		case err == nil:
 			topics = append(topics, topic)
-		case !errors.Is(err, redis.Nil):
-			return nil, err
+		case errors.Is(err, redis.Nil):
+			others = append(others, topic)
+		default:
+			return nil, nil, err
 		}
 	}
-	return topics, nil
+	return topics, others, nil
 }
 
 // boardHour identifies gains of topics that one script call may write.
@@ -113,9 +118,37 @@ type boardHour struct {
 }
 
 // updateGains reads the gains of topics for an hour, 0 for the present one, and writes them. known
-// has the versions that :changed had before, if all gains are computed; see script/rise.lua. In
-// a Cluster each topic has its own call, which fails while its slot moves. Errors: [errHourEnded] and those of calls.
-func (s *Store) updateGains(ctx context.Context, topics []tally.Topic, known map[tally.Topic]int64, hour int64) error {
+// has the versions that :changed had before, if all gains are computed; see script/rise.lua. It
+// does that in batches, so that other clients of Redis do not wait long. It stops at the first
+// error, and returns the topics from that batch on. Errors: [errHourEnded] and those of calls.
+func (s *Store) updateGains(ctx context.Context, topics []tally.Topic, known map[tally.Topic]int64, hour int64) (rest []tally.Topic, err error) {
+	for size := s.gainBatch(); len(topics) > 0; {
+		batch := topics[:min(size, len(topics))]
+		err := s.updateBatch(ctx, batch, known, hour)
+		if errors.Is(err, errHourEnded) && hour == 0 {
+			err = s.updateBatch(ctx, batch, known, 0)
+		}
+		if err != nil {
+			return topics, err
+		}
+		topics = topics[len(batch):]
+	}
+	return nil, nil
+}
+
+// gainBatch returns how many topics are read in one pipeline and written in another: so many that
+// Redis takes about as long as a round trip, so that the updates of a far store do not take long.
+func (s *Store) gainBatch() int {
+	trip := time.Duration(0)
+	for _, n := range s.topology.SlotMap().Nodes() {
+		trip = max(trip, n.RoundTrip())
+	}
+	return min(gainChunk*(1+int(trip/time.Millisecond)), advanceChunk)
+}
+
+// updateBatch updates the gains of some topics. In a Cluster each topic has its own call, which
+// fails while its slot moves.
+func (s *Store) updateBatch(ctx context.Context, topics []tally.Topic, known map[tally.Topic]int64, hour int64) error {
 	size := gainChunk
 	if s.topology.IsCluster() {
 		size = 1
@@ -159,7 +192,7 @@ func (s *Store) writeGains(ctx context.Context, args map[boardHour][]any) error 
 	var calls []redistopology.Call
 	var boards []boardHour
 	for at, args := range args {
-		for chunk := range slices.Chunk(args, 6*topChunk) {
+		for chunk := range slices.Chunk(args, 6*gainChunk) {
 			calls, boards = append(calls, s.riseCall(at, "", chunk...)), append(boards, at)
 		}
 	}
@@ -321,8 +354,7 @@ func (s *Store) awaitGains(ctx context.Context, b leaderboard, since tally.Since
 }
 
 // beginReading sets the mark that keeps the gains of a metric up to date. All of them must be
-// computed then, and again soon after: the directory may lack changes from just before. If the
-// hour ended since second, it sets nothing, and the caller calls it again.
+// computed then. If the hour ended since second, it sets nothing, and the caller calls it again.
 func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) error {
 	hour := second / int64(tally.Hour)
 	_, err := s.setComputed(ctx, boardHour{b, strconv.FormatInt(hour, 10)}, strconv.FormatInt(hour-1, 10)+".5")
@@ -332,23 +364,8 @@ func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) e
 	case err != nil:
 		return err
 	}
-	began, err := s.client.SetNX(ctx, s.names.readMark(b), 1, readRetention).Result()
-	if err != nil {
+	if err := s.client.SetNX(ctx, s.names.readMark(b), 1, readRetention).Err(); err != nil {
 		return tally.Unavailable(err)
-	}
-	if began {
-		time.AfterFunc(2*s.options.TopInterval, func() { // ends soon
-			ctx, cancel := context.WithTimeout(context.Background(), timeout)
-			defer cancel()
-			since30d := s.directoryRange(b, tally.Since30d.Begin(second*1_000_000))
-			// After an error a topic that was left out appears at its next change or with a repair.
-			_ = s.eachChanged(ctx, b, since30d, func(topics []tally.Topic, _ map[tally.Topic]int64) error {
-				for _, topic := range topics {
-					s.gains.add(tally.Change{Topic: topic, Version: 1}, false)
-				}
-				return nil
-			})
-		})
 	}
 	return nil
 }

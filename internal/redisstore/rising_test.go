@@ -70,6 +70,69 @@ func calls(server *redistest.Server) int {
 	return n
 }
 
+// The first reader gets changes that instances did not add to gains, since nobody read them.
+func TestRising_ChangesBeforeFirstRead(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	c := withGains(server, server.URL(0))
+	c.options.TopInterval = time.Hour // the directory is not updated in time
+	prefix := newPrefix()
+	first, second := c.connect(t, catalog(), prefix), c.connect(t, catalog(), prefix)
+	likePages(t, first, map[string][]tally.Member{"a": {1, 2}, "b": {1}})
+	processtest.Eventually(t, "the changes are not pending", func() bool {
+		return server.Do("ZCARD", prefix+":topics:{default}") == int64(2)
+	})
+	if got, err := gains(t, second); err != nil || got["a"] != 2 || got["b"] != 1 {
+		t.Errorf("the first read of gains gives %v, %v", got, err)
+	}
+}
+
+// No command reads or writes the gains of many topics, since others wait for each command.
+func TestRising_SmallCommands(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	store := withGains(server, server.URL(0)).connect(t, catalog(), newPrefix())
+	const topics, most = 400, 25
+	likeAll := func(member tally.Member) {
+		for i := range topics {
+			like(t, store, topic(t, fmt.Sprintf("default/likes/page-%d", i)), member)
+		}
+	}
+	awaitAll := func(gain int64) {
+		t.Helper()
+		processtest.Eventually(t, fmt.Sprintf("%d topics gained %d", topics, gain), func() bool {
+			rises, err := store.Rising(t.Context(), "default", "likes", tally.Since24h, topics)
+			return err == nil && len(rises) == topics && rises[topics-1].Gain == gain
+		})
+	}
+	likeAll(1)
+	server.Do("CONFIG", "SET", "slowlog-max-len", 10_000, "slowlog-log-slower-than", 0)
+	awaitAll(1) // the first read computes all
+	likeAll(2)
+	awaitAll(2)
+	read, written := 0, 0
+	for _, entry := range server.Do("SLOWLOG", "GET", -1).([]any) {
+		args := entry.([]any)[3].([]any) // EVALSHA, hash, number of keys, keys, arguments
+		if args[0] != "evalsha" {
+			continue
+		}
+		n := len(args)
+		if _, err := fmt.Sscanf(fmt.Sprint(args[n-1]), "... (%d more arguments)", &n); err == nil {
+			n += len(args) - 1
+		}
+		switch {
+		case strings.HasSuffix(fmt.Sprint(args[4]), ":hours"):
+			keys, _ := strconv.Atoi(fmt.Sprint(args[2]))
+			read = max(read, keys/3)
+		case strings.HasSuffix(fmt.Sprint(args[3]), ":changed") && args[2] == "4":
+			written = max(written, (n-10)/6) // 10 come before the topics
+		}
+	}
+	if read == 0 || read > most || written == 0 || written > most {
+		t.Errorf("one command read the gains of %d topics, and one wrote those of %d; at most %d are good", read, written, most)
+	}
+}
+
 // After Redis restarted from an older file, gains are those of its counts.
 func TestRising_OlderFile(t *testing.T) {
 	t.Parallel()
@@ -85,7 +148,7 @@ func TestRising_OlderFile(t *testing.T) {
 	// The file has counts that its projections lack.
 	server.Do("ZREM", prefix+":top:{default/likes}:24h", "lost")
 	server.Do("ZREM", prefix+":top:{default/likes}:changed", "lost")
-	server.Do("ZREM", prefix+":topics:default", "likes/lost")
+	server.Do("ZREM", prefix+":topics:{default}", "likes/lost")
 	server.Do("ZADD", prefix+":top:{default/likes}:24h", "-9", "b")
 	// In a Cluster the projections are on a node that did not restart, and newer.
 	server.Do("ZADD", prefix+":top:{default/likes}:24h", "-9", "a")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -35,7 +36,8 @@ type pendingRanks struct {
 	flush    func()
 	dropped  atomic.Int64 // changes that did not fit
 
-	flushing sync.Mutex // held while they are written
+	flushing sync.Mutex     // held while they are written
+	running  sync.WaitGroup // scheduled and running calls of flush
 	mu       sync.Mutex
 	// Guarded by mu.
 	timer  *time.Timer // nil if none runs
@@ -68,7 +70,9 @@ func (g *pendingRanks) add(change tally.Change, deleted bool) {
 // scheduleLocked calls flush after the interval.
 func (g *pendingRanks) scheduleLocked() {
 	if g.timer == nil && !g.closed {
-		g.timer = time.AfterFunc(g.interval, func() { // ends with flush
+		g.running.Add(1)
+		g.timer = time.AfterFunc(g.interval, func() { // ends with flush; close waits for it
+			defer g.running.Done()
 			g.mu.Lock()
 			closed := g.closed
 			g.timer = nil
@@ -80,23 +84,39 @@ func (g *pendingRanks) scheduleLocked() {
 	}
 }
 
-// close prevents further calls of flush.
+// stopLocked ends the wait for the interval.
+func (g *pendingRanks) stopLocked() {
+	if g.timer != nil && g.timer.Stop() {
+		g.timer = nil
+		g.running.Done()
+	}
+}
+
+// close prevents further calls of flush, and waits for the one that runs.
 func (g *pendingRanks) close() {
 	g.mu.Lock()
 	g.closed = true
-	if g.timer != nil {
-		g.timer.Stop()
-	}
+	g.stopLocked()
 	g.mu.Unlock()
+	g.running.Wait()
 }
 
-// take returns and removes the pending changes.
+// take returns and removes the pending changes. The next one begins an interval.
 func (g *pendingRanks) take() map[tally.Topic]pendingRank {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.stopLocked()
 	topics := g.topics
 	g.topics = make(map[tally.Topic]pendingRank, len(topics))
 	return topics
+}
+
+// restore makes topics pending again with the changes that take returned.
+func (g *pendingRanks) restore(taken map[tally.Topic]pendingRank, topics []tally.Topic) {
+	for _, topic := range topics {
+		change := taken[topic]
+		g.add(tally.Change{Topic: topic, Count: change.count, Version: change.version}, change.deleted)
+	}
 }
 
 // flushRanks updates leaderboards and directories with the pending changes, and reports whether
@@ -140,9 +160,7 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 	defer cancel()
 	s.topology.Call(ctx, calls)
 	if slices.ContainsFunc(calls, func(c redistopology.Call) bool { return c.Err != nil }) { // probes report why
-		for topic, change := range pending {
-			s.ranks.add(tally.Change{Topic: topic, Count: change.count, Version: change.version}, change.deleted)
-		}
+		s.ranks.restore(pending, slices.Collect(maps.Keys(pending)))
 		return false
 	}
 	return true
