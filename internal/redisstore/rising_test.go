@@ -111,26 +111,66 @@ func TestRising_SmallCommands(t *testing.T) {
 	likeAll(2)
 	awaitAll(2)
 	read, written := 0, 0
-	for _, entry := range server.Do("SLOWLOG", "GET", -1).([]any) {
-		args := entry.([]any)[3].([]any) // EVALSHA, hash, number of keys, keys, arguments
+	for _, args := range slowCommands(server) { // EVALSHA, hash, number of keys, keys, arguments
 		if args[0] != "evalsha" {
 			continue
 		}
 		n := len(args)
-		if _, err := fmt.Sscanf(fmt.Sprint(args[n-1]), "... (%d more arguments)", &n); err == nil {
+		if _, err := fmt.Sscanf(args[n-1], "... (%d more arguments)", &n); err == nil {
 			n += len(args) - 1
 		}
 		switch {
-		case strings.HasSuffix(fmt.Sprint(args[4]), ":hours"):
-			keys, _ := strconv.Atoi(fmt.Sprint(args[2]))
+		case strings.HasSuffix(args[4], ":hours"):
+			keys, _ := strconv.Atoi(args[2])
 			read = max(read, keys/3)
-		case strings.HasSuffix(fmt.Sprint(args[3]), ":changed") && args[2] == "4":
+		case strings.HasSuffix(args[3], ":changed") && args[2] == "4":
 			written = max(written, (n-10)/6) // 10 come before the topics
 		}
 	}
 	if read == 0 || read > most || written == 0 || written > most {
 		t.Errorf("one command read the gains of %d topics, and one wrote those of %d; at most %d are good", read, written, most)
 	}
+}
+
+// A repair reads few topics in one command, since others wait for each command.
+func TestRepair_SmallCommands(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	server.Do("CONFIG", "SET", "slowlog-max-len", 10_000, "slowlog-log-slower-than", 0)
+	prefix := newPrefix()
+	const topics, most = 900, 200
+	for i := range topics {
+		server.Do("HSET", fmt.Sprintf("%s:{default/likes/page-%d}:count", prefix, i), "n", 1, "v", time.Now().UnixMicro())
+	}
+	store := withGains(server, server.URL(0)).connect(t, catalog(), prefix)
+	startFeed(t, store)
+	processtest.Eventually(t, "the directory is complete", func() bool {
+		return server.Do("ZCARD", prefix+":topics:{default}") == int64(topics)
+	})
+	read := 0
+	for _, args := range slowCommands(server) {
+		if args[0] == "evalsha" && len(args) > 4 && strings.HasSuffix(args[3], ":count") && strings.HasSuffix(args[4], ":ended") {
+			keys, _ := strconv.Atoi(args[2])
+			read = max(read, keys/2)
+		}
+	}
+	if read == 0 || read > most {
+		t.Errorf("one command read %d topics; at most %d are good", read, most)
+	}
+}
+
+// slowCommands returns the commands in the slow log, each with its arguments. Redis cuts those after
+// the first ones.
+func slowCommands(server *redistest.Server) (commands [][]string) {
+	entries, _ := server.Do("SLOWLOG", "GET", -1).([]any)
+	for _, entry := range entries {
+		var args []string
+		for _, arg := range entry.([]any)[3].([]any) {
+			args = append(args, fmt.Sprint(arg))
+		}
+		commands = append(commands, args)
+	}
+	return commands
 }
 
 // After Redis restarted from an older file, gains are those of its counts.
