@@ -204,7 +204,7 @@ const CONTRIBUTING = 'tally-like,tally-claps,tally-poll,tally-rating,tally-vote'
 
 /**
  * @type {Record<string, Promise<boolean>>} whether a site takes contributions from signed-in readers only, by the address of
- *   its service and its name
+ *   its service and its name. Failed requests are not kept.
  */
 const signedOnly = {};
 
@@ -214,10 +214,14 @@ const signedOnly = {};
  * @param {Client} client
  * @param {import('./topic.js').Topic} topic
  */
-const isSignedOnly = (client, { name, choice }) =>
-  (signedOnly[client.api + name.split('/')[0]] ??= assertFor(client, name, 'nobody-' + Math.random().toString(36).slice(2), 0, choice).then(
-    ({ error }) => error?.code === 'signed_visitor_required',
-  ));
+function isSignedOnly(client, { name, choice }) {
+  const site = client.api + name.split('/')[0];
+  return (signedOnly[site] ??= assertFor(client, name, 'nobody-' + Math.random().toString(36).slice(2), 0, choice).then(({ error }) => {
+    // Without an answer of the service, the next element asks again.
+    if (error && !error.code) delete signedOnly[site];
+    return error?.code === 'signed_visitor_required';
+  }));
+}
 
 /**
  * Shows the button of an element of the client before a press, if nobody is signed in and the site needs it. Reactions

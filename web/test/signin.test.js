@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHmac, randomUUID } from 'node:crypto';
 import { test } from 'node:test';
-import { live, newVisitor, press, pressed, shows, useBrowser } from './browser.js';
+import { live, newVisitor, POST_ONLY, press, pressed, shows, useBrowser } from './browser.js';
 import { countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -225,6 +225,22 @@ test('on an open site no button asks to sign in', async (t) => {
   await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
   assert.equal(await page.locator('[part=sign-in]').count(), 0);
   assert.deepEqual(warnings, []);
+});
+
+test('a button asks to sign in although the first request of the page failed', async (t) => {
+  const service = await start(t, ['--site=default=visitors=signed']);
+  const { page } = await open(t, service, () => null);
+  let requests = 0;
+  await page.evaluate(POST_ONLY);
+  await page.route('**/v1/default/**', (route) => (requests++ ? route.continue() : route.abort()));
+  await signIn(page);
+  await eventually(() => assert.equal(requests, 1));
+  await page.evaluate(() => {
+    const claps = document.createElement('tally-claps');
+    claps.setAttribute('page', 'late');
+    document.body.prepend(claps);
+  });
+  await page.locator('body > tally-claps [part=sign-in]').waitFor();
 });
 
 test('no button asks to sign in before the page knows whether a reader is signed in', async (t) => {
