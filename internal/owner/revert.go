@@ -82,16 +82,20 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 		}
 	}
 	entry := tally.AuditEntry{Actor: actor, Action: undoAction, Target: selectionName(scopes, sources, from, to), Detail: undoBegins, Sites: sitesOf(scopes...)}
-	mode := tally.RevertPreview
+	do := s.preview
 	if !preview {
-		mode = tally.RevertPast
+		do = s.revertPast
 		if err := s.auditBegin(ctx, entry); err != nil {
 			return Reverted{}, err
 		}
 	}
 	counts := entryCounts{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
 	for _, scope := range scopes {
-		if err = s.revertScope(ctx, scope, selection.Repeated, sources, minute(from), minute(to), mode, counts.add); err != nil {
+		isSelected, err1 := s.selector(ctx, scope, selection.Repeated, sources, minute(from), minute(to))
+		if err = err1; err == nil {
+			err = do(ctx, scope, minute(from), minute(to), isSelected, counts.add)
+		}
+		if err != nil {
 			break
 		}
 	}
@@ -102,17 +106,15 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 	return counts.reverted(), s.auditEnd(ctx, entry, err)
 }
 
-// revertScope reverts the entries of sources, or of all if there are none.
-func (s *Service) revertScope(ctx context.Context, scope tally.Scope, repeated bool, sources map[tally.Source]bool, from, to int64, mode tally.RevertMode, reverted func(tally.JournalEntry)) error {
-	isSelected := func(e tally.JournalEntry) bool { return len(sources) == 0 || sources[e.Source] }
-	if repeated {
-		repeating, err := s.repeating(ctx, scope, from, to, isSelected)
-		if err != nil {
-			return err
-		}
-		isSelected = func(e tally.JournalEntry) bool { return repeating[topicSource{e.Topic, e.Source}] > 1 }
+// selector returns a function that reports whether an entry is of one of sources, or of any if
+// there are none; with repeated, only if the network contributed more than once to the topic.
+func (s *Service) selector(ctx context.Context, scope tally.Scope, repeated bool, sources map[tally.Source]bool, from, to int64) (isSelected func(tally.JournalEntry) bool, err error) {
+	isSelected = func(e tally.JournalEntry) bool { return len(sources) == 0 || sources[e.Source] }
+	if !repeated {
+		return isSelected, nil
 	}
-	return s.revert(ctx, scope, from, to, isSelected, mode, reverted)
+	repeating, err := s.repeating(ctx, scope, from, to, isSelected)
+	return func(e tally.JournalEntry) bool { return repeating[topicSource{e.Topic, e.Source}] > 1 }, err
 }
 
 func (s Selection) validate() error {
@@ -174,24 +176,53 @@ func (s *Service) repeating(ctx context.Context, scope tally.Scope, from, to int
 	return counts, err
 }
 
+// preview calls reverted for each entry that a revert of the selected entries would revert: as
+// [tally.JournalStore] says, the newest of its member, or any of a window metric.
+func (s *Service) preview(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, reverted func(tally.JournalEntry)) error {
+	end := max(to, minute(s.now())+clockSlack) // later entries may be the newest
+	everyEntry := func(tally.JournalEntry) bool { return true }
+	return s.eachBatch(ctx, scope, from, end, everyEntry, func(entries []tally.JournalEntry) error {
+		var topic tally.Topic
+		isWindow, hasNewer := false, map[tally.Member]bool{}
+		for _, e := range slices.Backward(entries) {
+			if e.Topic != topic {
+				topic, isWindow = e.Topic, s.catalog.Rule(e.Topic).Kind == tally.Window
+				clear(hasNewer)
+			}
+			if e.Minute <= to && (isWindow || !hasNewer[e.Member]) && isSelected(e) {
+				reverted(e)
+			}
+			hasNewer[e.Member] = true
+		}
+		return nil
+	})
+}
+
+// revertPast reverts the selected entries, and lowers the history since them.
+func (s *Service) revertPast(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, reverted func(tally.JournalEntry)) error {
+	return s.revert(ctx, scope, from, to, isSelected, tally.RevertPast, reverted)
+}
+
 // revert reverts the selected entries and calls reverted for each that removed a
-// contribution. It reads the journal once: each call of the store has all entries of some
-// topics. Of a topic with very many entries it has all entries of some members.
+// contribution.
 func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, mode tally.RevertMode, reverted func(tally.JournalEntry)) error {
-	var batch []tally.JournalEntry
-	var topic tally.Topic // of the entries of batch from begin on
-	var large []tally.Topic
-	begin, isLarge := 0, false
-	if mode != tally.RevertPreview {
-		defer s.spikes.clear()
-	}
-	flush := func(entries []tally.JournalEntry) error {
+	defer s.spikes.clear()
+	return s.eachBatch(ctx, scope, from, to, isSelected, func(entries []tally.JournalEntry) error {
 		done, _, err := s.store.Revert(ctx, entries, mode)
 		for _, e := range done {
 			reverted(e)
 		}
 		return err
-	}
+	})
+}
+
+// eachBatch passes the selected entries to flush. It reads the journal once: each batch has all
+// entries of some topics. Of a topic with very many entries it has all entries of some members.
+func (s *Service) eachBatch(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, flush func([]tally.JournalEntry) error) error {
+	var batch []tally.JournalEntry
+	var topic tally.Topic // of the entries of batch from begin on
+	var large []tally.Topic
+	begin, isLarge := 0, false
 	err := s.store.Journal(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
 		for _, e := range entries {
 			if e.Topic != topic {
@@ -217,16 +248,16 @@ func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64,
 	}
 	for _, topic := range large {
 		if err == nil {
-			err = s.revertLarge(ctx, topic, from, to, isSelected, flush)
+			err = s.eachRange(ctx, topic, from, to, isSelected, flush)
 		}
 	}
 	return err
 }
 
-// revertLarge passes the selected entries of one topic to flush, by ranges of members, so that
+// eachRange passes the selected entries of one topic to flush, by ranges of members, so that
 // entries that are added or removed meanwhile move no other. It reads the journal of the topic
 // again for each range.
-func (s *Service) revertLarge(ctx context.Context, topic tally.Topic, from, to int64, isSelected func(tally.JournalEntry) bool, flush func([]tally.JournalEntry) error) error {
+func (s *Service) eachRange(ctx context.Context, topic tally.Topic, from, to int64, isSelected func(tally.JournalEntry) bool, flush func([]tally.JournalEntry) error) error {
 	part := memberRange{limit: s.maxReverted}
 	for {
 		err := s.store.Journal(ctx, tally.ScopeOf(topic), from, to, func(entries []tally.JournalEntry) error {

@@ -87,7 +87,8 @@ func (c *countedReads) Revert(ctx context.Context, entries []tally.JournalEntry,
 	return c.fullStore.Revert(ctx, entries, mode)
 }
 
-// A revert of more contributions than it holds in memory reads the journal of the site once.
+// A revert of more contributions than it holds in memory reads the journal of the site once, as
+// its preview does, which reverts nothing.
 func TestRevert_MoreThanMemory(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
 		const limit = 8
@@ -109,7 +110,8 @@ func TestRevert_MoreThanMemory(t *testing.T) {
 			if err != nil || done.Entries != want || len(done.Topics) != 7 {
 				t.Errorf("preview %t: %d of %d contributions to %d topics, error %v", preview, done.Entries, want, len(done.Topics), err)
 			}
-			if store.passes != 1 || slices.Max(store.reverts) > limit {
+			isTooMuch := func(entries int) bool { return preview || entries > limit }
+			if store.passes != 1 || slices.ContainsFunc(store.reverts, isTooMuch) {
 				t.Errorf("preview %t: the journal was read %d times; reverts of %v entries", preview, store.passes, store.reverts)
 			}
 		}

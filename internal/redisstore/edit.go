@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
@@ -108,28 +109,30 @@ func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) 
 }
 
 // withdrawCall returns a call that withdraws the contributions of the entries' members; with
-// a journal, only if the entries are still in it.
-func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, version int64, journal *revertedJournal, mode tally.RevertMode) redistopology.Call {
+// journals, only if the entries are still in them.
+func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, version int64, journals *revertCall, mode tally.RevertMode) redistopology.Call {
 	rule := s.catalog.Rule(topic)
-	members := s.names.members(topic)
-	keys := []string{s.names.count(topic), members, members, s.names.hours(topic), s.names.days(topic)}
-	if journal != nil {
-		keys[2] = journal.key
-		keys = append(keys, journal.later...)
+	keys := append(make([]string, 0, 8), s.names.count(topic), s.names.members(topic), s.names.hours(topic), s.names.days(topic))
+	if journals != nil {
+		prefix := s.names.journal(topic)
+		for _, day := range journals.days {
+			keys = append(keys, prefix+strconv.FormatInt(day, 10))
+		}
 	}
 	c := redistopology.NewCall(forRule(rule, withdrawScript, withdrawAmountScript, withdrawChoiceScript), keys...)
 	packed := s.appendHead(&c, topic, rule, len(entries))
-	var positions []byte
 	for i := range entries {
 		packed = appendWrite(packed, rule, &tally.Write{Member: entries[i].Member, Source: entries[i].Source})
-		if journal != nil {
-			positions = appendPosition(positions, journal.offsets[i], entries[i].Minute)
-		}
 	}
-	c.Append(packed, version, positions, s.historyRetention, mode == tally.RevertPast)
-	if journal != nil {
-		for _, length := range journal.lengths {
-			c.Append(length)
+	c.Append(packed, version, journals.appendPositions(nil), s.historyRetention, mode == tally.RevertPast)
+	if journals != nil {
+		c.Append(journals.most)
+		for _, day := range journals.days {
+			if begin, ok := journals.begins[day]; ok {
+				c.Append(begin)
+			} else {
+				c.Append("")
+			}
 		}
 	}
 	return c
@@ -139,6 +142,7 @@ func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, ve
 type editReply struct {
 	before, after tally.State
 	changed       bool
+	taken         string // of withdraw.lua: a digit for each entry
 }
 
 // parseEdit parses the reply of a call, and updates the leaderboards later. err is why no
@@ -157,11 +161,11 @@ func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call,
 		return editReply{}, tally.Unavailable(err)
 	}
 	parts := strings.Split(reply.detail, ";")
-	if len(parts) != 7 {
+	if len(parts) != 7 && len(parts) != 8 {
 		return editReply{}, tally.Unavailable(unexpectedReply(c))
 	}
 	rule := s.catalog.Rule(topic)
-	e := editReply{changed: parts[0] == "1"}
+	e := editReply{changed: parts[0] == "1", taken: strings.Join(parts[7:], "")}
 	var err1, err2 error
 	e.before, err1 = parseState(rule, topic, parts[1], parts[2], parts[3], parts[4])
 	e.after, err2 = parseState(rule, topic, "0", "0", parts[5], parts[6])

@@ -1,6 +1,13 @@
 package redisstore
 
-import "time"
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/redistopology"
+	"github.com/tallycast/tallycast/internal/tally"
+)
 
 const (
 	// minGap is the least time between the departures of two batches to a far store. maxGaps
@@ -35,4 +42,27 @@ func (s *Store) Window(lane string, inFlight int) (calls int, gap time.Duration)
 		return min(calls, n.Connections(calls)), gap
 	}
 	return 1, 0
+}
+
+// isFar reports whether a node is far away.
+func (s *Store) isFar() bool {
+	return slices.ContainsFunc(s.topology.SlotMap().Nodes(), (*redistopology.Node).IsFar)
+}
+
+// maxPause bounds the pause of giveWay, in case that not Redis but the network was slow.
+const maxPause = 50 * time.Millisecond
+
+// giveWay pauses a long call of an owner for as long as the commands since began took Redis, so
+// that it takes at most half of Redis's time, and likes find a short queue.
+func (s *Store) giveWay(ctx context.Context, began time.Time) error {
+	took := time.Since(began)
+	for _, n := range s.topology.SlotMap().Nodes() {
+		if n.IsFar() {
+			took = min(took, time.Since(began)-n.RoundTrip())
+		}
+	}
+	if !sleep(ctx, min(took, maxPause)) {
+		return tally.Unavailable(ctx.Err())
+	}
+	return nil
 }

@@ -190,9 +190,3 @@ func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, entries []t
 	}
 	return nil
 }
-
-// appendPosition appends the packed position of an entry, see script/withdraw.lua.
-func appendPosition(packed []byte, offset uint32, minute int64) []byte {
-	packed = binary.BigEndian.AppendUint32(packed, offset)
-	return binary.BigEndian.AppendUint32(packed, uint32(minute))
-}

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,25 +66,25 @@ func (f *revertFixture) entries(t *testing.T, source tally.Source) (some []tally
 	return some
 }
 
-// inspectAll inspects all entries of a source, and returns the current day too.
-func (f *revertFixture) inspectAll(t *testing.T, source tally.Source) (r *topicRevert, today int64) {
+// inspectAll prepares the revert of all entries of a source, whose journals it reads.
+func (f *revertFixture) inspectAll(t *testing.T, source tally.Source) (run *revertRun, calls []*revertCall) {
 	t.Helper()
-	r = &topicRevert{topic: f.topic, entries: f.entries(t, source)}
-	for _, entry := range r.entries {
-		position, err := parseJournalPosition(entry.Position)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.positions = append(r.positions, position)
-	}
 	now, err := f.minute(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.inspect(t.Context(), []*topicRevert{r}, now/minutesADay+1); err != nil {
+	run = &revertRun{Store: f.Store, today: now / minutesADay, mode: tally.RevertPast}
+	reverts, err := run.byTopic(f.entries(t, source))
+	if err != nil || len(reverts) != 1 {
+		t.Fatal(len(reverts), err)
+	}
+	if err := run.inspect(t.Context(), reverts); err != nil {
 		t.Fatal(err)
 	}
-	return r, now / minutesADay
+	if calls, err = run.inspectedCalls(t.Context(), reverts[0]); err != nil {
+		t.Fatal(err)
+	}
+	return run, calls
 }
 
 func (f *revertFixture) wants(t *testing.T, count int64, mine map[tally.Member]int64) {
@@ -134,13 +135,13 @@ func TestRevert_EntryAfterReading(t *testing.T) {
 		for member := range tally.Member(4) {
 			f.assert(t, 7, member+1, 1)
 		}
-		r, today := f.inspectAll(t, 7)
+		run, calls := f.inspectAll(t, 7)
 		f.assert(t, 8, 1, 0)
 		f.assert(t, 8, 1, 1)
 		f.server.SetClock(24 * time.Hour)
 		f.assert(t, 8, 2, 0)
 		f.assert(t, 8, 2, 1)
-		if _, _, err := f.revert(t.Context(), []*topicRevert{r}, today, tally.RevertPast); err != nil {
+		if err := run.call(t.Context(), calls); err != nil {
 			t.Fatal(err)
 		}
 		f.wants(t, 2, map[tally.Member]int64{1: 1, 2: 1, 3: 0, 4: 0})
@@ -156,15 +157,46 @@ func TestRevert_ResetAfterReading(t *testing.T) {
 	f := newRevertFixture(t, "likes")
 	f.assert(t, 7, 1, 1)
 	f.assert(t, 7, 2, 1)
-	r, today := f.inspectAll(t, 7)
+	run, calls := f.inspectAll(t, 7)
 	edits := []tally.Edit{{Topic: f.topic, Kind: tally.EditReset}}
 	f.Edit(t.Context(), edits)
 	if edits[0].Err != nil {
 		t.Fatal(edits[0].Err)
 	}
 	f.assert(t, 7, 1, 1)
-	if _, changes, err := f.revert(t.Context(), []*topicRevert{r}, today, tally.RevertPast); err != nil || len(changes) > 0 {
-		t.Errorf("published %v, %v", changes, err)
+	if err := run.call(t.Context(), calls); err != nil || len(run.changes) > 0 {
+		t.Errorf("published %v, %v", run.changes, err)
 	}
 	f.wants(t, 1, map[tally.Member]int64{1: 1})
+}
+
+// A script reads only the end of a journal. A newer entry far behind protects a contribution too.
+func TestRevert_LongJournal(t *testing.T) {
+	t.Parallel()
+	for _, metric := range []string{"likes", "claps"} {
+		f := newRevertFixture(t, metric)
+		f.assert(t, 7, 1, 1)
+		f.assert(t, 7, 2, 1)
+		writes := make([]tally.Write, 0, 2*maxTail/journalEntryBytes)
+		for i := range cap(writes) {
+			writes = append(writes, tally.Write{Member: tally.Member(100 + i), Source: 8, Amount: 1, MayCreate: true})
+		}
+		for some := range slices.Chunk(writes, tally.MaxBatchWrites) {
+			batches := []tally.Batch{{Topic: f.topic, Writes: some}}
+			if f.Apply(t.Context(), batches); batches[0].Err != nil {
+				t.Fatal(batches[0].Err)
+			}
+		}
+		f.assert(t, 8, 2, 0)
+		f.assert(t, 8, 2, 1)
+		spike := f.entries(t, 7)
+		reverted, _, err := f.Revert(t.Context(), spike, tally.RevertPast)
+		if err != nil || len(spike) != 2 || len(reverted) != 1 || reverted[0] != spike[0] {
+			t.Errorf("%s: of %v, %v were reverted, error %v", metric, spike, reverted, err)
+		}
+		f.wants(t, int64(len(writes)+1), map[tally.Member]int64{1: 0, 2: 1, 100: 1})
+		if left := f.entries(t, 7); len(left) > 0 {
+			t.Errorf("%s: left %v", metric, left)
+		}
+	}
 }

@@ -55,16 +55,6 @@ func (m *memberEntries) takesBack(rule tally.Rule, key memberKey, p position) bo
 	return len(positions) > 0 && positions[len(positions)-1] == p
 }
 
-// filter returns the entries whose revert takes back a contribution.
-func (m *memberEntries) filter(catalog *tally.Catalog, entries []tally.JournalEntry, positions []position) (effective []tally.JournalEntry) {
-	for i, e := range entries {
-		if m.takesBack(catalog.Rule(e.Topic), memberKey{positions[i].topic, e.Member}, positions[i]) {
-			effective = append(effective, e)
-		}
-	}
-	return effective
-}
-
 // byTopic returns entries, with their positions, in the order of the ids of their topics, so that
 // rows on the same page change in one transaction. Entries of one topic keep their order.
 func byTopic(entries []tally.JournalEntry, positions []position) ([]tally.JournalEntry, []position) {

@@ -38,9 +38,6 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode t
 	if err != nil {
 		return nil, nil, err
 	}
-	if mode == tally.RevertPreview {
-		return found.filter(s.catalog, entries, positions), nil, nil
-	}
 	entries, positions = byTopic(entries, positions)
 	for begin := 0; begin < len(entries); begin += maxRevertBatch {
 		end := min(begin+maxRevertBatch, len(entries))

@@ -68,7 +68,6 @@ type RevertMode int
 const (
 	RevertPast    RevertMode = iota // the count, and the history since each contribution
 	RevertPresent                   // the count only: the contributions were genuine
-	RevertPreview                   // nothing
 )
 
 // JournalStore keeps recent contributions.

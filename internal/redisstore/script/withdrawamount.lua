@@ -17,7 +17,7 @@ local taken = {}
 for i, hour in pairs(writeHours) do taken[hour] = (taken[hour] or 0) + lowered[i] end
 -- include erase
 -- include unchanged
-local after, hours, days, retention = math.max(version + 1, now), KEYS[4], KEYS[5], ARGV[8]
+local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
 -- include record
 -- include lower
 

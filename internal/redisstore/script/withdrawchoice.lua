@@ -20,7 +20,7 @@ for i, hour in pairs(writeHours) do
 end
 -- include erase
 -- include unchanged
-local after, hours, days, retention = math.max(version + 1, now), KEYS[4], KEYS[5], ARGV[8]
+local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
 -- include record
 -- include lower
 

@@ -3,8 +3,12 @@
 -- to be lowered, and what record.lua needs.
 
 if ARGV[9] == '1' and next(taken) and retention ~= '0' then
+  local earliest = math.huge
+  for hour in pairs(taken) do earliest = math.min(earliest, hour) end
   for key, length in pairs({ [hours] = 1, [days] = 24 }) do
-    local records = redis.call('HGETALL', key)
+    -- Records are of earlier periods than the present one.
+    local mayExist = math.floor(earliest / length) < math.floor(after / HOUR / length)
+    local records = mayExist and redis.call('HGETALL', key) or {}
     for i = 1, #records, 2 do
       local number, by = tonumber(records[i]), 0
       for hour, amount in pairs(taken) do

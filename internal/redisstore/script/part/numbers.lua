@@ -2,11 +2,13 @@
 -- one number, or in a choice metric one for each option between commas.
 
 local function parse(text, options) -- returns nil if text is not made of numbers
-  local numbers = {}
-  for part in string.gmatch(text or '0', '[^,]+') do
-    local number = tonumber(part)
-    if not number then return nil end
-    numbers[#numbers + 1] = number
+  local numbers = { tonumber(text or '0') }
+  if not numbers[1] then
+    for part in string.gmatch(text, '[^,]+') do
+      local number = tonumber(part)
+      if not number then return nil end
+      numbers[#numbers + 1] = number
+    end
   end
   for i = #numbers + 1, options do numbers[i] = 0 end -- options were added
   return numbers

@@ -1,6 +1,6 @@
 -- Stores counts, seeds and adjustments under the version after, publishes them and returns.
--- Needs counts, version, after, stored, depth, seeds, adjustments, was, and ARGV[3] and
--- ARGV[4], channel and head of the topic's frames.
+-- Needs counts, version, after, stored, depth, seeds, adjustments, was, state, detail,
+-- and ARGV[3] and ARGV[4], channel and head of the topic's frames.
 
 -- include check_rights
 for i = 1, #counts do
@@ -12,14 +12,15 @@ local n, v = format(counts), string.format('%.0f', after)
 redis.call('HSET', KEYS[1], 'n', n, 'v', v)
 if depth ~= stored then redis.call('HSET', KEYS[1], 'd', depth) end
 local zero = {}
-for name, numbers in pairs({ s = format(seeds), a = format(adjustments) }) do
+for name, field in pairs({ s = { state[5], format(seeds) }, a = { state[6], format(adjustments) } }) do
+  local stored, numbers = field[1], field[2]
   if string.find(numbers, '[1-9]') then
-    redis.call('HSET', KEYS[1], name, numbers)
-  else
+    if numbers ~= stored then redis.call('HSET', KEYS[1], name, numbers) end
+  elseif stored then
     zero[#zero + 1] = name
   end
 end
 if zero[1] then redis.call('HDEL', KEYS[1], unpack(zero)) end
 local channel, head = ARGV[3], ARGV[4]
-local reply = n .. ' ' .. v .. ' 1;' .. was .. ';' .. format(seeds) .. ';' .. format(adjustments)
+local reply = n .. ' ' .. v .. ' 1;' .. was .. ';' .. format(seeds) .. ';' .. format(adjustments) .. detail
 -- include reply
