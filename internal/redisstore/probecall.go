@@ -98,16 +98,28 @@ func (p *probeCalls) review(received time.Time) error {
 		}
 		p.node.AddClockSample(clock, received)
 		for j, reply := range replies[2:] {
-			switch err, isErr := reply.(error); {
-			case j >= len(p.parts[i]) || isErr && p.isRedirect(err):
-			case isErr:
-				failed = cmp.Or(failed, fmt.Errorf("%s: %w", p.parts[i][j].name, err))
-			default:
-				failed = cmp.Or(failed, p.parts[i][j].review(reply))
+			if j < len(p.parts[i]) {
+				failed = cmp.Or(failed, p.reviewPart(p.parts[i][j], reply))
 			}
 		}
 	}
 	return failed
+}
+
+// reviewPart passes the reply in a list to its part. Otherwise it is the text of an error.
+func (p *probeCalls) reviewPart(part probePart, reply any) error {
+	switch reply := reply.(type) {
+	case string:
+		if err := replyError(reply); !p.isRedirect(err) {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+		return nil
+	case []any:
+		if len(reply) == 1 {
+			return part.review(reply[0])
+		}
+	}
+	return fmt.Errorf("unexpected reply of the script %s: %v", probeScript.Name, reply)
 }
 
 // isRedirect reports whether a Cluster moved the slot of a key.
@@ -129,27 +141,25 @@ func parseClock(replies []any) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("unexpected reply of the script %s: %v", probeScript.Name, replies)
 }
 
-// replyText returns the text of a reply; ok is false if there is none.
-func replyText(reply any) (text string, ok bool, err error) {
-	if err, failed := reply.(error); failed {
-		return "", false, err
-	}
-	text, ok = reply.(string)
-	return text, ok, nil
-}
+// replyError is an error of Redis that a script returns as a text. Within a list go-redis reads
+// nothing after an error of a type of its own, such as OOM, and the rest of the reply would be
+// taken for the reply to the next command.
+type replyError string
+
+func (e replyError) Error() string { return string(e) }
+
+// RedisError implements [redis.Error].
+func (replyError) RedisError() {}
 
 // replyHash returns the fields of a hash.
-func replyHash(reply any) (map[string]string, error) {
-	if err, failed := reply.(error); failed {
-		return nil, err
-	}
+func replyHash(reply any) map[string]string {
 	list, _ := reply.([]any)
 	fields := make(map[string]string, len(list)/2)
 	for i := 0; i+1 < len(list); i += 2 {
 		name, _ := list[i].(string)
 		fields[name], _ = list[i+1].(string)
 	}
-	return fields, nil
+	return fields
 }
 
 // has reports whether the node has key. Without a Cluster the primary has all keys.
@@ -182,32 +192,21 @@ func (n *node) verifyParts() (parts []probePart) {
 }
 
 func reviewLayout(reply any) error {
-	switch layout, _, err := replyText(reply); {
-	case err != nil:
-		return fmt.Errorf("store the layout: %w", err)
-	case layout != layoutVersion:
+	if layout, _ := reply.(string); layout != layoutVersion {
 		return conflictf("the store has layout %q, this version needs %q: use the version that wrote the store, or another prefix", layout, layoutVersion)
 	}
 	return nil
 }
 
 func (s *Store) reviewSecret(reply any) error {
-	switch secret, ok, err := replyText(reply); {
-	case err != nil:
-		return fmt.Errorf("store the secret: %w", err)
-	case !ok:
-		return ErrNoSecret
-	default:
+	if secret, ok := reply.(string); ok {
 		return s.secret.verify([]byte(secret))
 	}
+	return ErrNoSecret
 }
 
 func (s *Store) reviewRules(reply any) error {
-	rules, err := replyHash(reply)
-	if err != nil {
-		return fmt.Errorf("read the rules of metrics: %w", err)
-	}
-	return s.compareRules(rules)
+	return s.compareRules(replyHash(reply))
 }
 
 // followParts notice changes of settings and lost seeds.
@@ -232,12 +231,7 @@ func (n *node) writePart() []probePart {
 	if key == "" {
 		return nil // it holds no slots
 	}
-	return []probePart{{"write", []string{key}, []any{probeKeyTTL.Milliseconds()}, func(reply any) error {
-		if _, _, err := replyText(reply); err != nil {
-			return fmt.Errorf("try to write: %w", err)
-		}
-		return nil
-	}}}
+	return []probePart{{"write", []string{key}, []any{probeKeyTTL.Milliseconds()}, func(any) error { return nil }}}
 }
 
 // heartbeatPart stores the heartbeat of this instance.
@@ -285,9 +279,9 @@ func (s *Store) IsAlone() bool { return s.isAlone.Load() }
 var errNoMark = errors.New("the seed mark is not a number")
 
 func parseMark(reply any) (int64, error) {
-	text, ok, err := replyText(reply)
-	if err != nil || !ok {
-		return 0, err
+	text, ok := reply.(string)
+	if !ok {
+		return 0, nil
 	}
 	mark, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(mark) {

@@ -190,8 +190,8 @@ func (s *Store) appendReplies(readings []tally.Reading, queries []tally.Query, c
 
 func (s *Store) parseReading(q tally.Query, clock, reply any, withDeleted bool) (r tally.Reading, err error) {
 	rule := s.catalog.Rule(q.Topic)
-	if err, failed := reply.(error); failed {
-		return r, err
+	if text, failed := reply.(string); failed {
+		return r, replyError(text)
 	}
 	values, _ := reply.([]any)
 	if len(values) < 3 {
@@ -203,10 +203,9 @@ func (s *Store) parseReading(q tally.Query, clock, reply any, withDeleted bool) 
 	}
 	r.Change = state.Change
 	if rule.Kind == tally.Presence {
-		shares, err := replyHash(values[2])
 		now, _ := strconv.ParseInt(valueText(clock), 10, 64)
-		r.Change.Count = sumShares(shares, now)
-		return r, err
+		r.Change.Count = sumShares(replyHash(values[2]), now)
+		return r, nil
 	}
 	if values[1] == nil && withDeleted {
 		r.Change.Version, _ = strconv.ParseInt(valueText(values[2]), 10, 64)

@@ -214,9 +214,7 @@ func (r *replica) verifyParts() []probePart {
 	s := r.store
 	return []probePart{
 		{"keep", []string{s.names.secret()}, []any{"", ""}, func(reply any) error {
-			switch stored, ok, err := replyText(reply); {
-			case err != nil:
-				return fmt.Errorf("read the secret: %w", err)
+			switch stored, ok := reply.(string); {
 			case !ok:
 				return errors.New("it has no data of the store: it is empty, or another Redis")
 			case stored != string(s.secret.get()):

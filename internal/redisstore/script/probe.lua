@@ -6,9 +6,10 @@
 -- ARGV[2]   message to publish there
 -- ARGV[3…]  of each part: name, number of keys, number of arguments, arguments
 --
--- Returns a list: seconds and microseconds of this server's clock, then the reply of each
--- part, which may be an error. After a part with an unexpected value there are no replies,
--- and nothing is written or published: the store is another one.
+-- Returns a list: seconds and microseconds of this server's clock, then of each part a list with
+-- its reply, or the text of its error: clients lose their place at errors within a list. After a
+-- part with an unexpected value there are no replies, and nothing is written or published: the
+-- store is another one.
 
 local time = redis.call('TIME')
 local clock = math.floor((time[1] * 1000000 + time[2]) / 1000)
@@ -60,11 +61,9 @@ while at <= #ARGV and not isOther do
   for i = 1, tonumber(ARGV[at + 1]) do keys[i] = KEYS[key + i - 1] end
   for i = 1, tonumber(ARGV[at + 2]) do args[i] = ARGV[at + 2 + i] end
   local ok, reply = pcall(parts[ARGV[at]], keys, args)
-  if not ok then
-    -- Redis 6 passes a text, later versions a table.
-    reply = redis.error_reply(type(reply) == 'table' and reply.err or tostring(reply))
-  end
-  replies[#replies + 1] = reply or false
+  local failed = type(reply) == 'table' and reply.err
+  if not ok and not failed then failed = tostring(reply) end -- Redis 6 passes a text
+  replies[#replies + 1] = failed or { reply or false }
   key, at = key + #keys, at + 3 + #args
 end
 if ARGV[1] ~= '' and not isOther then redis.call('PUBLISH', ARGV[1], ARGV[2]) end

@@ -8,8 +8,8 @@
 --
 -- Returns a list: milliseconds of this server's clock, then the reply of each query: a list of
 -- count and version, each absent if the topic does not exist, then a list of the shares, or
--- the version at which the topic was deleted and the values of the fields. It may be an
--- error.
+-- the version at which the topic was deleted and the values of the fields. The reply of a query
+-- that failed is the text of the error: clients lose their place at errors within a list.
 
 local time = redis.call('TIME')
 local key, at = 1, 3
@@ -33,10 +33,8 @@ while at <= #ARGV do
   for i = 1, n do fields[i] = ARGV[at + i] end
   if n > 0 then keys = 3 end
   local ok, reply = pcall(read, { KEYS[key], KEYS[key + 1], KEYS[key + 2] }, n >= 0 and fields)
-  if not ok then
-    -- Redis 6 passes a text, later versions a table.
-    reply = redis.error_reply(type(reply) == 'table' and reply.err or tostring(reply))
-  end
+  -- Redis 6 passes a text, later versions a table.
+  if not ok then reply = type(reply) == 'table' and reply.err or tostring(reply) end
   replies[#replies + 1] = reply
   key, at = key + keys, at + 1 + math.max(n, 0)
 end
