@@ -158,7 +158,7 @@ func (n *node) reviewServer(reply *redis.InfoCmd) (warnings []string, err error)
 		if !errors.As(err, &refused) {
 			return nil, fmt.Errorf("read INFO: %w", err)
 		}
-		n.noteRun(randomHex(4))
+		n.noteRun(run{})
 		return []string{"INFO is forbidden, so eviction policy and persistence could not be checked: set the policy to noeviction and turn the append-only file on"}, nil
 	}
 	version := info["Server"]["redis_version"]
@@ -166,7 +166,7 @@ func (n *node) reviewServer(reply *redis.InfoCmd) (warnings []string, err error)
 	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err == nil && (major < minMajor || major == minMajor && minor < minMinor) {
 		return nil, conflictf("Redis %s is too old: %d.%d or later is needed", version, minMajor, minMinor)
 	}
-	n.noteRun(cmp.Or(info["Server"]["run_id"], randomHex(4))) // one that is not known counts as another
+	n.noteRun(n.parseRun(info["Server"]))
 	policy, persistence := info["Memory"]["maxmemory_policy"], info["Persistence"]["aof_enabled"]
 	if policy == "" {
 		warnings = append(warnings, "INFO does not tell the maxmemory-policy: set it to noeviction, so that no counts are deleted when memory is short")

@@ -1,7 +1,9 @@
 package redisstore
 
 import (
+	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
 )
@@ -15,9 +17,9 @@ type node struct {
 
 	status    status
 	feed      *feed
-	pace      *pace        // of probes
-	isChecked atomic.Bool  // the last check succeeded
-	runID     atomic.Value // string: identifies the process of Redis
+	pace      *pace               // of probes
+	isChecked atomic.Bool         // the last check succeeded
+	run       atomic.Pointer[run] // nil before the first check
 	// checkRequested holds a token if the node is to be checked again.
 	checkRequested chan struct{}
 }
@@ -67,11 +69,51 @@ func (s *Store) nodes() []*node {
 	return all
 }
 
+// run identifies a process of Redis. The zero value is an unknown one.
+type run struct {
+	id      string    // run_id of INFO
+	started time.Time // by uptime_in_seconds of INFO if there is no id, as in Dragonfly
+}
+
+// startTolerance is how far two results for the start of a process may differ. Uptime is in whole
+// seconds.
+const startTolerance = 3 * time.Second
+
+func (n *node) parseRun(server map[string]string) run {
+	if id := server["run_id"]; id != "" {
+		return run{id: id}
+	}
+	uptime, err := strconv.ParseInt(server["uptime_in_seconds"], 10, 64)
+	if err != nil {
+		return run{}
+	}
+	now, ok := n.Now()
+	if !ok {
+		return run{}
+	}
+	return run{started: now.Add(-time.Duration(uptime) * time.Second)}
+}
+
+// isOther reports whether r and before are known to be two processes.
+func (r run) isOther(before run) bool {
+	switch {
+	case r == run{}, before == run{}:
+		return false
+	case r.id != "" || before.id != "":
+		return r.id != before.id
+	}
+	return r.started.Sub(before.started).Abs() > startTolerance
+}
+
 // noteRun records the process of Redis. If it is another than before, it may have loaded an older
-// file, or was a replica. Then everything that is computed from counts is computed again.
-func (n *node) noteRun(id string) {
-	s := n.store
-	if before := n.runID.Swap(id); before == id || n.replica != nil || !s.wasUsable.Load() {
+// file, or was a replica. Then everything that is computed from counts is computed again. A restart
+// of an unknown process is noticed only if topics have to be reissued.
+func (n *node) noteRun(r run) {
+	s, before := n.store, n.run.Load()
+	if before == nil || r != (run{}) {
+		n.run.Store(&r)
+	}
+	if n.replica != nil || !s.wasUsable.Load() || before != nil && !r.isOther(*before) {
 		return
 	}
 	s.advances.requestAll()
