@@ -172,13 +172,16 @@ func (r reading) appendJSON(dst []byte, isPersonal bool) []byte {
 	dst = tally.AppendFrame(dst, r.Change)
 	switch {
 	case r.IsStale:
-		dst = append(dst[:len(dst)-1], `,"stale":true}`...)
+		dst = markStale(dst)
 	case isPersonal:
 		dst = append(dst[:len(dst)-1], `,"mine":`...)
 		dst = append(strconv.AppendInt(dst, r.Mine, 10), '}')
 	}
 	return dst
 }
+
+// markStale adds to a JSON object that its numbers may be old.
+func markStale(object []byte) []byte { return append(object[:len(object)-1], `,"stale":true}`...) }
 
 // respondReading responds with what was read. A client may cache it and revalidate it by
 // the ETag, or, if that is empty, one of the content; not if the content is personal, with
@@ -232,21 +235,24 @@ func (a *API) top(q *call) error {
 	if err := q.takeReads(limit); err != nil {
 		return err
 	}
-	answer := append(q.buffer[:0], `{"top":[`...)
+	answer, isStale := append(q.buffer[:0], `{"top":[`...), false
 	if isSince {
-		rises, err := a.options.Service.Rising(q.r.Context(), site, metric, since, limit)
-		if err != nil {
-			return err
-		}
+		var rises []tally.Rise
+		rises, isStale, err = a.options.Service.Rising(q.r.Context(), site, metric, since, limit)
 		answer = appendList(answer, rises, tally.AppendRise)
 	} else {
-		changes, err := a.options.Service.Top(q.r.Context(), site, metric, limit)
-		if err != nil {
-			return err
-		}
+		var changes []tally.Change
+		changes, isStale, err = a.options.Service.Top(q.r.Context(), site, metric, limit)
 		answer = appendList(answer, changes, tally.AppendFrame)
 	}
-	q.respondReading(append(answer, "]}"...), false, false, "")
+	if err != nil {
+		return err
+	}
+	answer = append(answer, "]}"...)
+	if isStale {
+		answer = markStale(answer)
+	}
+	q.respondReading(answer, false, isStale, "")
 	return nil
 }
 

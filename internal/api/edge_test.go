@@ -146,31 +146,6 @@ func TestStream_TooManyViewers(t *testing.T) {
 	r.do("GET", "/v1/stream?topic=blog/likes/x", "", "Accept", "text/event-stream").hasStatus(200).contains(`{"event":"full"}`)
 }
 
-func TestRead_StoreAway(t *testing.T) {
-	r := newRig(t, nil)
-	r.do("POST", "/v1/blog/likes/x", "").hasStatus(200)
-	_, lines := r.open("GET", "/v1/stream?topic=blog/likes/x", "")
-	until(t, lines, `"count":1`)
-	if err := r.store.Close(); err != nil {
-		t.Fatal(err)
-	}
-	a := r.do("GET", "/v1/blog/likes/x", "").hasStatus(200).contains(`"count":1`).contains(`"stale":true`).hasHeader("Cache-Control", "no-store")
-	if a.header.Get("Etag") != "" {
-		t.Error("old news has an ETag")
-	}
-	r.do("GET", "/v1/blog/likes/y", "").hasError(503, "store_unavailable").hasHeader("Retry-After", "1")
-	r.do("POST", "/v1/blog/likes/x", "").hasError(503, "store_unavailable")
-	r.do("GET", "/v1/counts?topic=blog/likes/y&topic=blog/likes/x", "").hasStatus(200).contains(`"stale":true`).contains(`"code":"store_unavailable"`)
-	r.do("GET", "/v1/counts?topic=blog/likes/y", "").hasError(503, "store_unavailable")
-	r.do("GET", "/badge/blog/likes/x.svg", "").hasStatus(200)
-	r.do("GET", "/badge/blog/likes/y.svg", "").hasError(503, "store_unavailable")
-	r.do("GET", "/v1/top/blog/likes", "").hasError(503, "store_unavailable")
-	r.do("GET", "/", "").hasStatus(200)
-	if strings.Contains(r.log.String(), "level=ERROR") {
-		t.Errorf("a store that is away floods the log: %s", r.log.String())
-	}
-}
-
 func TestBadge(t *testing.T) {
 	r := newRig(t, nil)
 	r.do("POST", "/v1/blog/likes/a/b", "").hasStatus(200)

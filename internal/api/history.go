@@ -27,7 +27,11 @@ func (a *API) history(q *call) error {
 	if err != nil {
 		return err
 	}
-	q.respondReading(appendHistory(q.buffer[:0], &h, h.Points(a.catalog.Rule(topic).Kind == tally.Presence, last)), false, false, "")
+	answer := appendHistory(q.buffer[:0], &h, h.Points(a.catalog.Rule(topic).Kind == tally.Presence, last))
+	if h.IsStale {
+		answer = markStale(answer)
+	}
+	q.respondReading(answer, false, h.IsStale, "")
 	return nil
 }
 

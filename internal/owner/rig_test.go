@@ -215,7 +215,7 @@ func (o *instance) gains(t testing.TB, topic tally.Topic, want int64, former ...
 		t.Errorf("by its history %s gained %d, %v; want %d", topic, got, err, want)
 	}
 	processtest.Eventually(t, fmt.Sprintf("%s gained %d", topic, want), func() bool {
-		rises, err := o.service.Rising(t.Context(), topic.Site(), topic.Metric(), tally.Since24h, 100)
+		rises, _, err := o.service.Rising(t.Context(), topic.Site(), topic.Metric(), tally.Since24h, 100)
 		got := int64(0)
 		for _, r := range rises {
 			if slices.Contains(former, r.Topic) {

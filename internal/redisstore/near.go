@@ -41,14 +41,17 @@ func (s *Store) atNearest(ctx context.Context, read func(ctx context.Context, fr
 	read(ctx, s.reader)
 }
 
+// IsStale implements [tally.Replicated].
+func (s near) IsStale() bool { return s.replica.isSource() && !s.replica.isProven() }
+
 // Read implements [tally.Reader].
 func (s near) Read(ctx context.Context, queries []tally.Query) (readings []tally.Reading) {
 	if slices.ContainsFunc(queries, func(q tally.Query) bool { return q.Member != 0 }) {
 		return s.Store.Read(ctx, queries)
 	}
 	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
+		isOld := from != s.reader && s.IsStale() // before the read, since it may be proven meanwhile
 		readings = s.read(ctx, from, queries, true, marker{})
-		isOld := from != s.reader && !s.replica.isProven()
 		for i := range readings {
 			readings[i].IsStale = isOld
 		}

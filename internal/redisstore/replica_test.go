@@ -178,8 +178,16 @@ func TestReplica_PrimaryAway(t *testing.T) {
 		}
 	}
 	processtest.Eventually(t, "the replica has the likes", func() bool { return g.replica.Do("HGET", g.prefix+":{default/likes/other}:count", "n") == "2" })
+	reads := newPageReads(g)
+	processtest.Eventually(t, "nothing is stale", func() bool { return reads.staleness(t) == "" })
 	cut(true)
+	if r := reads.named(t); r.Err != nil || r.Change.Count != 1 || !r.IsStale {
+		t.Errorf("before the fault is noticed, a visitor reads %+v", r)
+	}
 	processtest.Eventually(t, "the viewer is stale", func() bool { return !g.viewer.isLive() })
+	if got := reads.staleness(t); got != "visitor, history, top, rising" {
+		t.Errorf("without the primary these are stale: %s", got)
+	}
 	g.near.Watch(other)
 	processtest.Eventually(t, "a new page gets the number of the replica", func() bool { return g.viewer.shown(other).Count == 2 })
 	if got := g.readNear(t); got.Err != nil || got.Change.Count != 1 || !got.IsStale {
@@ -200,9 +208,60 @@ func TestReplica_PrimaryAway(t *testing.T) {
 	if got := g.readNear(t); got.IsStale {
 		t.Error("with the primary the number is stale")
 	}
+	if got := reads.staleness(t); got != "" {
+		t.Errorf("with the primary these are stale: %s", got)
+	}
 	if n := metric(g.near, "redis_reissues_total"); n != 0 {
 		t.Errorf("%d topics were reissued", n)
 	}
+}
+
+// pageReads are the reads of a page, through a service beside the replica.
+type pageReads struct {
+	service *tally.Service
+	page    tally.Topic
+}
+
+func newPageReads(g *region) pageReads {
+	return pageReads{tally.NewService(g.near.Near(), catalog()), g.page}
+}
+
+// named reads the page for a visitor.
+func (p pageReads) named(t testing.TB) tally.Reading {
+	t.Helper()
+	readings, err := p.service.Read(t.Context(), []tally.Topic{p.page}, "some-visitor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readings[0]
+}
+
+// staleness names the reads whose results are stale. It fails if one has no result.
+func (p pageReads) staleness(t testing.TB) string {
+	t.Helper()
+	reading := p.named(t)
+	history, err1 := p.service.History(t.Context(), p.page, tally.Day)
+	top, isTopStale, err2 := p.service.Top(t.Context(), "default", "likes", 10)
+	rises, isRisingStale, err3 := p.service.Rising(t.Context(), "default", "likes", tally.Since24h, 10)
+	var stale []string
+	for _, read := range []struct {
+		name    string
+		isStale bool
+		err     error
+		results int
+	}{
+		{"visitor", reading.IsStale, reading.Err, int(reading.Change.Count)},
+		{"history", history.IsStale, err1, int(history.Count)},
+		{"top", isTopStale, err2, len(top)},
+		{"rising", isRisingStale, err3, len(rises)},
+	} {
+		if read.err != nil || read.results == 0 {
+			stale = append(stale, fmt.Sprintf("%s: %d results, %v", read.name, read.results, read.err))
+		} else if read.isStale {
+			stale = append(stale, read.name)
+		}
+	}
+	return strings.Join(stale, ", ")
 }
 
 // A replica that lags is used. What a visitor contributed is read at the primary.

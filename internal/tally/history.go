@@ -101,6 +101,7 @@ type History struct {
 	// IsComplete says that the topic was created in the period of its first record. Otherwise
 	// the counts before that period are not known.
 	IsComplete bool
+	IsStale    bool // as in [Reading]; the service sets it
 	Err        error
 }
 
@@ -191,7 +192,9 @@ type HistoryReader interface {
 func (s *Service) History(ctx context.Context, topic Topic, period Period) (History, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
+	isStale := s.isStale()
 	h := s.store.History(ctx, period, []Topic{topic})[0]
+	h.IsStale = isStale
 	return h, h.Err
 }
 

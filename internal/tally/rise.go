@@ -83,19 +83,21 @@ type RiseRanker interface {
 	Rising(ctx context.Context, site, metric string, since Since, limit int) ([]Rise, error)
 }
 
-// Rising returns the topics of a metric whose contributions grew most.
-// Errors: [CodeUnknownSite], [CodeUnknownMetric], [CodeBadBody], [CodeNotFound],
+// Rising returns the topics of a metric whose contributions grew most, and whether they are
+// stale, as a [Reading]. Errors: [CodeUnknownSite], [CodeUnknownMetric], [CodeBadBody], [CodeNotFound],
 // [CodeStoreUnavailable].
-func (s *Service) Rising(ctx context.Context, site, metric string, since Since, limit int) ([]Rise, error) {
+func (s *Service) Rising(ctx context.Context, site, metric string, since Since, limit int) (rises []Rise, isStale bool, err error) {
 	if err := s.catalog.Validate(site, metric); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if s.catalog.MetricRule(metric).Kind == Presence {
-		return nil, Errorf(CodeBadBody, "%s counts present pages, which gain nothing; leave out since", metric)
+		return nil, false, Errorf(CodeBadBody, "%s counts present pages, which gain nothing; leave out since", metric)
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	return s.store.Rising(ctx, site, metric, since, limit)
+	isStale = s.isStale()
+	rises, err = s.store.Rising(ctx, site, metric, since, limit)
+	return rises, isStale, err
 }
 
 // AppendRise appends r as JSON to dst: a frame with the gain.

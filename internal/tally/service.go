@@ -298,57 +298,17 @@ func (s *Service) ChangesBySite() map[string]int64 {
 	return changes
 }
 
-// Read returns the states of topics in their order and, unless visitor is empty, that
-// visitor's contributions. Each reading has its own error; those for all are
-// [CodeBadVisitor] and [CodeStoreUnavailable].
-func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]Reading, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	queries := make([]Query, len(topics))
-	for i, topic := range topics {
-		queries[i].Topic = topic
-	}
-	var aliasOf []int // for each query of an alias, which follow those of topics: index in topics
-	if visitor != "" {
-		if err := ValidateAnyVisitor(visitor); err != nil {
-			return nil, err
-		}
-		hasher, err := s.currentHasher()
-		if err != nil {
-			return nil, err
-		}
-		current, err := s.currentSettings(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for i, topic := range topics {
-			queries[i].Member = hasher.Member(topic, visitor)
-			for _, alias := range current.aliases[topic].topics {
-				queries = append(queries, Query{Topic: topic, Member: hasher.Member(alias, visitor)})
-				aliasOf = append(aliasOf, i)
-			}
-		}
-	}
-	readings := s.store.Read(ctx, queries)
-	for i, alias := range readings[len(topics):] {
-		own := &readings[aliasOf[i]]
-		if alias.Err != nil || own.Mine > 0 && s.catalog.Rule(own.Change.Topic).Kind == Choice {
-			continue // the topic's own option
-		}
-		own.Mine = max(own.Mine, alias.Mine)
-	}
-	return readings[:len(topics)], nil
-}
-
-// Top returns the topics of a metric with the highest counts.
-// Errors: [CodeUnknownSite], [CodeUnknownMetric], [CodeStoreUnavailable].
-func (s *Service) Top(ctx context.Context, site, metric string, limit int) ([]Change, error) {
+// Top returns the topics of a metric with the highest counts, and whether they are stale, as a
+// [Reading]. Errors: [CodeUnknownSite], [CodeUnknownMetric], [CodeStoreUnavailable].
+func (s *Service) Top(ctx context.Context, site, metric string, limit int) (top []Change, isStale bool, err error) {
 	if err := s.catalog.Validate(site, metric); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	return s.store.Top(ctx, site, metric, limit)
+	isStale = s.isStale()
+	top, err = s.store.Top(ctx, site, metric, limit)
+	return top, isStale, err
 }
 
 // DerivedVisitor returns an id for a client that sends none: the same for the same address

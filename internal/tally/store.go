@@ -133,6 +133,13 @@ type Store interface {
 	Health() Health
 }
 
+// Replicated is a [ServiceStore] whose reads without a member may be answered by a replica.
+type Replicated interface {
+	// IsStale reports whether the replica answers while the store is away, so that changes may be
+	// missing. It does no I/O.
+	IsStale() bool
+}
+
 // Applier applies assertions.
 type Applier interface {
 	// Lane returns the node that stores topic. Batches of different lanes do not wait for

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ func TestRegion_LinkBreaks(t *testing.T) {
 	b.like(topic, "visitor-1", "1")
 	open.awaitCount(topic, 2)
 
+	processtest.Eventually(t, "the replica has the leaderboard", func() bool { return len(b.get("/v1/top/default/likes").counts()) == 2 })
 	cut := func(isCut bool) {
 		for _, p := range []*redistest.Proxy{line, link} {
 			p.BlackHole(isCut)
@@ -53,6 +55,16 @@ func TestRegion_LinkBreaks(t *testing.T) {
 	held := b.get("/v1/"+other).wantHeader("Cache-Control", "no-store").wantHeader("ETag", "")
 	if c := held.count(); c.Count != 1 || !c.Stale {
 		t.Errorf("without the primary: %s", held.body)
+	}
+	for _, read := range []response{
+		b.get("/v1/top/default/likes"), b.get("/v1/history/" + other),
+		b.get("/v1/"+other, "Tally-Visitor: visitor-0"),
+		b.do("POST", "/v1/counts", `{"topics":["`+other+`"],"visitor":"visitor-0"}`),
+	} {
+		read.wantStatus(200).wantBody(`"count":1`).wantBody(`"stale":true}`).wantHeader("ETag", "")
+		if strings.Contains(read.body, `"mine"`) || !strings.HasSuffix(read.header.Get("Cache-Control"), "no-store") {
+			t.Errorf("%s: %s, %v", read.request, read.body, read.header)
+		}
 	}
 	refused, err := b.try("POST", "/v1/"+topic, "", "Tally-Visitor: visitor-2")
 	if err != nil {
@@ -77,5 +89,11 @@ func TestRegion_LinkBreaks(t *testing.T) {
 	late.checkVersions()
 	if c := a.read(topic); c.Count != 4 {
 		t.Errorf("stored: %+v", c)
+	}
+	mine := b.get("/v1/"+other, "Tally-Visitor: visitor-0").wantBody(`"mine":1`)
+	for _, read := range []response{mine, b.get("/v1/top/default/likes"), b.get("/v1/history/" + other)} {
+		if strings.Contains(read.body, `"stale"`) {
+			t.Errorf("with the primary: %s: %s", read.request, read.body)
+		}
 	}
 }
