@@ -110,8 +110,9 @@ test-processes: binaries
 	go test -vet=off -shuffle=on -timeout 12m -p 1 ./deploy ./internal/testkit/e2e
 
 # Schedules of faults and property tests run longer, timeouts have their real lengths.
-test-long: binaries ## Run the Go tests that have a long form, in that form.
+test-long: binaries web/node_modules/.package-lock.json ## Run the tests that have a long form, in that form.
 	TALLYCAST_TEST_LONG=1 $(RACE_TEST) -p 1 -timeout 30m $(PROCESSES) ./internal/redisstore
+	OUTAGE_SECONDS=30 node web/test/run.js region.test.js
 	$(RACE_TEST) -run Merge ./internal/owner -merge-time=2m
 	$(RACE_TEST) ./internal/hub ./internal/tally -rapid.checks=5000
 

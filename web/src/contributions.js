@@ -26,7 +26,7 @@ export async function fetchContributions(client, topics, visitor) {
   if (answer.error) return answer;
   const counts = /** @type {Contribution[]} */ (answer.counts);
   for (const count of counts) receivers.get(count.topic)?.(count);
-  // While the store is away the service answers from memory, without mine.
+  // While the store is away the service answers from memory or from a replica, without mine.
   if (counts.some(({ error, mine }) => !error && mine === undefined)) return { error: { status: 503 } };
   return names.every((name) => counts.some(({ topic, error }) => topic === name && !error));
 }

@@ -5,7 +5,7 @@ import { MESSAGE_DURATION } from './motion.js';
 
 /**
  * Adds a live region to an element's shadow tree, and returns a function that shows the message for a reason. Its texts
- * can be translated: `kept` (the press waits for a connection) and `refused` (it was taken back).
+ * can be translated: `kept` (the press waits for a connection, or for the store) and `refused` (it was taken back).
  * @param {TallyElement} element
  * @returns {(reason: import('./topic.js').Reason) => void}
  */

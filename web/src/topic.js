@@ -2,12 +2,11 @@ import { assert } from './assert.js';
 import { backoff } from './backoff.js';
 import { lazy } from './lazy.js';
 import { loadEntry, loadTopic, saveTopic } from './storage.js';
-import { OUTAGE_TIMEOUT } from './timeouts.js';
 
 /**
  * Why listeners are called: `server`, the service sent a number; `visitor`, this page's visitor pressed, or the
- * service has the press; `kept`, no answer came and the press is sent later; `refused`, the press was taken
- * back; `error`, the service does not have the topic.
+ * service has the press; `kept`, no answer came, or the store is away, and the press is sent later; `refused`, the
+ * press was taken back; `error`, the service does not have the topic.
  * @typedef {'server' | 'visitor' | 'kept' | 'refused' | 'error'} Reason
  * @typedef {{ count: number, version: number, options?: number[] }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
@@ -71,7 +70,6 @@ export function makeTopic(name, client) {
   let flushing = false;
   let inFlight = false;
   let failures = 0; // attempts in a row that failed
-  let outageStart = 0; // when the first attempt for the pending amount was sent that the store was away for; 0 without one
   /** @type {(value?: any) => void} ends the pause between two attempts */
   let endPause = () => {};
 
@@ -154,7 +152,6 @@ export function makeTopic(name, client) {
       let assertBlindly = false; // the service could not say what it has
       while (pending !== undefined) {
         const amount = pending;
-        const sent = Date.now();
         const visitor = setPending(amount);
         receivers++;
         inFlight = assertBlindly || !((uncertain || snapshotDue) && addition());
@@ -169,7 +166,6 @@ export function makeTopic(name, client) {
         if (!error) {
           uncertain = false;
           failures = 0;
-          // Taking back a refused press is not notified: its message stays.
           if (amount !== confirmed) notify('visitor');
           confirmed = answer.mine ?? amount;
           if (accept(/** @type {State} */ (answer))) snapshotDue = false;
@@ -179,15 +175,14 @@ export function makeTopic(name, client) {
         }
         const { status, retry_after = 0 } = /** @type {{ status: number, retry_after?: number }} */ (error);
         const pause = retry_after * 1e3 + backoff(failures++);
-        // The store may have applied an assertion that was answered with 5xx: taking it back is an assertion, too.
-        const away = status >= 500;
-        uncertain ||= away || !status;
-        const changed = topic.mine !== confirmed;
-        if (away ? changed && Date.now() + pause - (outageStart ||= sent) > OUTAGE_TIMEOUT : status) {
-          setPending(away ? confirmed : undefined);
+        // The service may have applied an assertion without an answer, or that was answered with 5xx.
+        const away = !status || status >= 500;
+        uncertain ||= away;
+        if (!away) {
+          setPending(undefined);
           notify('refused', error);
           release();
-        } else if (!status && changed) {
+        } else if (topic.mine !== confirmed) {
           notify('kept');
         }
         // A new amount is sent at once.
@@ -229,7 +224,6 @@ export function makeTopic(name, client) {
    * @param {number | undefined} amount
    */
   const setPending = (amount) => {
-    if (amount !== pending) outageStart = 0;
     pending = amount;
     return saveTopic(client.key, name, confirmed, pending, topic.choice);
   };

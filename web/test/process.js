@@ -150,14 +150,55 @@ export async function runCommand(...args) {
 }
 
 /**
+ * Starts a relay, a link between two regions, to a local port. It delays data, and can break for a while.
+ * @param {number} target the port
+ * @param {number} delay each way, in milliseconds
+ */
+export async function startRelay(target, delay) {
+  /** @type {Set<import('node:net').Socket>} */
+  const sockets = new Set();
+  let broken = false;
+  const server = createServer((client) => {
+    const remote = connect(target, '127.0.0.1');
+    for (const [from, to] of [[client, remote], [remote, client]]) {
+      sockets.add(from);
+      from.on('data', (data) => !broken && setTimeout(() => to.writable && to.write(data), delay));
+      from.on('error', () => {}); // close follows
+      from.on('close', () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+    }
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  const cut = () => sockets.forEach((socket) => socket.destroy());
+  return {
+    port: /** @type {import('node:net').AddressInfo} */ (server.address()).port,
+    /**
+     * Breaks the link, or repairs it: all connections end, and while it is broken new ones carry nothing.
+     * @param {boolean} on
+     */
+    break(on) {
+      broken = on;
+      cut();
+    },
+    stop() {
+      cut();
+      server.close();
+    },
+  };
+}
+
+/**
  * Starts an empty Redis.
  * @param {number} [port] of a stopped one, to start again in its place
+ * @param {string[]} [args] further arguments
  */
-export async function startRedis(port) {
+export async function startRedis(port, args = []) {
   port ??= await freePort();
   const dir = await mkdtemp(join(tmpdir(), 'tallycast-redis-'));
   const redis = start('redis-server', [
-    '--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no',
+    '--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no', ...args,
   ]);
   await eventually(() => {
     redis.check();

@@ -12,11 +12,6 @@ export declare const CHECK_INTERVAL = 5000;
 /** How long to stay away from an instance that is full (close code 1013). */
 export declare const FULL_DELAY = 15000;
 /**
- * How long the service may answer that its store is away before a press is taken back: longer than a
- * failover or a rolling restart, shorter than a visitor looks at the button.
- */
-export declare const OUTAGE_TIMEOUT = 4000;
-/**
  * The pages that show a topic spread their questions for the visitor's contribution over this time; over ten
  * times as long if the contribution is most likely still there.
  */

@@ -84,8 +84,8 @@ export type Topic = {
 };
 /**
  * Why listeners are called: `server`, the service sent a number; `visitor`, this page's visitor pressed, or the
- * service has the press; `kept`, no answer came and the press is sent later; `refused`, the press was taken
- * back; `error`, the service does not have the topic.
+ * service has the press; `kept`, no answer came, or the store is away, and the press is sent later; `refused`, the
+ * press was taken back; `error`, the service does not have the topic.
  * @typedef {'server' | 'visitor' | 'kept' | 'refused' | 'error'} Reason
  * @typedef {{ count: number, version: number, options?: number[] }} State
  * @typedef {{ code?: string, message?: string, retry?: number }} Failure
