@@ -54,6 +54,9 @@ func (c *conn) hijack(w http.ResponseWriter) error {
 		c.earlyInput = make([]byte, n)
 		_, _ = io.ReadFull(buffered.Reader, c.earlyInput) // buffered: cannot fail
 	}
+	if wrapper, ok := raw.(interface{ NetConn() net.Conn }); ok {
+		raw = wrapper.NetConn()
+	}
 	tcp, ok := raw.(*net.TCPConn)
 	if !ok {
 		_ = raw.Close()

@@ -79,9 +79,9 @@ func (l *listener) address() string {
 	return l.net.Addr().String()
 }
 
-// limit makes limiter admit the connections.
-func (l *listener) limit(limiter *connlimit.Limiter) {
-	l.net, l.server.ConnState = limiter.Listener(l.net), limiter.ConnState
+// limit makes limiter admit the connections, and makes requests below base cheaper.
+func (l *listener) limit(limiter *connlimit.Limiter, base string) {
+	l.net, l.server.ConnState = limiter.Listener(newRequestListener(l.net, base)), limiter.ConnState
 }
 
 // serve answers requests until shutdown.

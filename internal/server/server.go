@@ -179,7 +179,7 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 	i.seeder = newSeeder(c.Seeding, i.store, catalog, keys, log)
 	i.public.server.Handler = i.seeder.gate(c.BasePath, i.api.Public())
 	i.public.server.ReadTimeout, i.public.server.WriteTimeout = bodyTimeout, answerTimeout
-	i.public.limit(connections)
+	i.public.limit(connections, c.BasePath)
 	if i.internal != nil {
 		i.internal.server.Handler = i.api.Internal()
 	}

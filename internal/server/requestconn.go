@@ -1,0 +1,162 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// requestListener accepts connections for net/http that avoid costs of each request. Its
+// conns are [*requestConn].
+type requestListener struct {
+	net.Listener
+	assertion []byte // beginning of the requests that contribute or read: POST and a path
+}
+
+// newRequestListener returns inner with such connections, for a service below base.
+func newRequestListener(inner net.Listener, base string) *requestListener {
+	return &requestListener{inner, []byte("POST " + base + "/v1/")}
+}
+
+// Accept implements [net.Listener].
+func (l *requestListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &requestConn{Conn: c, assertion: l.assertion}, nil
+}
+
+// requestConn is a connection whose deadlines are cheap to extend, and on which net/http does
+// not wait for the end of the client while it handles a short POST.
+//
+// net/http sets nine deadlines for each request with a body, nearly all later than the one
+// before. requestConn passes a deadline on only if it is earlier than the one in the kernel's
+// poller. If that expires before the deadline that was asked for, it sets the latter and
+// continues.
+//
+// Also, net/http starts a goroutine for each request that reads one byte, and stops it after
+// the handler: it ends the context of the request if the client disconnects. Handlers of
+// assertions do not need that: they end within seconds, and a like is stored although its client
+// is gone. So if the input begins with assertion, the read of one byte returns nothing.
+// net/http reads at least its buffer otherwise; if it did not, the byte would be read later.
+type requestConn struct {
+	net.Conn
+	assertion []byte
+
+	// isAssertion is whether the last input began with assertion. The goroutine that serves the
+	// connection sets it, before it starts the one that reads a byte.
+	isAssertion bool
+
+	read, write deadline
+}
+
+// deadline is a deadline that is extended without a call of the connection. The zero Time
+// means none.
+type deadline struct {
+	mu          sync.Mutex
+	wanted, set time.Time // guarded by mu; set is that of the connection
+}
+
+// put stores the deadline that is wanted, and calls set if the one of the connection is later.
+func (d *deadline) put(t time.Time, set func(time.Time) error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wanted = t
+	if d.set.IsZero() && t.IsZero() || !d.set.IsZero() && (t.IsZero() || !t.Before(d.set)) {
+		return nil
+	}
+	d.set = t
+	return set(t)
+}
+
+// renew reports whether err means that the deadline of the connection has passed, but not the
+// one that is wanted. It sets that one.
+func (d *deadline) renew(err error, set func(time.Time) error) bool {
+	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.wanted.IsZero() && !d.wanted.After(time.Now()) {
+		return false
+	}
+	d.set = d.wanted
+	return set(d.wanted) == nil
+}
+
+// SetDeadline implements [net.Conn]. It reaches the connection, which may be taken over.
+func (c *requestConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.read.reset(t, c.Conn.SetReadDeadline), c.write.reset(t, c.Conn.SetWriteDeadline))
+}
+
+// reset stores the deadline and sets that of the connection.
+func (d *deadline) reset(t time.Time, set func(time.Time) error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wanted, d.set = t, t
+	return set(t)
+}
+
+// SetReadDeadline implements [net.Conn].
+func (c *requestConn) SetReadDeadline(t time.Time) error {
+	return c.read.put(t, c.Conn.SetReadDeadline)
+}
+
+// SetWriteDeadline implements [net.Conn].
+func (c *requestConn) SetWriteDeadline(t time.Time) error {
+	return c.write.put(t, c.Conn.SetWriteDeadline)
+}
+
+// Read implements [net.Conn]. A read of one byte in an assertion returns nothing.
+func (c *requestConn) Read(p []byte) (n int, err error) {
+	if len(p) == 1 && c.isAssertion {
+		c.isAssertion = false
+		return 0, nil
+	}
+	for {
+		n, err = c.Conn.Read(p)
+		if n > 0 || !c.read.renew(err, c.Conn.SetReadDeadline) {
+			break
+		}
+	}
+	if len(p) > 1 {
+		c.isAssertion = bytes.HasPrefix(p[:n], c.assertion)
+	}
+	return n, err
+}
+
+// Write implements [net.Conn].
+func (c *requestConn) Write(p []byte) (n int, err error) {
+	for {
+		var written int
+		written, err = c.Conn.Write(p[n:])
+		n += written
+		if !c.write.renew(err, c.Conn.SetWriteDeadline) {
+			return n, err
+		}
+	}
+}
+
+// CloseWrite ends the output. net/http calls it before it closes a connection with unread input.
+func (c *requestConn) CloseWrite() error {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		return tcp.CloseWrite()
+	}
+	return nil
+}
+
+// SyscallConn implements [syscall.Conn].
+func (c *requestConn) SyscallConn() (syscall.RawConn, error) {
+	if raw, ok := c.Conn.(syscall.Conn); ok {
+		return raw.SyscallConn()
+	}
+	return nil, syscall.EINVAL
+}
+
+// NetConn returns the connection below, for those that take it over.
+func (c *requestConn) NetConn() net.Conn { return c.Conn }
