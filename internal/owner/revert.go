@@ -183,11 +183,11 @@ func (s *Service) preview(ctx context.Context, scope tally.Scope, from, to int64
 	everyEntry := func(tally.JournalEntry) bool { return true }
 	return s.eachBatch(ctx, scope, from, end, everyEntry, func(entries []tally.JournalEntry) error {
 		var topic tally.Topic
-		isWindow, hasNewer := false, map[tally.Member]bool{}
+		isWindow, hasNewer := false, map[tally.Member]bool(nil)
 		for _, e := range slices.Backward(entries) {
 			if e.Topic != topic {
 				topic, isWindow = e.Topic, s.catalog.Rule(e.Topic).Kind == tally.Window
-				clear(hasNewer)
+				hasNewer = map[tally.Member]bool{} // to clear one takes as long as it was ever large
 			}
 			if e.Minute <= to && (isWindow || !hasNewer[e.Member]) && isSelected(e) {
 				reverted(e)

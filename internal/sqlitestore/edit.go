@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"time"
 
@@ -30,9 +31,21 @@ func (s *Store) editBatch(ctx context.Context, edits []tally.Edit) {
 	for i := range work {
 		work[i].Members = slices.Clone(work[i].Members)
 	}
-	withdrawn, err := s.withdrawnEntries(ctx, work)
+	withdrawn, found := withdrawnMembers(work), newMemberEntries()
+	var err error
+	if len(withdrawn) > 0 {
+		// Before the transaction, since it may take longer than a transaction should.
+		err = s.reading(ctx, "the journal", func() error {
+			return snapshot(ctx, s.db, func(conn *sql.Conn) error { return found.load(ctx, conn, withdrawn) })
+		})
+	}
 	if err == nil {
-		err = s.update(ctx, func(w *writer) ([]tally.Change, error) { return w.edit(work, withdrawn) })
+		err = s.update(ctx, func(w *writer) ([]tally.Change, error) {
+			if err := found.load(context.Background(), w.conn, withdrawn); err != nil {
+				return nil, err
+			}
+			return w.edit(work, found)
+		})
 	}
 	for i := range edits {
 		if err != nil {
@@ -48,9 +61,6 @@ func (s *Store) editBatch(ctx context.Context, edits []tally.Edit) {
 // edit applies the edits and returns the changes to publish.
 func (w *writer) edit(edits []tally.Edit, withdrawn *memberEntries) (changes []tally.Change, err error) {
 	now := w.now()
-	if err := withdrawn.load(context.Background(), w.conn); err != nil {
-		return nil, err
-	}
 	for i := range edits {
 		e := &edits[i]
 		e.Changed = false // an earlier attempt may have set it
@@ -138,6 +148,9 @@ func (w *writer) withdraw(topic int64, e *tally.Edit, state *tally.State, now ti
 func (w *writer) removeMember(rule tally.Rule, topic int64, member tally.Member, at time.Time) (int64, error) {
 	if rule.Kind == tally.Window {
 		return w.execRows(`DELETE FROM seen WHERE window_end = ? AND topic = ? AND member = ?`, rule.WindowEnd(at), topic, int64(member))
+	}
+	if rule.Max == 1 { // RETURNING makes SQLite create a temporary table
+		return w.execRows(`DELETE FROM contributions WHERE topic = ? AND member = ?`, topic, int64(member))
 	}
 	return w.removeContribution(topic, int64(member))
 }

@@ -100,12 +100,16 @@ func (w *writer) mergePast(r *row, given *tally.Past) error {
 }
 
 // lowerRecords lowers the records of a topic since each contribution that is taken back. taken
-// has the sums of contributions by their minute.
-func (w *writer) lowerRecords(topic int64, taken map[int64]int64) error {
+// has the sums of contributions by their minute. All records are of periods before that of the
+// topic's version.
+func (w *writer) lowerRecords(r *row, taken map[int64]int64) error {
 	for minute, sum := range taken {
 		for _, period := range periods {
-			if err := w.exec(`UPDATE history SET gain = gain - ? WHERE topic = ? AND period = ? AND number >= ?`,
-				sum, topic, period, minute*60/int64(period)); err != nil {
+			number := minute * 60 / int64(period)
+			if number >= period.Number(r.Version) {
+				continue
+			}
+			if err := w.exec(`UPDATE history SET gain = gain - ? WHERE topic = ? AND period = ? AND number >= ?`, sum, r.id, period, number); err != nil {
 				return err
 			}
 		}

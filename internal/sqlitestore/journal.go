@@ -99,6 +99,12 @@ func (p position) String() string {
 	return string(text)
 }
 
+// row returns the position of the first entry of the same row.
+func (p position) row() position {
+	p.index = 0
+	return p
+}
+
 // compare orders positions by age, the oldest first.
 func (p position) compare(q position) int {
 	return cmp.Or(cmp.Compare(p.minute, q.minute), cmp.Compare(p.n, q.n), p.index-q.index)
@@ -151,13 +157,16 @@ func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64,
 }
 
 // journalQuery returns the query of the journal's rows of scope, topic by topic, and its
-// arguments. CROSS JOIN makes SQLite read the journal first: it has no index by topic, so
-// that a loop over topics would read all of it for each.
+// arguments. It reads and sorts the journal before it looks for the topics, in the order of
+// their ids: the journal has no index by topic, and is small beside the topics.
 func journalQuery(scope tally.Scope, from, to int64) (query string, args []any) {
-	within, args := scopeCondition(scope, nil)
-	return `SELECT minute, n, id, site, metric, key, entries
-		FROM journal CROSS JOIN topics ON id = topic WHERE minute BETWEEN ? AND ? AND ` + within + `
-		ORDER BY site, metric, topics.key, minute, n`, append([]any{from, to}, args...)
+	within, scopeArgs := scopeCondition(scope, nil)
+	query, args = `WITH recent AS MATERIALIZED (SELECT minute, n, topic, entries FROM journal WHERE minute BETWEEN ? AND ?`, []any{from, to}
+	if scope.Exact {
+		query, args = query+` AND topic IN (SELECT id FROM topics WHERE `+within+`)`, append(args, scopeArgs...)
+	}
+	return query + ` ORDER BY topic, minute, n)
+		SELECT minute, n, id, site, metric, topics.key, entries FROM recent CROSS JOIN topics ON id = topic WHERE ` + within, append(args, scopeArgs...)
 }
 
 // appendEntries appends the entries of the current row to dst, except reverted ones.

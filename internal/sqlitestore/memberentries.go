@@ -1,7 +1,6 @@
 package sqlitestore
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,10 +13,8 @@ import (
 // a withdrawn member are erased with its contribution. In a metric with windows, the revert
 // of an entry that remained would take the contribution back a second time.
 type memberEntries struct {
-	topics    map[tally.Topic]map[tally.Member]bool // the members
-	ids       map[int64]tally.Topic
-	last      position // of the last row that was read
-	positions map[memberKey][]position
+	last      position                 // of the last row that was read
+	positions map[memberKey][]position // has a key for each of the members
 }
 
 // memberKey is a member on a topic's id.
@@ -27,22 +24,15 @@ type memberKey struct {
 }
 
 func newMemberEntries() *memberEntries {
-	return &memberEntries{
-		topics:    map[tally.Topic]map[tally.Member]bool{},
-		ids:       map[int64]tally.Topic{},
-		last:      position{minute: -1},
-		positions: map[memberKey][]position{},
-	}
+	return &memberEntries{last: position{minute: -1}, positions: map[memberKey][]position{}}
 }
 
-// add adds a member whose entries load reads.
-func (m *memberEntries) add(topic tally.Topic, member tally.Member) {
-	members := m.topics[topic]
-	if members == nil {
-		members = map[tally.Member]bool{}
-		m.topics[topic] = members
+// add adds a member. Only rows that are read afterwards have its entries.
+func (m *memberEntries) add(topic int64, member tally.Member) {
+	key := memberKey{topic, member}
+	if _, ok := m.positions[key]; !ok {
+		m.positions[key] = nil
 	}
-	members[member] = true
 }
 
 // takesBack reports whether reverting the entry at p takes back a contribution: each entry
@@ -55,85 +45,57 @@ func (m *memberEntries) takesBack(rule tally.Rule, key memberKey, p position) bo
 	return len(positions) > 0 && positions[len(positions)-1] == p
 }
 
-// byTopic returns entries, with their positions, in the order of the ids of their topics, so that
-// rows on the same page change in one transaction. Entries of one topic keep their order.
-func byTopic(entries []tally.JournalEntry, positions []position) ([]tally.JournalEntry, []position) {
-	order := make([]int, len(entries))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(positions[i].topic, positions[j].topic) })
-	sorted, sortedPositions := make([]tally.JournalEntry, len(entries)), make([]position, len(entries))
-	for i, from := range order {
-		sorted[i], sortedPositions[i] = entries[from], positions[from]
-	}
-	return sorted, sortedPositions
-}
-
-// withdrawnEntries returns the entries of the members that edits withdraw. It reads the
-// journal before the transaction, since that may take longer than a transaction should.
-func (s *Store) withdrawnEntries(ctx context.Context, edits []tally.Edit) (*memberEntries, error) {
-	m := newMemberEntries()
+// withdrawnMembers returns the members that edits withdraw, by topic.
+func withdrawnMembers(edits []tally.Edit) map[tally.Topic][]tally.Member {
+	withdrawn := map[tally.Topic][]tally.Member{}
 	for i := range edits {
 		if e := &edits[i]; e.Kind == tally.EditWithdraw {
-			for _, member := range e.Members {
-				m.add(e.Topic, member)
-			}
+			withdrawn[e.Topic] = append(withdrawn[e.Topic], e.Members...)
 		}
 	}
-	return m, s.loadEntries(ctx, m)
+	return withdrawn
 }
 
-// loadEntries reads the entries of m from the journal.
-func (s *Store) loadEntries(ctx context.Context, m *memberEntries) error {
-	if len(m.topics) == 0 {
+// load adds the members of topics, which may have got other ids, and reads the rows since the
+// last load.
+func (m *memberEntries) load(ctx context.Context, conn *sql.Conn, topics map[tally.Topic][]tally.Member) error {
+	if len(topics) == 0 {
 		return nil
 	}
-	return s.reading(ctx, "the journal", func() error {
-		return snapshot(ctx, s.db, func(conn *sql.Conn) error { return m.load(ctx, conn) })
-	})
-}
-
-// load reads the ids of the topics, which may be new, and the rows since the last load.
-func (m *memberEntries) load(ctx context.Context, conn *sql.Conn) error {
 	find, err := conn.PrepareContext(ctx, `SELECT id FROM topics WHERE site = ? AND metric = ? AND key = ?`)
 	if err != nil {
 		return err
 	}
 	defer find.Close()
-	for topic := range m.topics {
+	for topic, members := range topics {
 		var id int64
-		err := find.QueryRowContext(ctx, topic.Site(), topic.Metric(), topic.Key()).Scan(&id)
-		if err == nil {
-			m.ids[id] = topic
-		} else if !errors.Is(err, sql.ErrNoRows) {
+		switch err := find.QueryRowContext(ctx, topic.Site(), topic.Metric(), topic.Key()).Scan(&id); {
+		case errors.Is(err, sql.ErrNoRows):
+			continue
+		case err != nil:
 			return err
 		}
-	}
-	if len(m.topics) == 0 {
-		return nil
+		for _, member := range members {
+			m.add(id, member)
+		}
 	}
 	return m.readNewRows(ctx, conn)
 }
 
-// readNewRows reads the rows after the last one that was read. Rows of a topic that was deleted
-// may still be there; it leaves them out.
+// readNewRows reads the rows after the last one that was read.
 func (m *memberEntries) readNewRows(ctx context.Context, conn *sql.Conn) error {
-	return eachRow(ctx, conn, `SELECT minute, n, topic, entries FROM journal CROSS JOIN topics ON id = topic
+	return eachRow(ctx, conn, `SELECT minute, n, topic, entries FROM journal
 		WHERE (minute, n) > (?, ?) ORDER BY minute, n`, []any{m.last.minute, m.last.n}, func(rows *sql.Rows) error {
 		var id int64
 		var entries sql.RawBytes
 		if err := rows.Scan(&m.last.minute, &m.last.n, &id, &entries); err != nil {
 			return err
 		}
-		topic, ok := m.ids[id]
-		if !ok {
-			return nil
-		}
 		for i := range len(entries) / entryBytes {
-			if member, _ := entryAt(entries, i); m.topics[topic][member] {
-				key := memberKey{id, member}
-				m.positions[key] = append(m.positions[key], position{m.last.minute, m.last.n, i, id})
+			member, _ := entryAt(entries, i)
+			key := memberKey{id, member}
+			if before, ok := m.positions[key]; ok {
+				m.positions[key] = append(before, position{m.last.minute, m.last.n, i, id})
 			}
 		}
 		return nil

@@ -51,7 +51,8 @@ func plan(t *testing.T, store *Store, query string, args []any) (steps []string)
 	return steps
 }
 
-// The journal is read once, whatever the scope, and only the part within the time.
+// The journal is read once, whatever the scope, and only the part within the time. Its rows are
+// ordered by topic before the topics are looked for.
 func TestJournal_Plan(t *testing.T) {
 	store := openPlanned(t)
 	topic, err := tally.ParseTopic("blog/likes/page")
@@ -63,8 +64,14 @@ func TestJournal_Plan(t *testing.T) {
 		"prefix": {Site: "blog", Metric: "likes", Prefix: "2026/"}, "topic": tally.ScopeOf(topic),
 	} {
 		query, args := journalQuery(scope, 1, 2)
-		steps := plan(t, store, query, args)
-		if len(steps) < 2 || !strings.HasPrefix(steps[0], "SEARCH journal USING PRIMARY KEY (minute>? AND minute<?)") || !strings.HasPrefix(steps[1], "SEARCH topics USING INTEGER PRIMARY KEY") {
+		steps := slices.DeleteFunc(plan(t, store, query, args), func(step string) bool {
+			// These find the id of a single topic.
+			return scope.Exact && (step == "LIST SUBQUERY 1" || step == "CREATE BLOOM FILTER" || strings.HasSuffix(step, "(site=? AND metric=? AND key=?)"))
+		})
+		if !slices.Equal(steps, []string{
+			"MATERIALIZE recent", "SEARCH journal USING PRIMARY KEY (minute>? AND minute<?)", "USE TEMP B-TREE FOR ORDER BY",
+			"SCAN recent", "SEARCH topics USING INTEGER PRIMARY KEY (rowid=?)",
+		}) {
 			t.Errorf("%s: the plan is %q", name, steps)
 		}
 	}

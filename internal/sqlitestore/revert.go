@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -10,147 +11,229 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxRevertBatch bounds the journal entries that one transaction reverts, for some ten
-// milliseconds: the likes wait.
-const maxRevertBatch = 200
+const (
+	// maxRevertTime is how long a transaction of a revert adds topics: the likes wait.
+	maxRevertTime = 4 * time.Millisecond
+	// maxRevertBatch bounds the entries of one topic that a transaction reverts.
+	maxRevertBatch = 200
+)
 
-// Revert implements [tally.JournalStore], in transactions of [maxRevertBatch] entries.
+// revert is the work of one call of Revert. entries and positions are in the order of the ids of
+// their topics, so that the transaction changes rows of the same pages.
+type revert struct {
+	mode      tally.RevertMode
+	entries   []tally.JournalEntry
+	positions []position // of the entries
+	found     *memberEntries
+}
+
+// revertStep is the result of one transaction of a revert.
+type revertStep struct {
+	end      int // of the entries that were reverted until now
+	reverted []tally.JournalEntry
+	changes  []tally.Change
+}
+
+// Revert implements [tally.JournalStore]. One call at a time takes back the contributions in the
+// order of topics, and then erases the entries in the order of the journal: both at once would
+// write a page of the journal for each entry. After a crash in between, the entries take back
+// nothing more. Entries of a window are erased at once, since each counts.
 func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	if len(entries) == 0 {
 		return nil, nil, nil
 	}
-	found := newMemberEntries()
-	positions := make([]position, len(entries))
-	for i, e := range entries {
-		if positions[i], err = parsePosition(e.Position); err != nil {
-			return nil, nil, err
-		}
-		// Entries from the first one on show which is the newest of each member.
-		found.add(e.Topic, e.Member)
-		found.ids[positions[i].topic] = e.Topic
-		if before := (position{minute: positions[i].minute, n: positions[i].n - 1}); i == 0 || before.compare(found.last) < 0 {
-			found.last = before
-		}
-	}
-	err = s.reading(ctx, "the journal", func() error {
-		return snapshot(ctx, s.db, func(conn *sql.Conn) error { return found.readNewRows(ctx, conn) })
-	})
+	r, err := newRevert(entries, mode)
 	if err != nil {
 		return nil, nil, err
 	}
-	entries, positions = byTopic(entries, positions)
-	for begin := 0; begin < len(entries); begin += maxRevertBatch {
-		end := min(begin+maxRevertBatch, len(entries))
-		// A copy for the writer, which may still use it after Revert returned.
-		batch := slices.Clone(entries[begin:end])
-		type result struct {
-			reverted []tally.JournalEntry
-			changes  []tally.Change
-		}
-		results := make(chan result, 1)
-		err := s.update(ctx, func(w *writer) ([]tally.Change, error) {
-			reverted, changes, err := w.revert(batch, positions[begin:end], found, mode)
-			results <- result{reverted, changes}
-			return changes, err
-		})
-		if err != nil {
-			return reverted, changes, err
-		}
-		r := <-results
-		reverted, changes = append(reverted, r.reverted...), append(changes, r.changes...)
+	select {
+	case s.reverting <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, s.unavailable("wait to revert in", ctx.Err())
+	case <-s.closing:
+		return nil, nil, s.unavailable("revert in", errClosed)
 	}
-	return reverted, changes, nil
+	defer func() { <-s.reverting }()
+	err = s.reading(ctx, "the journal", func() error {
+		return snapshot(ctx, s.db, func(conn *sql.Conn) error { return r.found.readNewRows(ctx, conn) })
+	})
+	done := 0
+	for done < len(r.entries) && err == nil {
+		steps := make(chan revertStep, 1)
+		err = s.update(ctx, func(w *writer) ([]tally.Change, error) {
+			step, err := w.revert(r, done)
+			steps <- step
+			return step.changes, err
+		})
+		if err == nil {
+			step := <-steps
+			done, reverted, changes = step.end, append(reverted, step.reverted...), append(changes, step.changes...)
+		}
+	}
+	return reverted, changes, cmp.Or(err, s.eraseReverted(ctx, r, done))
 }
 
-// revert reverts entries, those of a topic in one change.
-func (w *writer) revert(entries []tally.JournalEntry, positions []position, found *memberEntries, mode tally.RevertMode) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
-	// A topic that was reset since has another id, which none of the entries has.
-	if err := found.readNewRows(context.Background(), w.conn); err != nil {
-		return nil, nil, fmt.Errorf("read the journal: %w", err)
-	}
-	now := w.now()
-	var order []tally.Topic
-	topics := map[tally.Topic]*row{}
-	before := map[tally.Topic]row{}
-	taken := map[tally.Topic]map[int64]int64{} // by minute, the sum of contributions
+// newRevert returns a copy of the entries for the writer, which may still use it after Revert
+// returned.
+func newRevert(entries []tally.JournalEntry, mode tally.RevertMode) (*revert, error) {
+	order, positions := make([]int, len(entries)), make([]position, len(entries))
 	for i, e := range entries {
-		r := topics[e.Topic]
-		if r == nil {
-			stored, err := w.find(e.Topic)
-			if err != nil {
-				return nil, nil, err
-			}
-			if !tally.AdmitsEdits(stored.mark, "") {
-				return nil, nil, tally.ErrFrozen
-			}
-			r = &stored
-			topics[e.Topic], before[e.Topic] = r, stored
-			order = append(order, e.Topic)
+		p, err := parsePosition(e.Position)
+		if err != nil {
+			return nil, err
 		}
-		if r.id == 0 {
+		order[i], positions[i] = i, p
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(positions[i].topic, positions[j].topic) })
+	r := &revert{mode: mode, entries: make([]tally.JournalEntry, len(entries)), positions: make([]position, len(entries)), found: newMemberEntries()}
+	for i, from := range order {
+		r.entries[i], r.positions[i] = entries[from], positions[from]
+		r.found.add(positions[from].topic, entries[from].Member)
+	}
+	// Entries from the first one on show which is the newest of each member.
+	first := slices.MinFunc(positions, position.compare)
+	r.found.last = position{minute: first.minute, n: first.n - 1}
+	return r, nil
+}
+
+// revert reverts entries of r from begin on, until maxRevertTime has passed.
+func (w *writer) revert(r *revert, begin int) (step revertStep, err error) {
+	if err := r.found.readNewRows(context.Background(), w.conn); err != nil {
+		return step, fmt.Errorf("read the journal: %w", err)
+	}
+	for began := time.Now(); begin < len(r.entries) && (step.end == 0 || time.Since(began) < maxRevertTime); begin = step.end {
+		step.end = begin + 1
+		for step.end < min(len(r.entries), begin+maxRevertBatch) && r.entries[step.end].Topic == r.entries[begin].Topic && r.positions[step.end].topic == r.positions[begin].topic {
+			step.end++
+		}
+		if err := w.revertTopic(r, begin, step.end, &step); err != nil {
+			return step, err
+		}
+	}
+	return step, nil
+}
+
+// revertTopic reverts the entries of r from begin to end, which are of one topic, in one change.
+func (w *writer) revertTopic(r *revert, begin, end int, step *revertStep) error {
+	stored, err := w.find(r.entries[begin].Topic)
+	if err != nil {
+		return err
+	}
+	if !tally.AdmitsEdits(stored.mark, "") {
+		return tally.ErrFrozen
+	}
+	if stored.id != r.positions[begin].topic {
+		return nil // the topic was reset or deleted since
+	}
+	before, rule, now := stored, w.catalog.Rule(stored.Topic), w.now()
+	taken := map[int64]int64{} // by minute, the sum of contributions
+	for i := begin; i < end; i++ {
+		e := r.entries[i]
+		if rule.Kind == tally.Window {
+			if erased, err := w.eraseRow([]memberPosition{{r.positions[i], e.Member}}); err != nil {
+				return err
+			} else if erased == 0 {
+				continue
+			}
+		}
+		if !r.found.takesBack(rule, memberKey{stored.id, e.Member}, r.positions[i]) {
 			continue
 		}
-		exists, err := w.eraseEntry(r.id, e.Member, positions[i])
+		amount, err := w.removeMember(rule, stored.id, e.Member, time.Unix(e.Minute*60, 0))
 		if err != nil {
-			return nil, nil, err
-		}
-		rule := w.catalog.Rule(e.Topic)
-		if !exists || !found.takesBack(rule, memberKey{r.id, e.Member}, positions[i]) {
-			continue
-		}
-		amount, err := w.removeMember(rule, r.id, e.Member, time.Unix(e.Minute*60, 0))
-		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		if rule.Kind == tally.Window {
 			amount = 1 // even if the window has ended
 		}
-		if taken[e.Topic] == nil {
-			taken[e.Topic] = map[int64]int64{}
-		}
-		taken[e.Topic][e.Minute] += rule.Counts(amount)
-		r.Replace(amount, 0)
-		reverted = append(reverted, e)
+		taken[e.Minute] += rule.Counts(amount)
+		stored.Replace(amount, 0)
+		step.reverted = append(step.reverted, e)
 	}
-	for _, topic := range order {
-		r := topics[topic]
-		if *r == before[topic] {
-			continue
-		}
-		r.Version = tally.NextVersion(r.Version, now.UnixMicro())
-		if err := w.set(r); err != nil {
-			return nil, nil, err
-		}
-		if mode == tally.RevertPast {
-			if err := w.lowerRecords(r.id, taken[topic]); err != nil {
-				return nil, nil, err
-			}
-		}
-		changes = append(changes, r.Change)
+	if stored == before {
+		return nil
 	}
-	return reverted, changes, nil
+	stored.Version = tally.NextVersion(stored.Version, now.UnixMicro())
+	if err := w.set(&stored); err != nil {
+		return err
+	}
+	step.changes = append(step.changes, stored.Change)
+	if r.mode == tally.RevertPast {
+		return w.lowerRecords(&stored, taken)
+	}
+	return nil
 }
 
-// eraseEntry overwrites an entry with zeros. It reports whether the entry existed and was
-// of that topic and member.
-func (w *writer) eraseEntry(topic int64, member tally.Member, p position) (exists bool, err error) {
-	var entries []byte
-	found, err := w.get(`SELECT entries FROM journal WHERE minute = ? AND n = ? AND topic = ?`, []any{p.minute, p.n, topic}, &entries)
+// eraseReverted erases the first n entries of r, except those of windows.
+func (s *Store) eraseReverted(ctx context.Context, r *revert, n int) error {
+	var entries []memberPosition
+	for i, e := range r.entries[:n] {
+		if s.catalog.Rule(e.Topic).Kind != tally.Window {
+			entries = append(entries, memberPosition{r.positions[i], e.Member})
+		}
+	}
+	slices.SortFunc(entries, func(a, b memberPosition) int { return a.compare(b.position) })
+	for len(entries) > 0 && ctx.Err() == nil { // else a repetition erases the others
+		erased := make(chan int, 1)
+		err := s.update(ctx, func(w *writer) ([]tally.Change, error) {
+			n, err := w.eraseRows(entries)
+			erased <- n
+			return nil, err
+		})
+		if err != nil {
+			return err
+		}
+		entries = entries[<-erased:]
+	}
+	return nil
+}
+
+// memberPosition is a journal entry.
+type memberPosition struct {
+	position
+	member tally.Member
+}
+
+// eraseRows erases entries, which are in the order of the journal, until maxRevertTime has
+// passed. It returns how many of them are done.
+func (w *writer) eraseRows(entries []memberPosition) (done int, err error) {
+	for began := time.Now(); done < len(entries) && (done == 0 || time.Since(began) < maxRevertTime); {
+		begin := done
+		for done++; done < len(entries) && entries[done].row() == entries[begin].row(); done++ {
+		}
+		if _, err := w.eraseRow(entries[begin:done]); err != nil {
+			return 0, err
+		}
+	}
+	return done, nil
+}
+
+// eraseRow overwrites entries of one row with zeros. It returns how many of them existed, with
+// that topic and member.
+func (w *writer) eraseRow(entries []memberPosition) (erased int, err error) {
+	var stored []byte
+	p := entries[0]
+	found, err := w.get(`SELECT entries FROM journal WHERE minute = ? AND n = ? AND topic = ?`, []any{p.minute, p.n, p.topic}, &stored)
 	if err != nil || !found {
-		return false, err
+		return 0, err
 	}
-	if stored, _ := entryAt(entries, p.index); stored != member || member == 0 {
-		return false, nil
+	for _, e := range entries {
+		if member, _ := entryAt(stored, e.index); member == e.member && member != 0 {
+			clear(stored[e.index*entryBytes:][:entryBytes])
+			erased++
+		}
 	}
-	clear(entries[p.index*entryBytes:][:entryBytes])
-	return true, w.exec(`UPDATE journal SET entries = ? WHERE minute = ? AND n = ?`, entries, p.minute, p.n)
+	if erased == 0 {
+		return 0, nil
+	}
+	return erased, w.exec(`UPDATE journal SET entries = ? WHERE minute = ? AND n = ?`, stored, p.minute, p.n)
 }
 
 // eraseEntries erases the entries of members on the topic of that id.
 func (w *writer) eraseEntries(topic int64, members []tally.Member, found *memberEntries) error {
 	for _, member := range members {
 		for _, p := range found.positions[memberKey{topic, member}] {
-			if _, err := w.eraseEntry(topic, member, p); err != nil {
+			if _, err := w.eraseRow([]memberPosition{{p, member}}); err != nil {
 				return err
 			}
 		}

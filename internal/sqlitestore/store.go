@@ -70,6 +70,7 @@ type Store struct {
 	writer     *writer
 	jobs       chan *job
 	sweeps     chan struct{} // holds one if there may be rows to remove
+	reverting  chan struct{} // holds one during a revert
 	closing    chan struct{} // closed by Close
 
 	feed          *feed
@@ -103,6 +104,7 @@ func Open(ctx context.Context, path string, catalog *tally.Catalog, options Opti
 		leaseFile:     options.LeaseFile,
 		jobs:          make(chan *job),
 		sweeps:        make(chan struct{}, 1),
+		reverting:     make(chan struct{}, 1),
 		closing:       make(chan struct{}),
 		feed:          newFeed(),
 		finalVersions: &finalVersions{},

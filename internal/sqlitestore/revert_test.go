@@ -1,0 +1,126 @@
+package sqlitestore
+
+import (
+	"math"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+)
+
+// openJournal opens a new database with a journal.
+func openJournal(t *testing.T) *Store {
+	t.Helper()
+	store, err := Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), tally.NewCatalog(nil, tally.DefaultMetrics()),
+		Options{Journal: 24 * time.Hour, History: tally.MaxHistory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+// assert makes members 1 to n contribute amount to a topic, in one transaction.
+func assert(t *testing.T, store *Store, topic tally.Topic, n int, amount int64) {
+	t.Helper()
+	batches := []tally.Batch{{Topic: topic}}
+	for member := range n {
+		batches[0].Writes = append(batches[0].Writes, tally.Write{Member: tally.Member(member + 1), Source: 7, Amount: amount, MayCreate: true})
+	}
+	store.Apply(t.Context(), batches)
+	if err := batches[0].Err; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func allEntries(t *testing.T, store *Store) (all []tally.JournalEntry) {
+	t.Helper()
+	err := store.Journal(t.Context(), tally.Scope{}, 0, math.MaxInt64, func(entries []tally.JournalEntry) error {
+		all = append(all, entries...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// A revert that ended before it erased the entries can be repeated: the entries take back
+// nothing that was contributed since.
+func TestRevert_RepeatedBeforeErasure(t *testing.T) {
+	store := openJournal(t)
+	const visitors = 3
+	for _, name := range []string{"default/likes/a", "default/claps/a", "default/rating/a", "default/views/a"} {
+		topic, err := tally.ParseTopic(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		assert(t, store, topic, visitors, 1)
+		entries := allEntries(t, store)
+		r, err := newRevert(entries, tally.RevertPast)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = store.update(t.Context(), func(w *writer) ([]tally.Change, error) {
+			step, err := w.revert(r, 0)
+			if step.end != visitors {
+				t.Errorf("%s: %d entries are done", name, step.end)
+			}
+			return step.changes, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		assert(t, store, topic, 1, 1) // in a window this changes nothing if the visitor still counts
+		for range 2 {
+			if _, _, err := store.Revert(t.Context(), entries, tally.RevertPast); err != nil {
+				t.Fatal(err)
+			}
+			if got := store.Read(t.Context(), []tally.Query{{Topic: topic, Member: 1}})[0]; got.Change.Count != 1 || got.Mine != 1 {
+				t.Errorf("%s: after the repetition %+v", name, got)
+			}
+			if left := allEntries(t, store); len(left) != 1 || left[0].Member != 1 {
+				t.Errorf("%s: the journal has %+v", name, left)
+			}
+		}
+		if _, _, err := store.Revert(t.Context(), allEntries(t, store), tally.RevertPast); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A revert changes each row of topics and journal a few times, however many contributions of one
+// transaction it takes back.
+func TestRevert_RowsChanged(t *testing.T) {
+	store := openJournal(t)
+	topic, err := tally.ParseTopic("default/likes/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const likes = 2 * maxRevertBatch
+	assert(t, store, topic, likes, 1)
+	changed := func() (rows int) {
+		err := store.update(t.Context(), func(w *writer) ([]tally.Change, error) {
+			_, err := w.get(`SELECT total_changes()`, nil, &rows)
+			return nil, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	before := changed()
+	reverted, _, err := store.Revert(t.Context(), allEntries(t, store), tally.RevertPast)
+	if err != nil || len(reverted) != likes {
+		t.Fatalf("%d contributions were reverted, error %v", len(reverted), err)
+	}
+	const want = likes + 2 + 1 // contributions, changes of the topic, and the row of the journal
+	if rows := changed() - before; rows != want {
+		t.Errorf("%d rows changed, want %d", rows, want)
+	}
+}
