@@ -73,22 +73,27 @@ func (e *session) maxBehind() time.Duration {
 }
 
 // setBehind records since when topics have been behind: the replica has an older state of them
-// than the one that is shown. Of the topics that were read, those in differ are behind. It returns
-// the topics that have been behind for longer than limit, each once in that time.
-func (f *feed) setBehind(read []watch, differ map[tally.Topic]tally.Change, now time.Time, limit time.Duration) (overdue []watch) {
+// than the one that is shown, which is in differ. It returns the topics to be compared with the
+// primary: those that have been behind for longer than limit, each once in that time, and those
+// with another count of the same version. That is no lag: shares of a dead instance expired.
+func (f *feed) setBehind(watches []watch, readings []tally.Reading, differ map[tally.Topic]tally.Change, now time.Time, limit time.Duration) (overdue []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, w := range read {
+	for i, w := range watches {
 		t := f.topics[w.topic.String()]
 		if t == nil {
 			continue
 		}
 		since, isBehind := f.behind[t]
-		if _, isBehindNow := differ[w.topic]; !isBehindNow {
+		switch held, differs := differ[w.topic]; {
+		case !differs:
 			delete(f.behind, t)
-		} else if !isBehind {
+		case held.Version == readings[i].Change.Version:
+			delete(f.behind, t)
+			overdue = append(overdue, w)
+		case !isBehind:
 			f.behind[t] = now
-		} else if now.Sub(since) > limit {
+		case now.Sub(since) > limit:
 			f.behind[t] = now
 			overdue = append(overdue, w)
 		}

@@ -52,7 +52,7 @@ func (e *session) settleReadings(ctx context.Context, watches []watch, readings 
 	}
 	if e.node.replica != nil {
 		// Mostly a lower version is lag. One that stays is compared at the primary.
-		overdue := e.feed.setBehind(watches, differ, time.Now(), e.maxBehind())
+		overdue := e.feed.setBehind(watches, readings, differ, time.Now(), e.maxBehind())
 		if len(overdue) == 0 || s.isPrimaryAway() {
 			return 0, nil
 		}
