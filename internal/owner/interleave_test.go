@@ -93,6 +93,13 @@ func (s steppedStore) Read(ctx context.Context, queries []tally.Query) []tally.R
 	return s.fullStore.Read(ctx, queries)
 }
 
+func (s steppedStore) History(ctx context.Context, period tally.Period, topics []tally.Topic) []tally.History {
+	if err := s.actor.turn("read"); err != nil {
+		return slices.Repeat([]tally.History{{Err: err}}, len(topics))
+	}
+	return s.fullStore.History(ctx, period, topics)
+}
+
 func (s steppedStore) Edit(ctx context.Context, edits []tally.Edit) {
 	if err := s.actor.turn("edit"); err != nil {
 		for i := range edits {

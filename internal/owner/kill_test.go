@@ -135,6 +135,7 @@ func TestMerge_KilledAndRepeated(t *testing.T) {
 			if state := o.state(t, from); state.Version != 0 {
 				t.Errorf("killed before call %d: %+v", n, state)
 			}
+			o.gained(t, to, 30)
 			if got := o.mine(t, to, visitor(1)); got != 5 {
 				t.Errorf("killed before call %d: a visitor of both topics contributes %d", n, got)
 			}

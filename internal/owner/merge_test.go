@@ -93,14 +93,14 @@ func TestMerge_Sum(t *testing.T) {
 			if err != nil || change.Count != 65 {
 				t.Fatalf("merged: %+v, %v", change, err)
 			}
-			o.gains(t, to, 55, a, b) // the greatest of the three
+			o.gains(t, to, 65, a, b) // the sum of the three
 			if got := o.mine(t, to, visitor(2)); got != 50 {
 				t.Errorf("claps of a visitor: %d", got)
 			}
 			if raised := o.contribute(t, to, visitor(2), 10, readerAddress); raised.Change.Count != 25 {
 				t.Errorf("50 claps lowered to 10: %+v", raised)
 			}
-			o.gains(t, to, 15, a, b) // lowered by a contribution of a former name
+			o.gains(t, to, 25, a, b) // lowered by a contribution of a former name
 		})
 		t.Run("window", func(t *testing.T) {
 			from, to := newTopic("visits"), newTopic("visits")

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -17,7 +18,7 @@ var errNothingToMerge = errors.New("the topic does not exist")
 //  2. Add the aliases of to, and record the count that to has in its mark.
 //  3. Copy the contributions; of a member of both topics the greater amount remains.
 //  4. Set the count of to to the sum of its recorded count and the count of from, by its
-//     adjustment, and record that.
+//     adjustment, set its past to the sum of both pasts, and record that, atomically.
 //  5. Delete from and its mark.
 //  6. Renew the alias mark of to: an instance that looked for a visitor's contribution
 //     before the copy, when it knew the aliases already, has to look again.
@@ -173,22 +174,46 @@ func (l *lease) countBefore(ctx context.Context, to tally.Topic, added int64) (t
 
 // moveCount copies the contributions, sets the count of to to sum and deletes from.
 func (l *lease) moveCount(ctx context.Context, from, to tally.Topic, record mergeRecord, sum tally.Numbers) error {
-	mark := tally.FrozenMark(l.ID, record.detail())
-	if err := l.copy(ctx, from, to, mark); err != nil {
-		return err
-	}
-	set := tally.Edit{Topic: to, Kind: tally.EditCount, Mark: mark}
-	set.SetNumbers(sum)
-	if err := l.edit(ctx, set); err != nil {
-		return err
-	}
-	record.isSet = true
-	if _, err := l.writeRecord(ctx, to, record); err != nil {
-		return err
+	if !record.isSet {
+		if err := l.copy(ctx, from, to, tally.FrozenMark(l.ID, record.detail())); err != nil {
+			return err
+		}
+		if err := l.setCount(ctx, from, to, record, sum); err != nil {
+			return err
+		}
 	}
 	err := l.edit(ctx, tally.Edit{Topic: from, Kind: tally.EditDelete, Mark: tally.FrozenMark(l.ID, "")})
 	if errors.Is(err, tally.ErrFrozen) { // an earlier call whose reply was lost may have deleted it
 		if source, recordErr := l.record(ctx, from); recordErr == nil && !source.isFrozen {
+			return nil
+		}
+	}
+	return err
+}
+
+// setCount sets the count of to to sum, and its past to that of both topics, after the copy.
+func (l *lease) setCount(ctx context.Context, from, to tally.Topic, record mergeRecord, sum tally.Numbers) error {
+	var own, given [2]tally.History // by hour and by day
+	for i, period := range []tally.Period{tally.Hour, tally.Day} {
+		both := l.service.store.History(ctx, period, []tally.Topic{to, from})
+		if err := cmp.Or(both[0].Err, both[1].Err); err != nil {
+			return err
+		}
+		own[i], given[i] = both[0], both[1]
+	}
+	set := tally.Edit{Topic: to, Kind: tally.EditCount}
+	set.SetNumbers(sum)
+	set.Preview(own[0].State)
+	raise := set.After.Adjustment - set.Before.Adjustment - given[0].Adjustment
+	final := tally.Portion{State: set.After, Past: tally.MergePast(own, given, raise), Last: true, Mark: tally.FrozenMark(l.ID, record.detail())}
+	final.Version = 0 // the next
+	record.isSet = true
+	final.NextMark = tally.FrozenMark(l.ID, record.detail())
+	err := l.step(ctx, func(ctx context.Context) error {
+		return l.service.store.Restore(ctx, false, []tally.Portion{final})
+	})
+	if errors.Is(err, tally.ErrFrozen) { // the reply of an earlier call may have been lost
+		if target, recordErr := l.record(ctx, to); recordErr == nil && target.isSet {
 			return nil
 		}
 	}
@@ -229,9 +254,6 @@ func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) err
 			First:         p.First,
 			Last:          p.Last,
 			Mark:          mark,
-		}
-		if moved.Past = p.Past; p.Past != nil {
-			moved.Past.RaiseAdjustment(p.Seed) // the seed is part of the count that is set below
 		}
 		if rule.Kind == tally.Window {
 			moved.Version = p.Version // members of a window that ends meanwhile are not in the next one

@@ -206,14 +206,20 @@ func (o *instance) counts(t testing.TB, topic tally.Topic, want int64) {
 	}
 }
 
-// gains waits until the list of gains has the topic with want, which its history must have too,
-// and none of its former names.
-func (o *instance) gains(t testing.TB, topic tally.Topic, want int64, former ...tally.Topic) {
+// gained checks the gain of a topic by its history.
+func (o *instance) gained(t testing.TB, topic tally.Topic, want int64) {
 	t.Helper()
 	h, err := o.service.History(t.Context(), topic, tally.Hour)
 	if got := h.Gain(tally.Since24h); err != nil || got != want {
 		t.Errorf("by its history %s gained %d, %v; want %d", topic, got, err, want)
 	}
+}
+
+// gains waits until the list of gains has the topic with want, which its history must have too,
+// and none of its former names.
+func (o *instance) gains(t testing.TB, topic tally.Topic, want int64, former ...tally.Topic) {
+	t.Helper()
+	o.gained(t, topic, want)
 	processtest.Eventually(t, fmt.Sprintf("%s gained %d", topic, want), func() bool {
 		rises, _, err := o.service.Rising(t.Context(), topic.Site(), topic.Metric(), tally.Since24h, 100)
 		got := int64(0)

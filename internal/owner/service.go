@@ -13,6 +13,7 @@ import (
 // Store is the part of a store that a [Service] uses. It uses each method of the ledger.
 type Store interface {
 	tally.Reader
+	tally.HistoryReader
 	tally.SecretSource
 	Health() tally.Health
 	tally.Ledger

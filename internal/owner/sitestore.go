@@ -76,6 +76,13 @@ func (s siteStore) Read(ctx context.Context, queries []tally.Query) []tally.Read
 	return s.all.Read(ctx, queries)
 }
 
+func (s siteStore) History(ctx context.Context, period tally.Period, topics []tally.Topic) []tally.History {
+	if err := checkEach(s, topics, func(topic *tally.Topic) tally.Topic { return *topic }); err != nil {
+		return slices.Repeat([]tally.History{{Err: err}}, len(topics))
+	}
+	return s.all.History(ctx, period, topics)
+}
+
 func (s siteStore) Edit(ctx context.Context, edits []tally.Edit) {
 	if err := checkEach(s, edits, func(e *tally.Edit) tally.Topic { return e.Topic }); err != nil {
 		for i := range edits {

@@ -48,6 +48,9 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 			for i := range calls {
 				_, e := s.parseEdit("restore", turn[i].Topic, &calls[i], err)
 				failed = cmp.Or(failed, e)
+				if turn[i].Past != nil && s.options.History > 0 { // the gain may change though the count does not
+					s.gains.add(tally.Change{Topic: turn[i].Topic, Version: 1}, false)
+				}
 			}
 			turn = turn[len(calls):]
 		}
@@ -61,8 +64,11 @@ func splitPortion(p tally.Portion, replace bool) (parts []*portionPart) {
 	for first := true; first || len(rest) > 0; first = false {
 		n := min(len(rest), maxPartContributions)
 		next := &portionPart{Portion: p, mode: "merge"}
-		if replace && p.First && first {
+		switch {
+		case replace && p.First && first:
 			next.mode = "first"
+		case p.NextMark != "":
+			next.mode = "final"
 		}
 		next.Contributions, rest = rest[:n], rest[n:]
 		next.Last = p.Last && len(rest) == 0
@@ -100,6 +106,9 @@ func (s *Store) restoreCall(p *portionPart) redistopology.Call {
 	c.Append(p.Mark, s.historyRetention)
 	if p.Last && p.Past != nil {
 		c.Append(p.Past.Gain, p.Past.IsComplete, formatRecords(p.Past.Hours), formatRecords(p.Past.Days))
+	}
+	if p.mode == "final" {
+		c.Append(p.NextMark)
 	}
 	return c
 }

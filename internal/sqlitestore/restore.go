@@ -36,6 +36,11 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 		if err := s.update(ctx, func(w *writer) ([]tally.Change, error) { return w.restore(replace, work) }); err != nil {
 			return err
 		}
+		for i := range work {
+			if work[i].Past != nil { // the gain may change though the count does not
+				s.gains.add([]tally.Change{{Topic: work[i].Topic}})
+			}
+		}
 		portions = portions[n:]
 	}
 	return nil
@@ -62,6 +67,11 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 	}
 	if !tally.AdmitsEdits(r.mark, p.Mark) {
 		return r, false, tally.ErrFrozen
+	}
+	if p.NextMark != "" {
+		if err := w.setSetting(markPrefix+p.Topic.String(), p.NextMark); err != nil {
+			return r, false, err
+		}
 	}
 	isNew := r.id == 0
 	if isNew {
@@ -105,8 +115,13 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 	if w.historyRetention > 0 { // contributions that are restored are prior ones
 		isComplete, isUngained := !isNew && r.isComplete, gained == 0
 		if p.Past != nil {
-			if gained = max(gained, p.Past.Gain); isUngained {
+			if gained = max(gained, p.Past.Gain); isUngained || p.NextMark != "" {
 				gained, isComplete = p.Past.Gain, p.Past.IsComplete
+			}
+			if p.NextMark != "" {
+				if err := w.exec(`DELETE FROM history WHERE topic = ?`, r.id); err != nil {
+					return r, false, err
+				}
 			}
 			if err := w.mergePast(&r, p.Past); err != nil {
 				return r, false, err
@@ -131,7 +146,7 @@ func (w *writer) restoreBase(r *row, p *tally.Portion, isNew bool) error {
 	rule.PadState(&given)
 	r.MergeSeed(&given)
 	switch {
-	case !isNew && !isPending:
+	case !isNew && !isPending && p.NextMark == "":
 		r.MergeAdjustment(&given)
 	case p.Last || !given.LowersCount():
 		r.Adjustment, r.AdjustmentOptions = given.Adjustment, given.AdjustmentOptions

@@ -3,6 +3,7 @@ package tally
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -114,6 +115,18 @@ func (h *History) timeline() []Record {
 	now := h.Period.Number(h.Now)
 	for len(records) > 0 && records[len(records)-1].Number > now {
 		records = records[:len(records)-1]
+	}
+	return records
+}
+
+// gains returns Records and the present state as records whose Sum is the gain.
+func (h *History) gains() []Record {
+	records := slices.Clone(h.Records)
+	if h.Version != 0 {
+		records = appendRecord(records, Record{h.Period.Number(h.Version), h.Sum(), h.Adjustment})
+	}
+	for i := range records {
+		records[i].Sum -= h.Prior
 	}
 	return records
 }

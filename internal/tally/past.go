@@ -37,13 +37,30 @@ func (p *Past) Records(period Period) []Record {
 	return p.Days
 }
 
-// RaiseAdjustment raises the adjustment of all records: a seed becomes part of it.
-func (p *Past) RaiseAdjustment(by int64) {
-	for _, records := range [][]Record{p.Hours, p.Days} {
-		for i := range records {
-			records[i].Adjustment += by
+// MergePast returns the past of a topic after another one was merged into it: each point is the sum of
+// both points, and each gain the sum of both gains. It has the histories of the topic and of the other
+// one, by hour and by day. raise is what the merge adds to the adjustment of the topic, besides the
+// adjustment of the other one.
+func MergePast(own, given [2]History, raise int64) *Past {
+	p := &Past{Gain: own[0].Sum() - own[0].Prior + given[0].Sum() - given[0].Prior}
+	p.IsComplete = given[0].IsComplete && (own[0].IsComplete || len(own[0].Records) == 0 && own[0].Sum() == own[0].Prior)
+	p.Hours, p.Days = addRecords(own[0].gains(), given[0].gains(), raise), addRecords(own[1].gains(), given[1].gains(), raise)
+	return p
+}
+
+// addRecords returns the sums of the records of two topics, both in order. A topic has the record
+// before, or none, in periods in which the other one has a record.
+func addRecords(own, given []Record, raise int64) (sums []Record) {
+	eachNumber(own, given, func(number int64, ours, theirs *Record) {
+		sum := Record{Number: number, Adjustment: raise}
+		for _, r := range []*Record{ours, theirs} {
+			if r != nil {
+				sum.Sum, sum.Adjustment = sum.Sum+r.Sum, sum.Adjustment+r.Adjustment
+			}
 		}
-	}
+		sums = append(sums, sum)
+	})
+	return sums
 }
 
 // validate reports whether p, which may be nil, can be stored. Errors: [CodeBadBody].
@@ -74,26 +91,34 @@ func (p *Past) validate() error {
 // both have a record, the result has the records that exist. After that it has the greater gain
 // of the two, and the adjustment of own.
 func MergeRecords(own, given []Record) (merged []Record) {
+	eachNumber(own, given, func(number int64, ours, theirs *Record) {
+		r := Record{Number: number}
+		switch {
+		case theirs == nil:
+			r.Sum, r.Adjustment = ours.Sum, ours.Adjustment
+		case ours == nil:
+			r.Sum, r.Adjustment = theirs.Sum, theirs.Adjustment
+		default:
+			r.Sum, r.Adjustment = max(ours.Sum, theirs.Sum), ours.Adjustment
+		}
+		merged = append(merged, r)
+	})
+	return merged
+}
+
+// eachNumber calls use with each number of two lists of records, both in order, and with the newest
+// record of each list until then; nil for none.
+func eachNumber(own, given []Record, use func(number int64, ours, theirs *Record)) {
 	all := slices.Concat(own, given)
 	slices.SortStableFunc(all, byNumber)
-	numbers := slices.CompactFunc(all, func(a, b Record) bool { return a.Number == b.Number })
-	var ours, theirs *Record // the newest ones until the number
-	for _, r := range numbers {
+	var ours, theirs *Record
+	for _, r := range slices.CompactFunc(all, func(a, b Record) bool { return a.Number == b.Number }) {
 		if len(own) > 0 && own[0].Number == r.Number {
 			ours, own = &own[0], own[1:]
 		}
 		if len(given) > 0 && given[0].Number == r.Number {
 			theirs, given = &given[0], given[1:]
 		}
-		switch {
-		case theirs == nil:
-			r = *ours
-		case ours == nil:
-			r = *theirs
-		default:
-			r = Record{r.Number, max(ours.Sum, theirs.Sum), ours.Adjustment}
-		}
-		merged = append(merged, r)
+		use(r.Number, ours, theirs)
 	}
-	return merged
 }

@@ -19,6 +19,9 @@ type Portion struct {
 	Past          *Past // of the last portion; nil if there is none
 	First, Last   bool
 	Mark          string // of the merge that stores the portion, as in [Edit]
+	// NextMark is empty except in the last step of a merge, which sets the adjustment and the past of
+	// the topic to those of the portion, and its mark to NextMark, atomically.
+	NextMark string
 }
 
 // MaxPortion is the most contributions that one [Portion] carries, and the most entries of

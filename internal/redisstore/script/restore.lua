@@ -11,7 +11,8 @@
 -- ARGV[3]  channel
 -- ARGV[4]  head of the topic's frames
 -- ARGV[5]  writes with the digit 3, see part/decide.lua
--- ARGV[6]  first if the portion replaces what is stored, else merge
+-- ARGV[6]  first if the portion replaces what is stored; final if it sets adjustment and past, and
+--          the mark; else merge
 -- ARGV[7]  version; 0: the next
 -- ARGV[8]  seed
 -- ARGV[9]  adjustment
@@ -20,6 +21,7 @@
 -- ARGV[12] retention of the history, days; 0: there is none
 -- ARGV[13…] for the last portion of a topic with a history: its gain, 1 if it is complete,
 --          hours and days, see part/merge_past.lua
+-- ARGV[…]  for final: the new mark
 --
 -- Returns what edit.lua returns.
 

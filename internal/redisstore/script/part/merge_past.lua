@@ -1,9 +1,11 @@
--- Merges the history of the portion with that of the topic, as [tally.MergeRecords] does. Hours
--- and days are "number gain adjustment," of each record. Needs ARGV[13…], gained, isComplete,
--- after, and the keys hours and days.
+-- Merges the history of the portion with that of the topic, as [tally.MergeRecords] does, or
+-- replaces that of the topic if ARGV[6] is final. Hours and days are "number gain adjustment," of
+-- each record. Needs ARGV[13…], gained, isComplete, after, and the keys hours and days.
 
 if ARGV[13] then
-  if gained == 0 then
+  local replaces = ARGV[6] == 'final'
+  if replaces then redis.call('UNLINK', hours, days) end
+  if gained == 0 or replaces then
     gained, isComplete = tonumber(ARGV[13]), ARGV[14] == '1'
   else
     gained = math.max(gained, tonumber(ARGV[13]))

@@ -24,7 +24,7 @@ end
 local given = parse(ARGV[8], #counts)
 for i = 1, #counts do seeds[i] = math.max(seeds[i], given[i]) end
 given = parse(ARGV[9], #counts)
-if not first and not state[4] then
+if not first and not state[4] and ARGV[6] ~= 'final' then
   for i = 1, #counts do adjustments[i] = math.max(adjustments[i], given[i]) end
 elseif last or not string.find(ARGV[9], '-', 1, true) then
   adjustments = given

@@ -15,5 +15,6 @@ if retention ~= '0' and (changed or ARGV[13]) then
 -- include merge_past
   redis.call('HSET', KEYS[1], 'p', (isComplete and '' or '~') .. string.format('%.0f', restored - gained))
 end
+if ARGV[6] == 'final' then redis.call('HSET', KEYS[1], 'e', ARGV[#ARGV]) end
 -- include unchanged
 -- include publish
