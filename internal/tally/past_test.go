@@ -12,7 +12,9 @@ const microsPerHour = int64(tally.Hour) * 1_000_000
 
 // drawHistories draws the histories of a topic by hour and by day, as stores keep them.
 func drawHistories(t *rapid.T, name string, now int64) (histories [2]tally.History) {
-	draw := func(what string, least, most int64) int64 { return rapid.Int64Range(least, most).Draw(t, name+" "+what) }
+	draw := func(what string, least, most int64) int64 {
+		return rapid.Int64Range(least, most).Draw(t, name+" "+what)
+	}
 	changes, prior, isComplete := draw("changes", 0, 8), int64(0), rapid.Bool().Draw(t, name+" is complete")
 	if !isComplete {
 		prior = draw("prior", 0, 20)
