@@ -370,7 +370,8 @@ func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) e
 	return nil
 }
 
-// readRises reads the current counts of topics. It leaves out those that were deleted.
+// readRises reads the current counts of topics. It leaves out those that were deleted or have data
+// of another program.
 func (s *Store) readRises(ctx context.Context, from reader, b leaderboard, r *risingTopics, limit int) (rises []tally.Rise, err error) {
 	var queries []tally.Query
 	var gains []int64
@@ -381,10 +382,10 @@ func (s *Store) readRises(ctx context.Context, from reader, b leaderboard, r *ri
 	}
 	for i, reading := range s.read(ctx, from, queries, false, marker{}) {
 		switch {
-		case reading.Err != nil:
+		case reading.Err != nil && !isTopicError(reading.Err):
 			return nil, reading.Err
 		case reading.Change.Version == 0 && from != s.reader: // the replica is behind
-		case reading.Change.Version == 0:
+		case reading.Change.Version == 0: // also after an error
 			s.gains.add(tally.Change{Topic: reading.Change.Topic, Version: 1}, true)
 		default:
 			rises = append(rises, tally.Rise{Change: reading.Change, Gain: gains[i]})

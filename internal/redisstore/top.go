@@ -194,6 +194,9 @@ func (s *Store) top(ctx context.Context, from reader, site, metric string, limit
 	}
 	var top []tally.Change
 	for i, r := range s.read(ctx, from, queries, false, marker{}) {
+		if isTopicError(r.Err) {
+			continue
+		}
 		if r.Err != nil {
 			return nil, r.Err
 		}

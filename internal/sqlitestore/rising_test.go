@@ -35,3 +35,17 @@ func TestRising_SlowUpdate(t *testing.T) {
 		store.gains.mu.Unlock()
 	}
 }
+
+// Without the file a list of gains is unavailable.
+func TestRising_Closed(t *testing.T) {
+	store, err := Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), tally.NewCatalog(nil, tally.DefaultMetrics()), Options{History: tally.MaxHistory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if rises, err := store.Rising(t.Context(), "default", "likes", tally.Since24h, 10); tally.AsError(err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("after Close: %v, %v", rises, err)
+	}
+}
