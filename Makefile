@@ -29,9 +29,9 @@ export TALLYCAST_TEST_BINARIES := $(CURDIR)/$(BINARIES)
 step = printf '\n\033[1m==> %s\033[0m\n'
 sub  = $(MAKE) --no-print-directory
 
-.PHONY: build check test test-all tools binaries $(BINARIES)/tallycast lint types test-go test-units test-processes test-long test-web \
-	test-engines test-frameworks test-platforms bench-tools test-bench test-peers litestream-binaries hosting-tools test-hosting \
-	dist test-dist generate fmt run clean help
+.PHONY: build check test test-all tools install binaries $(BINARIES)/tallycast lint types test-go test-units \
+	test-processes test-long test-web test-engines test-frameworks test-platforms bench-tools test-bench test-peers \
+	litestream-binaries hosting-tools test-hosting dist test-dist generate fmt run clean help
 .DEFAULT_GOAL := build
 
 build: ## Build ./tallycast, one static binary.
@@ -41,9 +41,8 @@ check: lint types ## Check format, vet, staticcheck and types; run the unit test
 	go test -vet=off -skip '$(NOT_IN_CHECK)' $(UNITS)
 
 test: ## Install what the tests need; run all contracts on every store, and the web tests in Chromium.
-	@$(step) tools && $(sub) tools web/node_modules/.package-lock.json
-	@$(step) 'lint, unit tests, bench' && $(sub) -j2 --output-sync=target lint test-units test-bench
-	@$(step) 'tests with processes' && $(sub) test-processes
+	@$(step) 'tools, lint' && $(sub) -j2 install lint
+	@$(step) 'Go tests' && $(sub) -j2 --output-sync=target test-units test-bench test-processes
 	@$(step) web && $(sub) test-web
 	@$(step) 'all passed'
 
@@ -68,6 +67,9 @@ test-platforms: ## Build for every supported system. Windows must fail with a me
 tools: ## Install the missing programs that the tests run.
 	@.ci/tools
 
+install: tools
+	@$(sub) web/node_modules/.package-lock.json
+
 binaries: $(BINARIES)/tallycast ## Build the program for the tests: as released, and with the race detector.
 	CGO_ENABLED=1 go build $(RACE) -o $(BINARIES)/tallycast-race ./cmd/tallycast
 
@@ -86,8 +88,8 @@ lint: ## Check format, vet and staticcheck.
 types: web/node_modules/.package-lock.json ## Check the types of the widgets.
 	npm --prefix web run check
 
-# Packages that start several processes for each test. They keep every core busy and
-# measure latency, so they run one after the other.
+# Packages that start several processes for each test. These wait most of the time, and
+# measure latency: they run one after the other, beside the unit tests.
 PROCESSES := ./deploy ./internal/testkit/checker ./internal/testkit/e2e
 UNITS      = $$(go list ./... | grep -vxF "$$(go list $(PROCESSES))")
 
