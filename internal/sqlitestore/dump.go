@@ -66,17 +66,22 @@ func (d *dump) run(ctx context.Context, scope tally.Scope) (err error) {
 
 // page returns the topics after last, or the first ones if last is zero.
 func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (page []topicRow, err error) {
-	condition, args := scopeCondition(scope, d.reader.presenceMetrics())
+	listing := tally.Listing{Scope: scope, Limit: tally.MaxPortion}
+	var cursor *tally.Cursor
 	if last != (tally.Topic{}) {
-		condition += " AND (site, metric, topics.key) > (?, ?, ?)"
-		args = append(args, last.Site(), last.Metric(), last.Key())
+		cursor = &tally.Cursor{Topic: last}
 	}
-	query := selectStates + "WHERE " + condition + " ORDER BY site, metric, topics.key LIMIT ?"
-	err = eachRow(ctx, d.conn, query, append(args, tally.MaxPortion), func(rows *sql.Rows) error {
-		id, state, err := d.reader.scanState(rows)
-		page = append(page, topicRow{id, state})
-		return err
-	})
+	for _, after := range afterCursor(listing, cursor) {
+		query, args := d.reader.listQuery(listing, after)
+		err = eachRow(ctx, d.conn, query, args, func(rows *sql.Rows) error {
+			id, state, err := d.reader.scanState(rows)
+			page = append(page, topicRow{id, state})
+			return err
+		})
+		if err != nil || len(page) > listing.Limit {
+			break
+		}
+	}
 	return page, err
 }
 

@@ -148,7 +148,11 @@ func (r *Reader) list(ctx context.Context, conn *sql.Conn, listing tally.Listing
 	}
 	for _, scope := range scopes {
 		listing.Scope = scope
+		begin := len(states)
 		for _, after := range afterCursor(listing, cursor) {
+			if len(states)-begin > listing.Limit {
+				break
+			}
 			query, args := r.listQuery(listing, after)
 			err := eachRow(ctx, conn, query, args, func(rows *sql.Rows) error {
 				_, state, err := r.scanState(rows)
@@ -183,7 +187,7 @@ func afterCursor(listing tally.Listing, cursor *tally.Cursor) []sqlCondition {
 	site, metric, key := cursor.Topic.Site(), cursor.Topic.Metric(), cursor.Topic.Key()
 	by := listColumns[listing.Order]
 	if by == "" {
-		return []sqlCondition{{"(site, metric, topics.key) > (?, ?, ?)", []any{site, metric, key}}}
+		return afterTopic(listing.Scope, site, metric, key)
 	}
 	switch c := cmp.Or(cmp.Compare(listing.Scope.Site, site), cmp.Compare(listing.Scope.Metric, metric)); {
 	case c < 0:
@@ -196,6 +200,23 @@ func afterCursor(listing tally.Listing, cursor *tally.Cursor) []sqlCondition {
 	return []sqlCondition{{by + " <= ? AND (" + by + " < ? OR topics.key > ?)", []any{cursor.Value, cursor.Value, key}}}
 }
 
+// afterTopic is [afterCursor] for [tally.ByTopic]. Beside a condition for the site, SQLite would
+// compare (site, metric, key) with each row of the site.
+func afterTopic(scope tally.Scope, site, metric, key string) []sqlCondition {
+	bySite, byMetric := cmp.Compare(scope.Site, site), cmp.Compare(scope.Metric, metric)
+	switch {
+	case scope.Site == "":
+		return []sqlCondition{{"(site, metric, topics.key) > (?, ?, ?)", []any{site, metric, key}}}
+	case bySite == 0 && scope.Metric == "":
+		return []sqlCondition{{"metric = ? AND topics.key > ?", []any{metric, key}}, {"metric > ?", []any{metric}}}
+	case bySite == 0 && byMetric == 0:
+		return []sqlCondition{{"topics.key > ?", []any{key}}}
+	case cmp.Or(bySite, byMetric) < 0:
+		return nil
+	}
+	return []sqlCondition{{text: "true"}}
+}
+
 // listQuery returns the query of the rows of a page that after allows, and its arguments.
 func (r *Reader) listQuery(listing tally.Listing, after sqlCondition) (query string, args []any) {
 	condition, args := scopeCondition(listing.Scope, r.presenceMetrics())
@@ -206,8 +227,9 @@ func (r *Reader) listQuery(listing tally.Listing, after sqlCondition) (query str
 	if by := listColumns[listing.Order]; by != "" {
 		order = by + " DESC, " + order
 	}
-	return selectStates + "WHERE " + condition + " AND " + after.text + " ORDER BY " + order + " LIMIT ?",
-		append(append(args, after.args...), listing.Limit+1)
+	// SQLite begins at the first of two lower bounds of a key: that of after is not below that of a prefix.
+	return selectStates + "WHERE " + after.text + " AND " + condition + " ORDER BY " + order + " LIMIT ?",
+		append(append(slices.Clone(after.args), args...), listing.Limit+1)
 }
 
 // nextMetricQuery and nextSiteQuery step from metric to metric. With one condition for both

@@ -104,6 +104,36 @@ func TestList_Plan(t *testing.T) {
 	}
 }
 
+// A page by name begins at the topic after the cursor, whatever the scope.
+func TestList_PlanByName(t *testing.T) {
+	store := openPlanned(t)
+	topic, err := tally.ParseTopic("blog/likes/page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scope, want := range map[tally.Scope][]string{
+		{}:                              {"((site,metric,key)>(?,?,?))"},
+		{Site: "blog"}:                  {"(site=? AND metric=? AND key>?)", "(site=? AND metric>?)"},
+		{Site: "blog", Metric: "likes"}: {"(site=? AND metric=? AND key>?)"},
+		{Site: "blog", Metric: "likes", Prefix: "p"}: {"(site=? AND metric=? AND key>? AND key<?)"},
+		{Site: "blog", Metric: "heart"}:              nil, // before the cursor
+		{Site: "blog", Metric: "views"}:              {"(site=? AND metric=?)"},
+		{Site: "a"}:                                  nil,
+		{Site: "z"}:                                  {"(site=?)"},
+	} {
+		listing := tally.Listing{Scope: scope, Limit: 10}
+		var got []string
+		for _, after := range afterCursor(listing, &tally.Cursor{Topic: topic}) {
+			query, args := store.listQuery(listing, after)
+			steps := plan(t, store, query, args)
+			got = append(got, strings.TrimPrefix(strings.Join(steps, "; "), "SEARCH topics USING INDEX sqlite_autoindex_topics_1 "))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%+v: the plans are %q, want %q", scope, got, want)
+		}
+	}
+}
+
 // The metrics of a list are found without reading their topics.
 func TestMetricsWithData_Plan(t *testing.T) {
 	store := openPlanned(t)
