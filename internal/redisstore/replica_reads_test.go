@@ -181,3 +181,35 @@ func TestReplica_ExpiredShares(t *testing.T) {
 		t.Errorf("%d mismatches, stale: %t", n, v.wasStale())
 	}
 }
+
+// The first number of a page takes two round trips to the replica, to subscribe and to read, and
+// does not wait for the far primary. The test repeats because other regular commands may end
+// between.
+func TestReplica_FirstNumber(t *testing.T) {
+	t.Parallel()
+	primary := redistest.StartPrimary(t, redistest.Options{})
+	replica := redistest.StartReplica(t, primary.Addr, redistest.Options{})
+	line, local := redistest.StartProxy(t, primary.Addr), redistest.StartProxy(t, replica.Addr)
+	line.Delay(200 * time.Millisecond)
+	local.Delay(25 * time.Millisecond)
+	prefix := newPrefix()
+	far := storeConfig{server: primary, url: primary.URL(0)}.connect(t, catalog(), prefix)
+	near := storeConfig{url: "redis://" + line.Addr, options: redisstore.Options{ReplicaURL: "redis://" + local.Addr}}.connect(t, catalog(), prefix)
+	v := watch(t, near, topic(t, "default/likes/other"))
+	processtest.Eventually(t, "the replica is used", func() bool { return near.Health().Replica.IsUsed })
+	processtest.Eventually(t, "the viewer is live", v.isLive)
+	atReplica, atPrimary := 10, 10
+	for n := range 10 {
+		page := topic(t, fmt.Sprintf("default/likes/%d", n))
+		like(t, far, page, 1)
+		processtest.Eventually(t, "the replica has the like", func() bool { return replica.Do("HGET", prefix+":{"+page.String()+"}:count", "n") == "1" })
+		replicaBefore, primaryBefore := local.Rounds(), line.Rounds()
+		near.Watch(page)
+		processtest.Eventually(t, "the first number", func() bool { return v.shown(page).Count == 1 })
+		atReplica, atPrimary = min(atReplica, local.Rounds()-replicaBefore), min(atPrimary, line.Rounds()-primaryBefore)
+		if atReplica <= 2 && atPrimary == 0 {
+			return
+		}
+	}
+	t.Errorf("the first number takes %d round trips to the replica and %d to the primary", atReplica, atPrimary)
+}
