@@ -12,7 +12,7 @@ import (
 
 // caller is who makes a call: the client, the origin of its page, the visitor and user
 // agent that its headers name, and whether it has the server token. It is fixed once the
-// headers are read; a WebSocket keeps a copy for its messages. Trusted callers have no
+// headers are read; a WebSocket keeps it for its messages, see watcher. Trusted callers have no
 // limits, may use every site and may create any topic.
 type caller struct {
 	api       *API

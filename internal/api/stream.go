@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"net/netip"
-	"unique"
 
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -17,7 +16,7 @@ func (q *call) session(topics, present []name) (push.Session, error) {
 	}
 	session := push.Session{
 		Client: q.client.limitAddress(),
-		Rights: &watcher{caller: q.caller, agent: unique.Make(q.r.UserAgent())},
+		Rights: newWatcher(&q.caller, q.r.UserAgent()),
 	}
 	if q.isTrusted {
 		session.Client = netip.Addr{} // no limits

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/netip"
 	"unique"
 
 	"github.com/tallycast/tallycast/internal/push"
@@ -9,17 +10,53 @@ import (
 )
 
 // watcher is a client that watches topics, for its messages. It implements [push.Rights].
+// It is small, since each WebSocket has one: the clients with the same headers share them.
 type watcher struct {
-	caller
-	agent unique.Handle[string] // shared, since many clients have the same
+	api     *API
+	address netip.Addr
+	page    unique.Handle[watchedPage]
+	named   *namedVisitor // usually nil
+}
+
+// watchedPage is what many clients have in common.
+type watchedPage struct {
+	client    clientInfo // without address
+	origin    requestOrigin
+	isTrusted bool
+	agent     string
+}
+
+// namedVisitor is what the headers of a handshake say about the visitor.
+type namedVisitor struct{ visitors, tokens []string }
+
+func newWatcher(c *caller, agent string) *watcher {
+	page := watchedPage{c.client, c.origin, c.isTrusted, agent}
+	page.client.address = netip.Addr{}
+	w := &watcher{api: c.api, address: c.client.address, page: unique.Make(page)}
+	if len(c.visitors)+len(c.tokens) > 0 {
+		w.named = &namedVisitor{c.visitors, c.tokens}
+	}
+	return w
+}
+
+// caller returns the caller of the handshake.
+func (w *watcher) caller() caller {
+	page := w.page.Value()
+	c := caller{api: w.api, client: page.client, origin: page.origin, isTrusted: page.isTrusted}
+	c.client.address = w.address
+	if w.named != nil {
+		c.visitors, c.tokens = w.named.visitors, w.named.tokens
+	}
+	return c
 }
 
 // Admit implements [push.Rights]. Errors: origin_not_allowed, rate_limited.
 func (w *watcher) Admit(topic tally.Topic) error {
-	if err := w.checkSite(topic.Site()); err != nil {
+	c := w.caller()
+	if err := c.checkSite(topic.Site()); err != nil {
 		return err
 	}
-	return w.takeReads(1)
+	return c.takeReads(1)
 }
 
 // ParseAssertion implements [push.Rights]. The rules, the limits and the answer are those
@@ -30,39 +67,42 @@ func (w *watcher) ParseAssertion(message []byte) (push.Assertion, error) {
 		return push.Assertion{}, err
 	}
 	return push.Assertion{ID: m.id, Start: func(done func([]byte, error)) {
-		if w.hasToken(m.identity) {
-			go w.startMessage(m, done) // ends when the token is verified, which may wait for its key
+		c := w.caller()
+		agent := w.page.Value().agent
+		if c.hasToken(m.identity) {
+			go c.startMessage(m, agent, done) // ends when the token is verified, which may wait for its key
 			return
 		}
-		w.startMessage(m, done)
+		c.startMessage(m, agent, done)
 	}}, nil
 }
 
-func (w *watcher) startMessage(m assertMessage, done func([]byte, error)) {
-	assertion, err := w.assertionOf(m)
+// startMessage makes the assertion of a message from a client with that user agent.
+func (c *caller) startMessage(m assertMessage, agent string, done func([]byte, error)) {
+	assertion, err := c.assertionOf(m, agent)
 	if err != nil {
 		done(nil, err)
 		return
 	}
-	w.start(assertion, func(result tally.Result, err error) {
+	c.start(assertion, func(result tally.Result, err error) {
 		if err == nil {
 			done(appendResult(make([]byte, 0, 192), result), nil)
 			return
 		}
 		if e := tally.AsError(err); e.Code == tally.CodeInternal {
-			w.api.options.Logger.Error("an assertion failed", "error", err, "topic", m.topic)
+			c.api.options.Logger.Error("an assertion failed", "error", err, "topic", m.topic)
 		}
 		done(nil, err)
 	})
 }
 
-func (w *watcher) assertionOf(m assertMessage) (tally.Assertion, error) {
+func (c *caller) assertionOf(m assertMessage, agent string) (tally.Assertion, error) {
 	if m.err != nil {
 		return tally.Assertion{}, m.err
 	}
-	topic, err := w.resolve(name{text: m.topic})
+	topic, err := c.resolve(name{text: m.topic})
 	if err != nil {
 		return tally.Assertion{}, err
 	}
-	return w.assertion(context.Background(), topic, m.assertionBody, w.agent.Value())
+	return c.assertion(context.Background(), topic, m.assertionBody, agent)
 }

@@ -44,24 +44,25 @@ type Viewer struct {
 	Quota *Quota
 
 	// Fixed by Adopt.
-	conn   Conn
-	shard  *shard
-	format Format
+	conn  Conn
+	shard *shard
 
 	inInbox atomic.Int64 // bytes of frames in the shard's inbox
 
-	// Owned by the shard's goroutine.
+	format Format // fixed by Adopt
+
+	// Owned by the shard's goroutine. The order leaves few bytes unused.
 
 	state         state
-	pendingLive   uint16 // live events to send
 	backoff       uint8  // failed attempts in a row while blocked
+	closeReason   Reason // while closing
+	pendingLive   uint16 // live events to send
 	index         int32  // in shard.viewers
 	lastProgress  uint32 // when it last accepted bytes or began to be blocked, in seconds of the hub's time
 	retry         uint32 // when to write again while blocked, in ticks of the hub's time
 	subscriptions []subscription
 	sentBefore    map[tally.Topic]int64 // topics unsubscribed from, to the version last sent; at most MaxTopicsPerViewer
 	pending       []byte                // the rest of a frame that was cut, and encoded frames for this viewer alone
-	closeReason   Reason                // while closing
 }
 
 // state is a set of flags of a viewer.

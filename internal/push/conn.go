@@ -25,14 +25,12 @@ type conn struct {
 	// Fixed once hijacked.
 	server *Server
 	client *client
-	net    *net.TCPConn
-	fd     int // the viewer's shard alone writes to it, until the hub calls Close
+	socket // the viewer's shard alone writes to it, until the hub calls Close
 
 	unanswered atomic.Int32 // assertions without an answer, and draining
 	hasEnded   bool         // guarded by the mutex of waitingTopics
 
-	present    []tally.Topic // owned by the reader; fixed on an event stream
-	earlyInput []byte        // came with the handshake and was not read yet
+	present []tally.Topic // owned by the reader; fixed on an event stream
 }
 
 // newConn returns a connection of a client, to be hijacked.
@@ -40,19 +38,20 @@ func (s *Server) newConn(c *client) conn {
 	return conn{Viewer: hub.Viewer{Quota: c.quota}, server: s, client: c}
 }
 
-// hijack takes the connection from net/http.
-func (c *conn) hijack(w http.ResponseWriter) error {
+// hijack takes the connection from net/http. It returns the input that came with the
+// request and was not read yet.
+func (c *conn) hijack(w http.ResponseWriter) (early []byte, err error) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
-		return errors.New("hijack the connection: this service speaks HTTP/1.1")
+		return nil, errors.New("hijack the connection: this service speaks HTTP/1.1")
 	}
 	raw, buffered, err := hijacker.Hijack()
 	if err != nil {
-		return fmt.Errorf("hijack the connection: %w", err)
+		return nil, fmt.Errorf("hijack the connection: %w", err)
 	}
 	if n := buffered.Reader.Buffered(); n > 0 {
-		c.earlyInput = make([]byte, n)
-		_, _ = io.ReadFull(buffered.Reader, c.earlyInput) // buffered: cannot fail
+		early = make([]byte, n)
+		_, _ = io.ReadFull(buffered.Reader, early) // buffered: cannot fail
 	}
 	if wrapper, ok := raw.(interface{ NetConn() net.Conn }); ok {
 		raw = wrapper.NetConn()
@@ -60,14 +59,16 @@ func (c *conn) hijack(w http.ResponseWriter) error {
 	tcp, ok := raw.(*net.TCPConn)
 	if !ok {
 		_ = raw.Close()
-		return fmt.Errorf("hijack the connection: %T is no TCP connection", raw)
+		return nil, fmt.Errorf("hijack the connection: %T is no TCP connection", raw)
 	}
-	if err := c.setOptions(tcp); err != nil {
+	if err = c.setOptions(tcp); err == nil {
+		c.socket, err = newSocket(tcp)
+	}
+	if err != nil {
 		_ = raw.Close()
-		return fmt.Errorf("hijack the connection: %w", err)
+		return nil, fmt.Errorf("hijack the connection: %w", err)
 	}
-	c.net = tcp
-	return nil
+	return early, nil
 }
 
 // appendHead appends the status line and the header of a response.
@@ -79,7 +80,7 @@ func appendHead(dst []byte, status int, header http.Header) []byte {
 	return head.Bytes()
 }
 
-// setOptions sets the options of the socket and stores its descriptor.
+// setOptions sets the options of the socket.
 func (c *conn) setOptions(tcp *net.TCPConn) error {
 	descriptor, err := tcp.SyscallConn()
 	if err != nil {
@@ -87,12 +88,11 @@ func (c *conn) setOptions(tcp *net.TCPConn) error {
 	}
 	var failed error
 	err = descriptor.Control(func(fd uintptr) {
-		c.fd = int(fd)
 		failed = errors.Join(
-			syscall.SetsockoptInt(c.fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer),
+			syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer),
 			// Beats replace keep-alive probes.
-			syscall.SetsockoptInt(c.fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 0),
-			setUserTimeout(c.fd, c.server.options.WriteTimeout),
+			syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 0),
+			setUserTimeout(int(fd), c.server.options.WriteTimeout),
 		)
 	})
 	return errors.Join(err, failed)
@@ -101,7 +101,7 @@ func (c *conn) setOptions(tcp *net.TCPConn) error {
 // TryWrite implements [hub.Conn].
 func (c *conn) TryWrite(p []byte) (n int, err error) {
 	for {
-		n, err = syscall.Write(c.fd, p)
+		n, err = syscall.Write(c.fd(), p)
 		switch err {
 		case nil:
 			return n, nil

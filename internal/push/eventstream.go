@@ -35,11 +35,10 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 
 	c := &streamConn{s.newConn(client)}
 	s.hub.Adopt(&c.Viewer, c, eventStream)
-	if err := c.hijack(w); err != nil {
+	if _, err := c.hijack(w); err != nil { // this package reads nothing from an event stream
 		s.cancel(client)
 		return err
 	}
-	c.earlyInput = nil // this package reads nothing from an event stream
 	refused := refusals{appendEvent, head}
 	s.watchSession(&c.conn, session, &refused)
 	s.readiness.watchStream(c)
@@ -74,8 +73,8 @@ type streamConn struct{ conn }
 
 // Close implements [hub.Conn].
 func (c *streamConn) Close(hub.Reason) {
-	c.server.readiness.forget(c.fd)
+	c.server.readiness.forget(c)
 	c.server.forget(&c.conn)
-	_ = c.net.Close()
+	c.closeSocket()
 	c.server.leaveAll(&c.conn)
 }

@@ -34,7 +34,17 @@ func (c *socketConn) receive(data []byte) {
 	if c.ignoresInput || len(data) == 0 {
 		return
 	}
-	if v := c.inbound.feed(data, c); v != nil {
+	var in inbound
+	if c.incomplete != nil {
+		in = *c.incomplete
+	}
+	v := in.feed(data, c)
+	c.incomplete = nil
+	if !in.isComplete() {
+		rest := in
+		c.incomplete = &rest
+	}
+	if v != nil {
 		c.closeFor(v)
 	}
 }

@@ -23,9 +23,9 @@ import (
 type readiness struct{ loops []*loop }
 
 func newReadiness() (*readiness, error) {
-	r := &readiness{}
-	for range runtime.GOMAXPROCS(0) {
-		l, err := newLoop()
+	r := &readiness{loops: make([]*loop, 0, runtime.GOMAXPROCS(0))}
+	for range cap(r.loops) {
+		l, err := newLoop(cap(r.loops))
 		if err != nil {
 			return nil, err
 		}
@@ -39,16 +39,16 @@ func (r *readiness) loop(fd int) *loop { return r.loops[fd%len(r.loops)] }
 // watchStream calls the hub's Leave when the client of c closes.
 func (r *readiness) watchStream(c *streamConn) {
 	// Without EPOLLIN, since input on an event stream is never read.
-	if err := r.loop(c.fd).watch(c.fd, c, unix.EPOLLRDHUP); err != nil {
+	if err := r.loop(c.fd()).watch(c.fd(), c, unix.EPOLLRDHUP); err != nil {
 		c.server.hub.Leave(&c.Viewer, hub.ReasonGone)
 	}
 }
 
 // watchSocket starts reading from c.
 func (r *readiness) watchSocket(c *socketConn) {
-	l := r.loop(c.fd)
-	isWaiting := !c.inbound.isComplete() // the handshake came with the beginning of a message
-	if err := l.watch(c.fd, c, unix.EPOLLRDHUP|unix.EPOLLIN); err != nil {
+	l := r.loop(c.fd())
+	isWaiting := c.incomplete != nil // the handshake came with the beginning of a message
+	if err := l.watch(c.fd(), c, unix.EPOLLRDHUP|unix.EPOLLIN); err != nil {
 		c.endReader(nil)
 		return
 	}
@@ -62,11 +62,11 @@ func (r *readiness) watchSocket(c *socketConn) {
 
 // forget removes the descriptor of a stream. It is called before the descriptor is
 // closed, which removes it from the epoll set.
-func (r *readiness) forget(fd int) { r.loop(fd).forget(fd) }
+func (r *readiness) forget(c *streamConn) { r.loop(c.fd()).forget(c.fd()) }
 
 // retire ends the reader of c after the close timeout.
 func (r *readiness) retire(c *socketConn) {
-	l := r.loop(c.fd)
+	l := r.loop(c.fd())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c.hasReader { // otherwise watchSocket does it
@@ -99,8 +99,9 @@ const (
 
 // loop is one epoll set and the goroutine that serves it.
 type loop struct {
-	file *os.File // of the set; the runtime waits for it as for a socket
-	set  int
+	file  *os.File // of the set; the runtime waits for it as for a socket
+	set   int
+	loops int // of all; each has the descriptors with the same remainder
 
 	// Owned by the goroutine in run.
 	buffer []byte
@@ -108,7 +109,7 @@ type loop struct {
 	unread []*socketConn             // may have more input
 
 	mu         sync.Mutex
-	watched    []watched     // by descriptor
+	watched    []watched     // by descriptor / loops
 	generation int32         // the newest
 	toLimit    []*socketConn // get a time limit at the next check
 }
@@ -123,7 +124,7 @@ type watched struct {
 // readable is a connection that can handle the events of its descriptor.
 type readable interface{ ready(l *loop, events uint32) }
 
-func newLoop() (*loop, error) {
+func newLoop(loops int) (*loop, error) {
 	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err == nil {
 		err = unix.SetNonblock(set, true)
@@ -132,7 +133,7 @@ func newLoop() (*loop, error) {
 		return nil, fmt.Errorf("make an epoll set: %w", err)
 	}
 	return &loop{
-		set: set, file: os.NewFile(uintptr(set), "epoll"),
+		loops: loops, set: set, file: os.NewFile(uintptr(set), "epoll"),
 		buffer: make([]byte, maxMessage+maxHeader),
 		limits: map[*socketConn]time.Time{},
 	}, nil
@@ -142,11 +143,11 @@ func newLoop() (*loop, error) {
 func (l *loop) watch(fd int, conn readable, events uint32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.watched) <= fd {
+	for len(l.watched) <= fd/l.loops {
 		l.watched = append(l.watched, watched{})
 	}
 	l.generation++
-	l.watched[fd] = watched{conn, l.generation}
+	l.watched[fd/l.loops] = watched{conn, l.generation}
 	event := unix.EpollEvent{Events: events | unix.EPOLLET&0xffffffff, Fd: int32(fd), Pad: l.generation}
 	return unix.EpollCtl(l.set, unix.EPOLL_CTL_ADD, fd, &event)
 }
@@ -154,8 +155,8 @@ func (l *loop) watch(fd int, conn readable, events uint32) error {
 func (l *loop) forget(fd int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if fd < len(l.watched) {
-		l.watched[fd] = watched{}
+	if i := fd / l.loops; i < len(l.watched) {
+		l.watched[i] = watched{}
 	}
 }
 
@@ -163,7 +164,7 @@ func (l *loop) forget(fd int) {
 func (l *loop) find(event unix.EpollEvent) readable {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w := l.watched[event.Fd]; w.generation == event.Pad {
+	if w := l.watched[int(event.Fd)/l.loops]; w.generation == event.Pad {
 		return w.conn
 	}
 	return nil
@@ -236,22 +237,26 @@ func (l *loop) checkLimits(now time.Time) {
 // endReader ends reading from c, for err or because its client closed.
 func (l *loop) endReader(c *socketConn, err error) {
 	delete(l.limits, c)
-	l.forget(c.fd)
+	l.forget(c.fd())
 	c.endReader(err)
 }
 
 // ready implements readable: the client of a stream closed.
-func (c *streamConn) ready(*loop, uint32) { c.server.hub.Leave(&c.Viewer, reasonOf(c.failure())) }
+func (c *streamConn) ready(l *loop, _ uint32) {
+	c.server.hub.Leave(&c.Viewer, reasonOf(l.failure(c)))
+}
 
-// failure returns the error that ended the connection, or nil if its client closed.
-func (c *conn) failure() error {
-	raw, err := c.net.SyscallConn()
-	if err != nil {
+// failure returns the error that ended the connection of c, or nil if its client closed.
+func (l *loop) failure(c *streamConn) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// The descriptor cannot become another connection's meanwhile, since the shard calls
+	// forget before it closes the descriptor.
+	if l.watched[c.fd()/l.loops].conn != readable(c) {
 		return nil
 	}
-	var code int
-	// During Control the descriptor cannot become another connection's.
-	if raw.Control(func(fd uintptr) { code, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR) }) != nil || err != nil || code == 0 {
+	code, err := unix.GetsockoptInt(c.fd(), unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || code == 0 {
 		return nil
 	}
 	return syscall.Errno(code)
@@ -265,7 +270,7 @@ func (c *socketConn) ready(l *loop, events uint32) {
 		return
 	}
 	for range maxReads {
-		n, err := syscall.Read(c.fd, l.buffer)
+		n, err := syscall.Read(c.fd(), l.buffer)
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
@@ -292,10 +297,11 @@ func (l *loop) limitMessage(c *socketConn) {
 	if c.ignoresInput || c.isRetired.Load() {
 		return
 	}
-	if _, limited := l.limits[c]; limited == !c.inbound.isComplete() {
+	isIncomplete := c.incomplete != nil
+	if _, limited := l.limits[c]; limited == isIncomplete {
 		return
 	}
-	if c.inbound.isComplete() {
+	if !isIncomplete {
 		delete(l.limits, c)
 	} else {
 		l.limits[c] = time.Now().Add(c.server.options.MessageTimeout)

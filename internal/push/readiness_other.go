@@ -5,6 +5,7 @@ package push
 import (
 	"context"
 	"io"
+	"net"
 	"time"
 )
 
@@ -12,6 +13,31 @@ import (
 type readiness struct{}
 
 func newReadiness() (*readiness, error) { return &readiness{}, nil }
+
+// socket is a TCP socket. It stays a connection of package net, since the readers need its
+// deadlines.
+type socket struct {
+	descriptor int
+	net        *net.TCPConn
+}
+
+func (s socket) fd() int { return s.descriptor }
+
+// newSocket returns the socket of tcp, which it owns from then on.
+func newSocket(tcp *net.TCPConn) (s socket, err error) {
+	descriptor, err := tcp.SyscallConn()
+	if err != nil {
+		return socket{}, err
+	}
+	err = descriptor.Control(func(fd uintptr) { s = socket{int(fd), tcp} })
+	return s, err
+}
+
+// closeWrite ends the output.
+func (s socket) closeWrite() { _ = s.net.CloseWrite() }
+
+// closeSocket closes the socket.
+func (s socket) closeSocket() { _ = s.net.Close() }
 
 // watchStream calls the hub's Leave when the client of c closes.
 func (r *readiness) watchStream(c *streamConn) {
@@ -27,7 +53,7 @@ func (r *readiness) watchSocket(c *socketConn) {
 		buffer := make([]byte, 4<<10)
 		for {
 			var limit time.Time
-			if !c.inbound.isComplete() {
+			if c.incomplete != nil {
 				limit = time.Now().Add(c.server.options.MessageTimeout)
 			}
 			if !c.isRetired.Load() {
@@ -46,7 +72,7 @@ func (r *readiness) watchSocket(c *socketConn) {
 	}()
 }
 
-func (r *readiness) forget(int) {}
+func (r *readiness) forget(*streamConn) {}
 
 // retire ends the reader of c after the close timeout.
 func (r *readiness) retire(c *socketConn) {

@@ -27,12 +27,12 @@ type socketConn struct {
 
 	// Owned by the reader.
 
-	rights         Rights
-	inbound        inbound
-	budget         time.Duration // when messageLimit's bucket is full again
 	badMessages    uint8
 	ignoresInput   bool
 	readerHasEnded bool
+	rights         Rights
+	incomplete     *inbound      // nil while no message is incomplete
+	budget         time.Duration // when messageLimit's bucket is full again
 }
 
 // WebSocket upgrades a request (RFC 6455). Errors are returned before anything is
@@ -55,7 +55,8 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	}
 	c := &socketConn{conn: s.newConn(client), rights: session.Rights}
 	s.hub.Adopt(&c.Viewer, c, webSocket)
-	if err := c.hijack(w); err != nil {
+	early, err := c.hijack(w)
+	if err != nil {
 		s.cancel(client)
 		return err
 	}
@@ -67,13 +68,14 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 		s.readiness.watchSocket(c)
 		return nil
 	}
-	c.begin(session, head)
+	c.begin(session, head, early)
 	return nil
 }
 
 // begin serves the client. A session with topics gets a live event for them; a session
 // without gets the first one when it subscribes. One write holds head and the first frames.
-func (c *socketConn) begin(session Session, head []byte) {
+// early is the input that came with the handshake.
+func (c *socketConn) begin(session Session, head, early []byte) {
 	s := c.server
 	refused := refusals{encode: appendText}
 	if len(session.Topics)+len(session.Refused) > 0 {
@@ -82,8 +84,6 @@ func (c *socketConn) begin(session Session, head []byte) {
 		s.enter(&c.conn, session.Present, c.rights, &refused)
 	}
 	c.sendRefusals(&refused)
-	early := c.earlyInput
-	c.earlyInput = nil
 	c.receive(early)
 	s.join(&c.conn, webSocket, head)
 	s.readiness.watchSocket(c)
@@ -131,7 +131,7 @@ func appendHandshake(dst []byte, header http.Header, key string) []byte {
 // Close implements [hub.Conn]: the shard writes no more.
 func (c *socketConn) Close(hub.Reason) {
 	c.server.forget(&c.conn)
-	_ = c.net.CloseWrite()
+	c.closeWrite()
 	c.isRetired.Store(true)
 	c.server.readiness.retire(c)
 	c.release()
@@ -152,7 +152,7 @@ func (c *socketConn) endReader(err error) {
 // release closes the descriptor when the shard and the reader have both called it.
 func (c *socketConn) release() {
 	if c.hasEnded.Swap(true) {
-		_ = c.net.Close()
+		c.closeSocket()
 		c.server.work.Done()
 	}
 }

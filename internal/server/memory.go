@@ -2,14 +2,16 @@ package server
 
 import (
 	"context"
-	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 )
 
 const (
 	// freeInterval is how often idle memory is looked for.
-	freeInterval = 10 * time.Second
+	freeInterval = time.Second
+	// maxQuiet is how many bytes a quiet process allocates in that time.
+	maxQuiet = 1 << 20
 	// minIdle is how many bytes must be idle, and at least an eighth of the heap.
 	minIdle = 1 << 20
 )
@@ -20,23 +22,33 @@ const (
 func freeMemory(ctx context.Context) error {
 	tick := time.NewTicker(freeInterval)
 	defer tick.Stop()
-	var before, now runtime.MemStats
-	runtime.ReadMemStats(&before)
-	freed := before.TotalAlloc
+	before := readHeap()
+	freed := before.allocated
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		runtime.ReadMemStats(&now)
-		quiet := now.NumGC == before.NumGC
-		idle := now.TotalAlloc - freed // at most this much has become garbage
-		if quiet && idle > minIdle && idle > now.HeapAlloc/8 {
+		now := readHeap()
+		isQuiet := now.cycles == before.cycles && now.allocated-before.allocated < maxQuiet
+		idle := now.allocated - freed // at most this much has become garbage
+		if isQuiet && idle > minIdle && idle > now.objects/8 {
 			debug.FreeOSMemory()
-			freed = now.TotalAlloc
-			runtime.ReadMemStats(&now)
+			now = readHeap()
+			freed = now.allocated
 		}
 		before = now
 	}
+}
+
+// heap is the state of the heap: garbage collections, and bytes allocated since the start
+// and in objects, some of which may be garbage.
+type heap struct{ cycles, allocated, objects uint64 }
+
+// readHeap reads the state of the heap, without a pause of the process.
+func readHeap() heap {
+	samples := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(samples)
+	return heap{samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64()}
 }
