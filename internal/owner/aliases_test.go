@@ -82,3 +82,28 @@ func TestImportCheck_Limits(t *testing.T) {
 		o.counts(t, three, 1)
 	})
 }
+
+// A long import reads the settings a few times more as they grow, and not for each hundred of them.
+func TestImportCheck_Reads(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
+		store := &countedSettings{fullStore: w.first}
+		check := openWith(store, owner.Options{}).NewImportCheck()
+		const aliases = 4000
+		added := map[string]string{}
+		for i := range aliases {
+			name, value := tally.AliasSetting(topic(fmt.Sprint("blog/likes/to-", i)), []tally.Topic{topic(fmt.Sprint("blog/likes/from-", i))})
+			if err := check.Admit(t.Context(), name, value); err != nil {
+				t.Fatal(err)
+			}
+			if added[name] = value; len(added) == 100 {
+				if _, err := w.first.SwapSettings(t.Context(), nil, added); err != nil {
+					t.Fatal(err)
+				}
+				clear(added)
+			}
+		}
+		if read := store.read.Load(); read > 10*aliases {
+			t.Errorf("an import of %d aliases read %d settings", aliases, read)
+		}
+	})
+}

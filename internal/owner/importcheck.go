@@ -7,8 +7,13 @@ import (
 )
 
 // admittedSettings is how many settings an import adds before [ImportCheck] reads the settings
-// again. Imports that run at the same time can each exceed a limit by this many.
-const admittedSettings = 100
+// again, or one for each admittedShare that there are if these are more: so the reads of a long
+// import take time in proportion to its length. Imports that run at the same time can each
+// exceed a limit by this many.
+const (
+	admittedSettings = 100
+	admittedShare    = 8
+)
 
 // ImportCheck checks the settings that one import adds: blocks as [Service.Block], and aliases as
 // [Service.Merge]. It is for one goroutine.
@@ -27,7 +32,7 @@ func (s *Service) NewImportCheck() *ImportCheck { return &ImportCheck{service: s
 // Admit reports whether the import may add a setting of an export, and counts it. Errors: those of
 // [Service.Block] and [Service.Merge].
 func (c *ImportCheck) Admit(ctx context.Context, name, value string) error {
-	if c.settings == nil || c.admitted >= admittedSettings {
+	if c.settings == nil || c.admitted >= max(admittedSettings, len(c.settings)/admittedShare) {
 		settings, err := c.service.store.Settings(ctx)
 		if err != nil {
 			return err

@@ -14,11 +14,13 @@ import (
 type countedSettings struct {
 	fullStore
 	all     atomic.Int64 // reads of all settings
+	read    atomic.Int64 // settings that all reads returned
 	entries atomic.Int64 // that reads by name returned
 }
 
 func (s *countedSettings) Settings(ctx context.Context, names ...string) (map[string]string, error) {
 	settings, err := s.fullStore.Settings(ctx, names...)
+	s.read.Add(int64(len(settings)))
 	if len(names) == 0 {
 		s.all.Add(1)
 	} else {
