@@ -36,6 +36,7 @@ func (s *shard) handleChange(subs *subscribers, now int64) {
 func (s *shard) flush(subs *subscribers, now int64) {
 	subs.flushed = subs.topic.newest.Load()
 	for _, sub := range subs.entries {
+		sub.viewer.unsent.add(sub.slot)
 		s.markDirty(sub.viewer)
 	}
 	// If the next flush waits four times as long as all waiting deliveries take, three
@@ -75,6 +76,7 @@ func (s *shard) addDirty(v *Viewer) {
 
 func (s *shard) markAllDirty() {
 	for _, v := range s.viewers {
+		v.unsent = allSlots
 		s.markDirty(v)
 	}
 }
@@ -136,6 +138,7 @@ const (
 func (s *shard) serve(v *Viewer) {
 	more := s.compose(v)
 	if len(s.buffer) == 0 {
+		v.unsent = noSlots
 		v.unset(blocked)
 		if v.is(closing) {
 			s.remove(v, v.closeReason)
@@ -152,13 +155,17 @@ func (s *shard) serve(v *Viewer) {
 	case v.is(closing):
 		s.remove(v, v.closeReason)
 	case n < len(s.buffer):
+		v.unsent = allSlots
 		s.block(v, n > 0)
-	default:
+	case more:
+		v.unsent = allSlots
 		v.unset(blocked)
 		v.backoff = 0
-		if more {
-			s.addDirty(v)
-		}
+		s.addDirty(v)
+	default:
+		v.unsent = noSlots
+		v.unset(blocked)
+		v.backoff = 0
 	}
 }
 
@@ -172,6 +179,37 @@ func reasonOf(err error) Reason {
 	return ReasonGone
 }
 
+// slots says which subscriptions of a viewer may have a value to send: all, none, or one, which
+// is 1 + its slot. A viewer often watches many topics of which one changed.
+type slots int32
+
+const (
+	allSlots slots = 0
+	noSlots  slots = -1
+)
+
+// add adds a slot.
+func (s *slots) add(slot int32) {
+	switch *s {
+	case noSlots:
+		*s = slots(slot + 1)
+	case slots(slot + 1):
+	default:
+		*s = allSlots
+	}
+}
+
+// bounds returns the first slot and the end, if there are n slots.
+func (s slots) bounds(n int) (first, end int) {
+	switch s {
+	case allSlots:
+		return 0, n
+	case noSlots:
+		return 0, 0
+	}
+	return int(s) - 1, int(s)
+}
+
 // compose fills the buffer with what v needs, and parts with its frames. It returns true
 // if something is left for another turn.
 func (s *shard) compose(v *Viewer) (more bool) {
@@ -183,9 +221,12 @@ func (s *shard) compose(v *Viewer) (more bool) {
 	if s.stale && !v.is(sentStale) {
 		s.addEvent(v, frameStale, partStale)
 	}
+	if s.stale || v.is(sentStale) || v.pendingLive > 0 {
+		v.unsent = allSlots // all must be sent before live
+	}
 	isComplete := !s.stale
-	for i := range v.subscriptions {
-		sub := &v.subscriptions[i]
+	for slot, end := v.unsent.bounds(len(v.subscriptions)); slot < end; slot++ {
+		sub := &v.subscriptions[slot]
 		u := sub.subscribers.flushed
 		if u == nil || sub.sent < 0 && (s.stale && !s.hub.options.StaleSnapshots || !sub.needs(u.change.Version)) {
 			isComplete = false
@@ -196,7 +237,7 @@ func (s *shard) compose(v *Viewer) (more bool) {
 				return true
 			}
 			s.buffer = append(s.buffer, u.frame(v.format, formats)...)
-			s.parts = append(s.parts, part{end: len(s.buffer), kind: partChange, slot: int32(i)})
+			s.parts = append(s.parts, part{end: len(s.buffer), kind: partChange, slot: int32(slot)})
 		}
 	}
 	if isComplete && (v.pendingLive > 0 || v.is(sentStale)) {

@@ -218,6 +218,9 @@ func (s *shard) execute(c *command) {
 		s.remove(v, c.reason)
 		return
 	}
+	if c.kind != send {
+		v.unsent = allSlots
+	}
 	switch c.kind {
 	case join:
 		v.set(joined)

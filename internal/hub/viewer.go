@@ -58,6 +58,7 @@ type Viewer struct {
 	closeReason   Reason // while closing
 	pendingLive   uint16 // live events to send
 	index         int32  // in shard.viewers
+	unsent        slots  // in subscriptions
 	lastProgress  uint32 // when it last accepted bytes or began to be blocked, in seconds of the hub's time
 	retry         uint32 // when to write again while blocked, in ticks of the hub's time
 	subscriptions []subscription
