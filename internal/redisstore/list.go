@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -61,7 +61,7 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 		}
 	}
 	return s.page(ctx, l, s.orScanned(ctx, l, after, func(n int) ([]tally.Cursor, projectionEnd, error) {
-		return s.highestOf(ctx, l, after, sources, n)
+		return s.highestOf(ctx, l, sources, n)
 	}))
 }
 
@@ -98,98 +98,106 @@ func (s *Store) orScanned(ctx context.Context, l tally.Listing, after *tally.Cur
 	}
 }
 
-// ranking reads one sorted set of topics in chunks.
+// ranking reads one sorted set of topics in chunks, in the order byRank.
 type ranking struct {
-	next    redis.ZRangeArgs // of the next chunk
+	key     string
 	topicOf func(member string) (tally.Topic, error)
-	sign    int64 // a score times sign is the value that topics are ordered by, highest first
+	sign    int64 // a score times sign is the value
 
 	// versions is the key of the hash that says whether topics were cut; empty if none ever
 	// are.
 	versions string
+
+	// The next chunk has count topics after this position.
+	score, member string
+	count         int
 
 	ended    bool
 	cut      bool           // there are topics that the ranking does not have
 	buffered []tally.Cursor // read but not used
 }
 
+// lastMember sorts after all members of rankings: it is in no UTF-8.
+const lastMember = "\xff"
+
 // firstChunk is how many entries the first command reads. Further ones read twice as many each,
 // since the scope may have few of them.
-func firstChunk(l tally.Listing) int64 { return int64(min(l.Limit+1, listChunk)) }
+func firstChunk(l tally.Listing) int { return min(l.Limit+1, listChunk) }
 
 func (s *Store) newest(l tally.Listing, after *tally.Cursor, site string) *ranking {
-	last := "+inf"
-	if l.Before != 0 {
-		last = "(" + strconv.FormatInt(l.Before, 10)
-	}
-	if after != nil && (l.Before == 0 || after.Value < l.Before) {
-		last = strconv.FormatInt(after.Value, 10)
-	}
-	return &ranking{
-		next: redis.ZRangeArgs{Key: s.names.directory(site), Start: last, Stop: "-inf", ByScore: true, Rev: true, Count: firstChunk(l)}, sign: 1,
+	r := &ranking{
+		key: s.names.directory(site), sign: 1, score: "+inf", count: firstChunk(l),
 		topicOf: func(member string) (tally.Topic, error) { return tally.ParseTopic(site + "/" + member) },
 	}
+	if l.Before != 0 {
+		r.score, r.member = strconv.FormatInt(l.Before, 10), lastMember
+		if after != nil && after.Value >= l.Before {
+			after = nil
+		}
+	}
+	if after != nil {
+		r.beginAfter(*after, strings.Compare(after.Topic.Site(), site), nameOf(after.Topic))
+	}
+	return r
 }
 
 func (s *Store) highest(l tally.Listing, after *tally.Cursor, site, metric string) *ranking {
-	first := "-inf"
-	if after != nil {
-		first = strconv.FormatInt(-after.Value, 10)
-	}
-	return &ranking{
-		next: redis.ZRangeArgs{Key: s.names.top(leaderboard{site, metric}), Start: first, Stop: "+inf", ByScore: true, Count: firstChunk(l)}, sign: -1,
+	r := &ranking{
+		key: s.names.top(leaderboard{site, metric}), sign: -1, score: "-inf", count: firstChunk(l),
 		topicOf:  func(member string) (tally.Topic, error) { return tally.NewTopic(site, metric, member) },
 		versions: s.names.topVersions(leaderboard{site, metric}),
 	}
+	if after != nil {
+		r.beginAfter(*after, cmp.Or(strings.Compare(after.Topic.Site(), site), strings.Compare(after.Topic.Metric(), metric)), after.Topic.Key())
+	}
+	return r
+}
+
+// beginAfter lets r begin after a cursor. The topic of the cursor is one of the ranking if order
+// is 0, where it has a member, or it is before (-1) or after (1) all topics of the ranking with
+// the same value.
+func (r *ranking) beginAfter(after tally.Cursor, order int, member string) {
+	r.score = strconv.FormatInt(r.sign*after.Value, 10)
+	r.member = [...]string{"", member, lastMember}[order+1]
 }
 
 // fill reads the next topics if none are buffered.
 func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 	for len(r.buffered) == 0 && !r.ended {
-		pipe := s.client.Pipeline()
-		chunk := pipe.ZRangeArgsWithScores(ctx, r.next)
-		var size *redis.IntCmd
-		var cut *redis.StringCmd
-		if r.versions != "" {
-			size, cut = pipe.ZCard(ctx, r.next.Key), pipe.HGet(ctx, r.versions, "")
+		calls := []redistopology.Call{redistopology.NewCall(followScript, r.key)}
+		calls[0].Append(r.score, r.member, r.count, r.sign)
+		s.topology.Call(ctx, calls)
+		found, ok := calls[0].Reply.([]any)
+		if err := calls[0].Err; err != nil || !ok {
+			return tally.Unavailable(fmt.Errorf("list %s: %w", r.key, cmp.Or(err, unexpectedReply(&calls[0]))))
 		}
-		_, _ = pipe.Exec(ctx) // each command has its own error
-		found, err := chunk.Result()
-		if err != nil {
-			return tally.Unavailable(fmt.Errorf("list %s: %w", r.next.Key, err))
-		}
-		// Earlier releases cut leaderboards without the field. A failed read may hide a cut.
-		r.cut = cut != nil && (size.Val() >= leaderboardSize || !errors.Is(cut.Err(), redis.Nil))
-		r.ended = int64(len(found)) < r.next.Count
-		r.skip(found)
-		r.next.Count = min(2*r.next.Count, listChunk)
-		for _, z := range found {
-			member, _ := z.Member.(string)
-			topic, err := r.topicOf(member)
+		for i := 0; i+1 < len(found); i += 2 {
+			r.member, _ = found[i].(string)
+			r.score, _ = found[i+1].(string)
+			value, err := strconv.ParseFloat(r.score, 64)
+			if err != nil {
+				return tally.Unavailable(unexpectedReply(&calls[0]))
+			}
+			topic, err := r.topicOf(r.member)
 			if err == nil && l.Scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
-				r.buffered = append(r.buffered, tally.Cursor{Value: r.sign * int64(z.Score), Topic: topic})
+				r.buffered = append(r.buffered, tally.Cursor{Value: r.sign * int64(value), Topic: topic})
 			}
 		}
+		if r.ended = len(found) < 2*r.count; r.ended && r.versions != "" {
+			r.cut = s.isCut(ctx, r)
+		}
+		r.count = min(2*r.count, listChunk)
 	}
 	return nil
 }
 
-// skip lets the next chunk begin after found. It begins at the last score, since Redis walks
-// over as many topics as the offset says.
-func (r *ranking) skip(found []redis.Z) {
-	if len(found) == 0 {
-		return
-	}
-	last := found[len(found)-1].Score
-	equal := 0
-	for equal < len(found) && found[len(found)-1-equal].Score == last {
-		equal++
-	}
-	if equal == len(found) {
-		r.next.Offset += int64(equal)
-		return
-	}
-	r.next.Start, r.next.Offset = strconv.FormatFloat(last, 'f', -1, 64), int64(equal)
+// isCut reports whether a leaderboard does not have all topics. Earlier releases cut
+// leaderboards without the field. A failed read may hide a cut.
+func (s *Store) isCut(ctx context.Context, r *ranking) bool {
+	pipe := s.client.Pipeline()
+	size, cut := pipe.ZCard(ctx, r.key), pipe.HGet(ctx, r.versions, "")
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	return size.Val() >= leaderboardSize || !errors.Is(cut.Err(), redis.Nil)
 }
 
 // byRank orders by value, highest first, and equal values by name.
@@ -236,40 +244,28 @@ func (s *Store) page(ctx context.Context, l tally.Listing, take takeTopics) (pag
 	}
 }
 
-// highestOf takes n or more topics from the rankings, the highest first, or all. Equal
-// scores are taken together and sorted here: sorted sets differ in the order of names. It
-// ends when a ranking that does not have all topics is used up.
-func (s *Store) highestOf(ctx context.Context, l tally.Listing, after *tally.Cursor, sources []*ranking, n int) (some []tally.Cursor, end projectionEnd, err error) {
-	var equal []tally.Cursor // topics of the score that is taken now
-	for {
+// highestOf takes n topics from the rankings, the first in the order byRank, or all. It ends when
+// a ranking that does not have all topics is used up.
+func (s *Store) highestOf(ctx context.Context, l tally.Listing, sources []*ranking, n int) (some []tally.Cursor, end projectionEnd, err error) {
+	for len(some) < n {
 		var next *ranking
 		for _, r := range sources {
 			if err := r.fill(ctx, s, l); err != nil {
 				return nil, haveMore, err
 			}
 			if len(r.buffered) == 0 && r.cut {
-				return some, endsIncomplete, nil // without equal, which may lack topics
+				return some, endsIncomplete, nil
 			}
-			if len(r.buffered) > 0 && (next == nil || r.buffered[0].Value > next.buffered[0].Value) {
+			if len(r.buffered) > 0 && (next == nil || byRank(r.buffered[0], next.buffered[0]) < 0) {
 				next = r
 			}
 		}
-		if next != nil && (len(equal) == 0 || next.buffered[0].Value == equal[0].Value) {
-			equal, next.buffered = append(equal, next.buffered[0]), next.buffered[1:]
-			continue
-		}
-		slices.SortFunc(equal, byRank)
-		if after != nil {
-			equal = slices.DeleteFunc(equal, func(c tally.Cursor) bool { return byRank(c, *after) <= 0 })
-		}
-		some, equal = append(some, equal...), equal[:0]
-		switch {
-		case next == nil:
+		if next == nil {
 			return some, endsComplete, nil
-		case len(some) >= n:
-			return some, haveMore, nil
 		}
+		some, next.buffered = append(some, next.buffered[0]), next.buffered[1:]
 	}
+	return some, haveMore, nil
 }
 
 // states reads the stored states of topics; a missing topic has version 0.

@@ -138,12 +138,12 @@ func TestList_ByNameWork(t *testing.T) {
 			t.Errorf("%s: %d commands for 10 topics", name, n)
 		}
 	}
-	// A prune looks at the directory by version, in which nothing is older.
+	// A prune looks at the directory by version, in which nothing is older: a binary search.
 	before := commands(server)
 	if page, err := store.List(t.Context(), tally.Listing{Scope: tally.Scope{Site: "default"}, Order: tally.ByNewest, Before: 1}); err != nil || len(page.States) > 0 {
 		t.Errorf("%d topics, error %v", len(page.States), err)
 	}
-	if n := commands(server) - before; n > 10 {
+	if n := commands(server) - before; n > 50 {
 		t.Errorf("%d commands for topics that did not change since the beginning", n)
 	}
 }

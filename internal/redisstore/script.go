@@ -72,6 +72,7 @@ var (
 	heartbeatScript = newScript("heartbeat")
 	probeScript     = newUnboundedScript("probe")
 	readScript      = newUnboundedScript("read")
+	followScript    = newUnboundedScript("follow")
 )
 
 // otherMarkReply begins the reply of a script if the topic has another mark, which
