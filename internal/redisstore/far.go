@@ -49,11 +49,12 @@ func (s *Store) isFar() bool {
 	return slices.ContainsFunc(s.topology.SlotMap().Nodes(), (*redistopology.Node).IsFar)
 }
 
-// maxPause bounds the pause of giveWay, in case that not Redis but the network was slow.
-const maxPause = 50 * time.Millisecond
+// maxPause bounds the pause of giveWay, in case that not Redis but this machine or the network was
+// slow.
+const maxPause = 2 * time.Millisecond
 
-// giveWay pauses a long call of an owner for as long as the commands since began took Redis, so
-// that it takes at most half of Redis's time, and likes find a short queue.
+// giveWay pauses a long call of an owner for half the time that the commands since began took
+// Redis, so that likes find a short queue and a third of Redis's time.
 func (s *Store) giveWay(ctx context.Context, began time.Time) error {
 	took := time.Since(began)
 	for _, n := range s.topology.SlotMap().Nodes() {
@@ -61,7 +62,7 @@ func (s *Store) giveWay(ctx context.Context, began time.Time) error {
 			took = min(took, time.Since(began)-n.RoundTrip())
 		}
 	}
-	if !sleep(ctx, min(took, maxPause)) {
+	if !sleep(ctx, min(took/2, maxPause)) {
 		return tally.Unavailable(ctx.Err())
 	}
 	return nil

@@ -119,12 +119,15 @@ func unpackEntry(topic tally.Topic, packed []byte) tally.JournalEntry {
 func (s *Store) readJournals(ctx context.Context, journals []dayJournal, each func(j dayJournal, offset int64, packed []byte) error) error {
 	const portion = tally.MaxPortion * journalEntryBytes
 	for chunk := range slices.Chunk(journals, journalChunk) {
-		parts := make([]*redis.StringCmd, len(chunk))
+		began, parts := time.Now(), make([]*redis.StringCmd, len(chunk))
 		pipe := s.client.Pipeline()
 		for i, j := range chunk {
 			parts[i] = pipe.GetRange(ctx, s.names.dayJournal(j.topic, j.day), 0, portion-1)
 		}
 		_, _ = pipe.Exec(ctx) // each command has its own error
+		if err := s.giveWay(ctx, began); err != nil {
+			return err
+		}
 		for i, j := range chunk {
 			for part, offset := parts[i], int64(0); ; {
 				packed, err := part.Bytes()

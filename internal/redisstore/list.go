@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -164,31 +165,47 @@ func (r *ranking) beginAfter(after tally.Cursor, order int, member string) {
 // fill reads the next topics if none are buffered.
 func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 	for len(r.buffered) == 0 && !r.ended {
-		calls := []redistopology.Call{redistopology.NewCall(followScript, r.key)}
-		calls[0].Append(r.score, r.member, r.count, r.sign)
-		s.topology.Call(ctx, calls)
-		found, ok := calls[0].Reply.([]any)
-		if err := calls[0].Err; err != nil || !ok {
-			return tally.Unavailable(fmt.Errorf("list %s: %w", r.key, cmp.Or(err, unexpectedReply(&calls[0]))))
+		found, err := s.follow(ctx, r.key, r.score, r.member, r.count, r.sign)
+		if err != nil {
+			return err
 		}
-		for i := 0; i+1 < len(found); i += 2 {
-			r.member, _ = found[i].(string)
-			r.score, _ = found[i+1].(string)
-			value, err := strconv.ParseFloat(r.score, 64)
-			if err != nil {
-				return tally.Unavailable(unexpectedReply(&calls[0]))
-			}
+		for _, place := range found {
+			r.score, r.member = place.score, place.member
+			value, _ := strconv.ParseFloat(place.score, 64) // Redis formatted it
 			topic, err := r.topicOf(r.member)
 			if err == nil && l.Scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
 				r.buffered = append(r.buffered, tally.Cursor{Value: r.sign * int64(value), Topic: topic})
 			}
 		}
-		if r.ended = len(found) < 2*r.count; r.ended && r.versions != "" {
+		if r.ended = len(found) < r.count; r.ended && r.versions != "" {
 			r.cut = s.isCut(ctx, r)
 		}
 		r.count = min(2*r.count, listChunk)
 	}
 	return nil
+}
+
+// place is a member of a sorted set with its score.
+type place struct{ score, member string }
+
+// follow returns at most count members of a sorted set after a place, see script/follow.lua.
+func (s *Store) follow(ctx context.Context, key, score, member string, count int, sign int64) (found []place, err error) {
+	calls := []redistopology.Call{redistopology.NewCall(followScript, key)}
+	calls[0].Append(score, member, count, sign)
+	s.topology.Call(ctx, calls)
+	texts, ok := calls[0].Reply.([]any)
+	if err := calls[0].Err; err != nil || !ok {
+		return nil, tally.Unavailable(fmt.Errorf("list %s: %w", key, cmp.Or(err, unexpectedReply(&calls[0]))))
+	}
+	for pair := range slices.Chunk(texts, 2) {
+		member, _ := pair[0].(string)
+		score, ok := pair[len(pair)-1].(string)
+		if !ok || len(pair) < 2 {
+			return nil, tally.Unavailable(unexpectedReply(&calls[0]))
+		}
+		found = append(found, place{score, member})
+	}
+	return found, nil
 }
 
 // isCut reports whether a leaderboard does not have all topics. Earlier releases cut

@@ -182,3 +182,28 @@ func TestList_ByNameBesideOlderRelease(t *testing.T) {
 		return slices.Equal(listed(t, store, tally.Listing{}), []string{"default/likes/created", "default/likes/kept"})
 	})
 }
+
+// An older release that ran again wrote no names. The next start adds them before its scan, which
+// takes hours here.
+func TestList_NamesAfterRollback(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	names, directory := prefix+":names:{default}", prefix+":topics:{default}"
+	first := storeConfig{server: server, url: server.URL(0), options: repairing(10 * time.Millisecond)}.connect(t, catalog(), prefix)
+	server.Do("ZADD", names, 0, "") // as a repair did before the rollback
+	topics := make([]tally.Topic, 1200)
+	for i := range topics {
+		topics[i] = topic(t, fmt.Sprintf("default/likes/%04d", i))
+	}
+	one := func(int) int64 { return 1 }
+	restoreEach(t, first, topics, one, one)
+	processtest.Eventually(t, "the directory has the topics", func() bool { return server.Do("ZCARD", directory) == int64(len(topics)) })
+	for i := 0; i < len(topics); i += 2 {
+		server.Do("ZREM", names, "likes/"+topics[i].Key())
+	}
+	slow := repairing(time.Hour)
+	second := storeConfig{server: server, url: server.URL(0), options: slow}.connect(t, catalog(), prefix)
+	startFeed(t, second)
+	processtest.Eventually(t, "all names are listed", func() bool { return len(listed(t, second, tally.Listing{})) == len(topics) })
+}

@@ -70,6 +70,9 @@ const repairChunk = 200
 // directories. It reports false if the repair must be repeated: it failed, or another instance
 // holds the lease, whose scan may not have begun with the first topic.
 func (s *Store) repairAll(ctx context.Context) (done bool) {
+	if held, err := s.acquireLease(ctx, repairLease); err != nil || !held || s.copyNames(ctx) != nil {
+		return false
+	}
 	pause, dropped := s.options.Intervals.Repair, s.ranks.dropped.Load()
 	if !s.haveAllNames(ctx) {
 		pause /= buildSpeed

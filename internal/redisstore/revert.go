@@ -50,7 +50,7 @@ const (
 	// Redis.
 	revertedAtOnce = 128
 	// nearRevertCalls is how many calls one pipeline to a near Redis has, some milliseconds.
-	nearRevertCalls = 64
+	nearRevertCalls = 32
 	// maxTail is how many bytes of journals a script reads to find newer entries, a thousand
 	// entries. Longer journals are read before, in portions.
 	maxTail = 16 << 10

@@ -20,8 +20,21 @@ type revertFixture struct {
 
 func newRevertFixture(t *testing.T, metric string) *revertFixture {
 	server := redistest.Start(t, redistest.Options{Clock: true})
-	store, err := Open(server.URL(0), tally.NewCatalog(nil, tally.DefaultMetrics()),
-		Options{Journal: 7 * 24 * time.Hour, Logger: slog.New(slog.DiscardHandler)})
+	f := &revertFixture{server: server}
+	f.Store = f.open(t)
+	topic, err := tally.NewTopic(tally.DefaultSite, metric, "page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.topic = topic
+	return f
+}
+
+// open opens another store on the same Redis.
+func (f *revertFixture) open(t *testing.T) *Store {
+	t.Helper()
+	store, err := Open(f.server.URL(0), tally.NewCatalog(nil, tally.DefaultMetrics()),
+		Options{Journal: 7 * 24 * time.Hour, History: 30 * 24 * time.Hour, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,11 +42,7 @@ func newRevertFixture(t *testing.T, metric string) *revertFixture {
 	if err := store.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	topic, err := tally.NewTopic(tally.DefaultSite, metric, "page")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &revertFixture{store, server, topic}
+	return store
 }
 
 func (f *revertFixture) assert(t *testing.T, source tally.Source, member tally.Member, amount int64) {

@@ -1,8 +1,12 @@
 package redisstore
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -50,5 +54,66 @@ func TestRevert_Work(t *testing.T) {
 	used, trips := commands()-before, f.stats.roundTrips.Count()-trips
 	if used > 14*topics || trips > 40 {
 		t.Errorf("%d commands and %d round trips for %d topics", used, trips, topics)
+	}
+}
+
+// Two instances revert the same entries while visitors contribute. Each entry takes something back
+// once, and nothing else is lost.
+func TestRevert_TwoAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	other := f.open(t)
+	const topics, each = 300, 3
+	var batches []tally.Batch
+	for i := range topics {
+		topic, err := tally.NewTopic(tally.DefaultSite, []string{"likes", "claps", "views"}[i%3], fmt.Sprintf("page-%d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := tally.Batch{Topic: topic}
+		for member := range tally.Member(each) {
+			b.Writes = append(b.Writes, tally.Write{Member: member + 1, Source: 1, Amount: 1, MayCreate: true})
+		}
+		batches = append(batches, b)
+	}
+	f.Apply(t.Context(), batches)
+	var entries []tally.JournalEntry
+	err := f.Journal(t.Context(), tally.Scope{Site: tally.DefaultSite}, 0, 1<<40, func(some []tally.JournalEntry) error {
+		entries = append(entries, some...)
+		return nil
+	})
+	if err != nil || len(entries) != topics*each {
+		t.Fatalf("%d entries, error %v", len(entries), err)
+	}
+	var work sync.WaitGroup
+	var reverted [2][]tally.JournalEntry
+	for i, store := range []*Store{f.Store, other} {
+		work.Go(func() {
+			var err error
+			if reverted[i], _, err = store.Revert(context.Background(), entries, tally.RevertPast); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Go(func() {
+		for _, b := range batches {
+			likes := []tally.Batch{{Topic: b.Topic, Writes: []tally.Write{{Member: 100, Source: 2, Amount: 1, MayCreate: true}}}}
+			if other.Apply(context.Background(), likes); likes[0].Err != nil {
+				t.Error(likes[0].Err)
+			}
+		}
+	})
+	work.Wait()
+	by := map[tally.JournalEntry]int{}
+	for _, e := range append(reverted[0], reverted[1]...) {
+		by[e]++
+	}
+	if n := len(reverted[0]) + len(reverted[1]); len(by) != len(entries) || n != len(entries) {
+		t.Errorf("%d of %d entries were reverted, %d times (%v)", len(by), len(entries), n, slices.Max(slices.Collect(maps.Values(by))))
+	}
+	for _, b := range batches {
+		if r := f.Read(t.Context(), []tally.Query{{Topic: b.Topic, Member: 100}})[0]; r.Err != nil || r.Change.Count != 1 || r.Mine != 1 {
+			t.Errorf("%s: %+v, want 1", b.Topic, r)
+		}
 	}
 }

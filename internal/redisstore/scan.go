@@ -74,7 +74,11 @@ func (s *Store) scan(ctx context.Context, pattern string, each func(keys []strin
 func (n *node) keys(ctx context.Context, pattern string) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) {
 		for cursor := uint64(0); ; {
+			began := time.Now()
 			keys, next, err := n.scanStep(ctx, cursor, pattern)
+			if err == nil {
+				err = n.store.giveWay(ctx, began)
+			}
 			if !yield(keys, err) || err != nil || next == 0 {
 				return
 			}
