@@ -48,6 +48,7 @@ func (c *regionsCase) Run(s *session) error {
 }
 
 func (c *regionsCase) measure(s *session) (err error) {
+	s.report.Machine += ", " + measure.Load()
 	var ends []func() error
 	defer func() {
 		for i := range ends {
@@ -169,12 +170,18 @@ func (c *regionsCase) report(s *session, all map[string]*hdrhistogram.Histogram,
 	table := s.report.Table("what", "p50 ms", "p99 ms", "max ms")
 	var bars []report.Bar
 	p99 := map[string]float64{}
-	for _, what := range []string{healthz, firstNear, firstFar, likeToScreen} {
-		h := all[what]
+	for _, figure := range []struct {
+		what, bar string
+		isOurs    bool
+	}{
+		{healthz, "/healthz", false}, {firstNear, "first number, replica", true},
+		{firstFar, "first number, without", false}, {likeToScreen, "like to screen", true},
+	} {
+		h := all[figure.what]
 		at := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1000 }
-		p99[what] = at(99)
-		table.Row(what, at(50), at(99), float64(h.Max())/1000)
-		bars = append(bars, report.Bar{Name: what, Summary: measure.Summary{Min: at(50), Median: at(50), Max: at(99)}, Ours: what == firstNear || what == likeToScreen})
+		p99[figure.what] = at(99)
+		table.Row(figure.what, at(50), at(99), float64(h.Max())/1000)
+		bars = append(bars, report.Bar{Name: figure.bar, Summary: measure.Summary{Min: at(50), Median: at(50), Max: at(99)}, Ours: figure.isOurs})
 	}
 	bytes := s.report.Table("instances", "bytes a like on the link of the replica", "bytes a like on the lines of the instances")
 	perLike := func(n int64) float64 { return float64(n) / float64(c.LinkLikes) }

@@ -20,6 +20,20 @@ func Machine() string {
 		runtime.NumCPU(), field("/proc/cpuinfo", "model name"), memory(), kernel, runtime.Version())
 }
 
+// Load describes other work on this machine: the load average of the last minute, and whether this
+// process and those that it starts have priority over it.
+func Load() string {
+	average := "unknown load"
+	if data, err := os.ReadFile("/proc/loadavg"); err == nil {
+		minute, _, _ := strings.Cut(string(data), " ")
+		average = "load " + minute + " before"
+	}
+	if attributes, err := unix.SchedGetAttr(0, 0); err == nil && (attributes.Policy == unix.SCHED_FIFO || attributes.Policy == unix.SCHED_RR) {
+		return average + ", with real-time priority"
+	}
+	return average
+}
+
 func memory() string {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {
