@@ -59,6 +59,9 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// Limits are those of client addresses; nil allows any number of requests.
 	Limits *ratelimit.Limiter
+	// PresenceLimits are those of topics whose history client addresses begin by being present, as
+	// new topics; nil allows any number.
+	PresenceLimits *ratelimit.Limiter
 	// ServerToken exempts the operator's servers from address limits and origin checks.
 	ServerToken string
 	// VisitorTokens verifies the tokens of signed visitors; nil refuses all.
@@ -118,6 +121,9 @@ func New(o Options) (*API, error) {
 	}
 	if o.Limits == nil {
 		o.Limits = ratelimit.New(ratelimit.Limits{}, nil)
+	}
+	if o.PresenceLimits == nil {
+		o.PresenceLimits = ratelimit.New(ratelimit.Limits{}, nil)
 	}
 	if o.VisitorTokens == nil {
 		o.VisitorTokens = visitortoken.New(nil, visitortoken.Options{})

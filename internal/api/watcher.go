@@ -6,6 +6,7 @@ import (
 	"unique"
 
 	"github.com/tallycast/tallycast/internal/push"
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -57,6 +58,21 @@ func (w *watcher) Admit(topic tally.Topic) error {
 		return err
 	}
 	return c.takeReads(1)
+}
+
+// MayRecord implements [push.Rights]. The records of presence last, so a client address begins
+// at most as many histories as it may create topics. They have their own allowance: pages are
+// opened more often than liked.
+func (w *watcher) MayRecord(topic tally.Topic) bool {
+	if w.isTrusted {
+		return true
+	}
+	if !w.api.options.Keys.MayCreate(topic) {
+		return false
+	}
+	p, _ := w.api.options.PresenceLimits.Write(w.client.limitAddress(), ratelimit.Write{Creates: true})
+	p.Settle(p.MayCreate, false)
+	return p.MayCreate
 }
 
 // ParseAssertion implements [push.Rights]. The rules, the limits and the answer are those

@@ -46,9 +46,15 @@ type Tracker struct {
 	failures  atomic.Int64
 
 	mu      sync.Mutex
-	pages   map[tally.Topic]int64 // by topic; 0 until the store has taken the 0
-	changed map[tally.Topic]bool  // shares that the store does not have yet
-	leaving []departure           // oldest first
+	pages   map[tally.Topic]held // by topic; of 0 pages until the store has taken the 0
+	changed map[tally.Topic]bool // shares that the store does not have yet
+	leaving []departure          // oldest first
+}
+
+// held is the pages on a topic.
+type held struct {
+	pages     int64
+	mayRecord bool // of the share
 }
 
 // departure is a page that left and counts until the time given.
@@ -63,20 +69,22 @@ func New(store Store, maxTopics int) *Tracker {
 	return &Tracker{
 		store:     store,
 		maxTopics: maxTopics,
-		pages:     map[tally.Topic]int64{},
+		pages:     map[tally.Topic]held{},
 		changed:   map[tally.Topic]bool{},
 	}
 }
 
 // Enter counts one more page on topic. It returns false, and counts nothing, if
-// that is one topic too many.
-func (t *Tracker) Enter(topic tally.Topic) bool {
+// that is one topic too many. It calls mayRecord, which reports whether the page may begin the
+// history of the topic, unless another page may.
+func (t *Tracker) Enter(topic tally.Topic, mayRecord func() bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, ok := t.pages[topic]; !ok && t.maxTopics > 0 && len(t.pages) >= t.maxTopics {
+	h, ok := t.pages[topic]
+	if !ok && t.maxTopics > 0 && len(t.pages) >= t.maxTopics {
 		return false
 	}
-	t.pages[topic]++
+	t.pages[topic] = held{h.pages + 1, h.mayRecord || mayRecord()}
 	t.changed[topic] = true
 	return true
 }
@@ -114,7 +122,9 @@ func (t *Tracker) expire(now time.Time) {
 	defer t.mu.Unlock()
 	for len(t.leaving) > 0 && !t.leaving[0].until.After(now) {
 		topic := t.leaving[0].topic
-		t.pages[topic]--
+		h := t.pages[topic]
+		h.pages--
+		t.pages[topic] = h
 		t.changed[topic] = true
 		t.leaving = t.leaving[1:]
 	}
@@ -133,7 +143,7 @@ func (t *Tracker) takeChanged(all bool) []tally.Share {
 	}
 	var shares []tally.Share
 	for topic := range topics {
-		shares = append(shares, tally.Share{Topic: topic, Pages: t.pages[topic]})
+		shares = append(shares, tally.Share{Topic: topic, Pages: t.pages[topic].pages, MayRecord: t.pages[topic].mayRecord})
 	}
 	clear(t.changed)
 	return shares
@@ -157,7 +167,7 @@ func (t *Tracker) setBatch(ctx context.Context, shares []tally.Share) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, share := range shares {
-		if share.Pages == 0 && t.pages[share.Topic] == 0 {
+		if share.Pages == 0 && t.pages[share.Topic].pages == 0 {
 			delete(t.pages, share.Topic)
 		}
 	}
@@ -167,7 +177,7 @@ func (t *Tracker) setBatch(ctx context.Context, shares []tally.Share) {
 func (t *Tracker) withdraw(ctx context.Context) {
 	t.mu.Lock()
 	for topic := range t.pages {
-		t.pages[topic] = 0
+		t.pages[topic] = held{}
 	}
 	t.leaving = nil
 	t.mu.Unlock()
@@ -180,8 +190,8 @@ func (t *Tracker) withdraw(ctx context.Context) {
 func (t *Tracker) Present() (pages int64, topics int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, n := range t.pages {
-		pages += n
+	for _, h := range t.pages {
+		pages += h.pages
 	}
 	return pages, len(t.pages)
 }

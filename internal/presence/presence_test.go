@@ -21,8 +21,12 @@ type recordingStore struct {
 	mu     sync.Mutex
 	err    error
 	shares map[tally.Topic]int64
+	lasts  map[tally.Topic]bool // shares that may begin a history
 	calls  int
 }
+
+// never is an argument of Enter.
+func never() bool { return false }
 
 func (s *recordingStore) SetShares(_ context.Context, _ time.Duration, shares []tally.Share) error {
 	s.mu.Lock()
@@ -33,6 +37,9 @@ func (s *recordingStore) SetShares(_ context.Context, _ time.Duration, shares []
 	}
 	for _, share := range shares {
 		s.shares[share.Topic] = share.Pages
+		if share.MayRecord {
+			s.lasts[share.Topic] = true
+		}
 	}
 	return nil
 }
@@ -72,7 +79,7 @@ func topicOf(t *testing.T, key string) tally.Topic {
 // run calls test while a Tracker of at most two topics runs in a bubble.
 func run(t *testing.T, test func(*testing.T, *Tracker, *recordingStore)) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &recordingStore{shares: map[tally.Topic]int64{}}
+		store := &recordingStore{shares: map[tally.Topic]int64{}, lasts: map[tally.Topic]bool{}}
 		tracker := New(store, 2)
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
@@ -91,8 +98,8 @@ func run(t *testing.T, test func(*testing.T, *Tracker, *recordingStore)) {
 func TestTracker_LeaveDelay(t *testing.T) {
 	run(t, func(t *testing.T, tracker *Tracker, store *recordingStore) {
 		a := topicOf(t, "a")
-		tracker.Enter(a)
-		tracker.Enter(a)
+		tracker.Enter(a, never)
+		tracker.Enter(a, never)
 		time.Sleep(2 * batchInterval)
 		store.expect(t, map[tally.Topic]int64{a: 2})
 		tracker.Leave(a)
@@ -103,7 +110,7 @@ func TestTracker_LeaveDelay(t *testing.T) {
 		// The count does not fall to 0 during a reload.
 		tracker.Leave(a)
 		time.Sleep(leaveDelay - 2*batchInterval)
-		tracker.Enter(a)
+		tracker.Enter(a, never)
 		time.Sleep(3 * batchInterval / 2)
 		store.expect(t, map[tally.Topic]int64{a: 2})
 		time.Sleep(leaveDelay)
@@ -114,7 +121,7 @@ func TestTracker_LeaveDelay(t *testing.T) {
 func TestTracker_Renewal(t *testing.T) {
 	run(t, func(t *testing.T, tracker *Tracker, store *recordingStore) {
 		a := topicOf(t, "a")
-		tracker.Enter(a)
+		tracker.Enter(a, never)
 		time.Sleep(2 * batchInterval)
 		store.expire()
 		time.Sleep(renewInterval)
@@ -127,7 +134,7 @@ func TestTracker_StoreFails(t *testing.T) {
 	run(t, func(t *testing.T, tracker *Tracker, store *recordingStore) {
 		a := topicOf(t, "a")
 		store.fail(errors.New("away"))
-		tracker.Enter(a)
+		tracker.Enter(a, never)
 		time.Sleep(2 * batchInterval)
 		if got := tracker.failures.Load(); got != 1 {
 			t.Errorf("%d failures counted, want 1", got)
@@ -143,18 +150,34 @@ func TestTracker_MaxTopics(t *testing.T) {
 	run(t, func(t *testing.T, tracker *Tracker, store *recordingStore) {
 		a, b, c := topicOf(t, "a"), topicOf(t, "b"), topicOf(t, "c")
 		for topic, want := range map[tally.Topic]bool{a: true, b: true} {
-			if tracker.Enter(topic) != want {
+			if tracker.Enter(topic, never) != want {
 				t.Errorf("Enter(%s) returned %v", topic, !want)
 			}
 		}
-		if tracker.Enter(c) || !tracker.Enter(a) {
+		if tracker.Enter(c, never) || !tracker.Enter(a, never) {
 			t.Error("the third topic was taken, or the first was refused")
 		}
 		time.Sleep(2 * batchInterval)
 		tracker.Leave(b)
 		time.Sleep(leaveDelay + 3*batchInterval)
-		if !tracker.Enter(c) {
+		if !tracker.Enter(c, never) {
 			t.Error("the topic was refused after another one was left")
+		}
+	})
+}
+
+// A share may begin the history of its topic if one of its pages may. The others are not asked.
+func TestTracker_MayRecord(t *testing.T) {
+	run(t, func(t *testing.T, tracker *Tracker, store *recordingStore) {
+		a, b := topicOf(t, "a"), topicOf(t, "b")
+		asked := 0
+		for _, answer := range []bool{false, true, true} {
+			tracker.Enter(a, func() bool { asked++; return answer })
+		}
+		tracker.Enter(b, never)
+		time.Sleep(2 * batchInterval)
+		if asked != 2 || !store.lasts[a] || store.lasts[b] {
+			t.Errorf("%d pages were asked; the shares that may are %v", asked, store.lasts)
 		}
 	})
 }

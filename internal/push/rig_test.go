@@ -92,8 +92,8 @@ func startWith(t *testing.T, options push.Options, maxTopics int) *instance {
 // pages is a presence that counts the pages of all topics together.
 type pages struct{ atomic.Int64 }
 
-func (p *pages) Enter(tally.Topic) bool { p.Add(1); return true }
-func (p *pages) Leave(tally.Topic)      { p.Add(-1) }
+func (p *pages) Enter(tally.Topic, func() bool) bool { p.Add(1); return true }
+func (p *pages) Leave(tally.Topic)                   { p.Add(-1) }
 
 func (i *instance) handle(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
@@ -117,6 +117,8 @@ func (i *instance) handle(w http.ResponseWriter, r *http.Request) {
 }
 
 func (i *instance) Admit(tally.Topic) error { return nil }
+
+func (i *instance) MayRecord(tally.Topic) bool { return true }
 
 // ParseAssertion takes the topic and the id only. The answers wait for release.
 func (i *instance) ParseAssertion(message []byte) (push.Assertion, error) {

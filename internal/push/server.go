@@ -61,6 +61,9 @@ type Session struct {
 type Rights interface {
 	// Admit returns why the client may not watch topic, or nil.
 	Admit(topic tally.Topic) error
+	// MayRecord reports whether the client may begin the history of a topic by being present.
+	// Each call counts.
+	MayRecord(topic tally.Topic) bool
 	// ParseAssertion reads an assertion that the client of a WebSocket sends. It does not
 	// keep message. It returns an error if the message has no valid id; all others are
 	// those of [Assertion.Start].
@@ -75,8 +78,9 @@ type Refusal struct {
 
 // Presence counts the pages that connections hold present.
 type Presence interface {
-	// Enter counts one more page on topic. It returns false if that is a topic too many.
-	Enter(topic tally.Topic) bool
+	// Enter counts one more page on topic. It returns false if that is a topic too many. It
+	// calls mayRecord if no other page may begin the history of the topic.
+	Enter(topic tally.Topic, mayRecord func() bool) bool
 	// Leave counts one page less.
 	Leave(topic tally.Topic)
 }

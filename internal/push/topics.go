@@ -92,7 +92,7 @@ func (s *Server) enter(c *conn, names []string, rights Rights, refused *refusals
 			refused.add(topic.String(), tally.Errorf(tally.CodeTooManyTopics, "a connection is present on at most %d topics", tally.MaxTopics))
 		case !c.Quota.Acquire():
 			refused.add(topic.String(), errQuota)
-		case !s.presence.Enter(topic):
+		case !s.presence.Enter(topic, func() bool { return rights.MayRecord(topic) }):
 			c.Quota.Release()
 			refused.add(topic.String(), errTooManyWatched)
 		default:

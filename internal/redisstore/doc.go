@@ -77,7 +77,8 @@
 // that changed within one hour only has no records, and a second change in an hour costs
 // nothing. A record is the gain, and after a space the adjustment unless it is 0; for presence
 // it is the greatest count, which script/part/peak.lua raises. Only presence in two hours makes
-// the first record of a topic, so that pages that do not exist leave nothing behind.
+// the first record of a topic, and only by a share that may, so that pages that do not exist
+// leave nothing behind.
 //
 // The gain is the sum of contributions minus the prior ones: those that are older than the
 // history of the topic, and those that were imported since. So an import changes no record. A ~

@@ -87,11 +87,12 @@ func TestHistory_PresenceWithinAnHour(t *testing.T) {
 	store := config.connect(t, catalog(), "test")
 	beforeHour := time.Until(time.Now().Truncate(time.Hour).Add(2*time.Hour - 10*time.Minute))
 	server.SetClock(beforeHour)
+	mayRecord := true
 	share := func(topics, pages int64) {
 		t.Helper()
 		var shares []tally.Share
 		for i := range topics {
-			shares = append(shares, tally.Share{Topic: topic(t, fmt.Sprintf("default/readers/page-%d", i)), Pages: pages})
+			shares = append(shares, tally.Share{Topic: topic(t, fmt.Sprintf("default/readers/page-%d", i)), Pages: pages, MayRecord: mayRecord})
 		}
 		if err := store.SetShares(t.Context(), time.Minute, shares); err != nil {
 			t.Fatal(err)
@@ -108,11 +109,25 @@ func TestHistory_PresenceWithinAnHour(t *testing.T) {
 		t.Errorf("%d histories of topics that were present within an hour", n)
 	}
 	server.SetClock(beforeHour + 11*time.Minute)
+	mayRecord = false
+	share(topics, 1)
+	if n := histories(); n != 0 {
+		t.Errorf("%d histories of topics whose shares may not begin one", n)
+	}
+	server.SetClock(beforeHour + 65*time.Minute) // less than an hour later, so that the count is kept
+	share(1, 1)
+	mayRecord = true
+	server.SetClock(beforeHour + 71*time.Minute)
 	share(1, 1)
 	if n := histories(); n != 2 {
 		t.Errorf("%d histories of one topic that was present in two hours, want 2", n)
 	}
-	server.SetClock(beforeHour + 3*time.Hour)
+	mayRecord = false
+	share(1, 2) // may continue it
+	if points := store.History(t.Context(), tally.Hour, []tally.Topic{topic(t, "default/readers/page-0")})[0].Records; len(points) != 2 || points[0].Sum != 1 || points[1].Sum != 2 {
+		t.Errorf("the history has %v", points)
+	}
+	server.SetClock(beforeHour + 4*time.Hour)
 	if keys := server.Do("keys", "*{default/readers/*").([]any); len(keys) != 2 {
 		t.Errorf("presence left the keys %v", keys)
 	}

@@ -73,7 +73,7 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 		call := redistopology.NewCall(shareScript, keys...)
 		call.SetOptional(2, len(keys)-2)
 		call.Append(s.instance, share.Pages, ttl.Milliseconds(), retention)
-		call.Append(s.names.channel(share.Topic), tally.AppendFrameHead(nil, share.Topic), s.historyRetention)
+		call.Append(s.names.channel(share.Topic), tally.AppendFrameHead(nil, share.Topic), share.MayRecord, s.historyRetention)
 		return share.Topic, call
 	}
 	return callEach(ctx, s, "set the share in", shares, newCall, func(change tally.Change) { s.ranks.add(change, false) })

@@ -64,23 +64,24 @@ func Run(ctx context.Context, o Options) error {
 
 // instance is a serving instance: all parts wired, both addresses bound.
 type instance struct {
-	log      *slog.Logger
-	drain    time.Duration
-	version  string
-	started  time.Time
-	store    Store
-	hub      *hub.Hub
-	sink     *staleSink // passes changes to the hub
-	presence *presence.Tracker
-	owner    *owner.Service
-	sitemaps []func(context.Context) error // each follows the sitemaps of a site
-	push     *push.Server
-	limits   *ratelimit.Limiter
-	tokens   *visitortoken.Verifier
-	seeder   *seeder // nil without seeds
-	api      *api.API
-	public   *listener
-	internal *listener // nil if it is turned off
+	log            *slog.Logger
+	drain          time.Duration
+	version        string
+	started        time.Time
+	store          Store
+	hub            *hub.Hub
+	sink           *staleSink // passes changes to the hub
+	presence       *presence.Tracker
+	owner          *owner.Service
+	sitemaps       []func(context.Context) error // each follows the sitemaps of a site
+	push           *push.Server
+	limits         *ratelimit.Limiter
+	presenceLimits *ratelimit.Limiter
+	tokens         *visitortoken.Verifier
+	seeder         *seeder // nil without seeds
+	api            *api.API
+	public         *listener
+	internal       *listener // nil if it is turned off
 }
 
 // open wires the parts and binds the addresses. files is the limit of open files; 0 means
@@ -144,6 +145,7 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 	i.limits = ratelimit.New(ratelimit.Limits{
 		Writes: c.RateLimit, Reads: c.ReadLimit, NewTopics: c.NewTopicLimit, Topic: c.TopicLimit,
 	}, i.store.Secret)
+	i.presenceLimits = ratelimit.New(ratelimit.Limits{NewTopics: c.NewTopicLimit}, nil)
 	connections := limitConnections(c, files, log)
 	i.api, err = api.New(api.Options{
 		Service:        service,
@@ -153,6 +155,7 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 		Sites:          c.Sites,
 		TrustedProxies: c.TrustedProxies,
 		Limits:         i.limits,
+		PresenceLimits: i.presenceLimits,
 		ServerToken:    c.ServerToken,
 		VisitorTokens:  i.tokens,
 		SignedSites:    c.SignedSites,
@@ -240,16 +243,17 @@ func (i *instance) serve(ctx context.Context) error {
 	defer stop()
 	group, failed := errgroup.WithContext(parts)
 	for name, run := range map[string]func(context.Context) error{
-		"store":    func(ctx context.Context) error { return i.store.Run(ctx, i.sink, i.receive) },
-		"hub":      i.hub.Run,
-		"presence": i.presence.Run,
-		"push":     i.push.Run,
-		"seeder":   i.seeder.run,
-		"limits":   func(ctx context.Context) error { return i.limits.Run(ctx, i.shareLimits) },
-		"owner":    i.owner.Run,
-		"sitemaps": i.runSitemaps,
-		"tokens":   i.tokens.Run,
-		"memory":   freeMemory,
+		"store":           func(ctx context.Context) error { return i.store.Run(ctx, i.sink, i.receive) },
+		"hub":             i.hub.Run,
+		"presence":        i.presence.Run,
+		"push":            i.push.Run,
+		"seeder":          i.seeder.run,
+		"limits":          func(ctx context.Context) error { return i.limits.Run(ctx, i.shareLimits) },
+		"presence limits": func(ctx context.Context) error { return i.presenceLimits.Run(ctx, func([]byte) {}) },
+		"owner":           i.owner.Run,
+		"sitemaps":        i.runSitemaps,
+		"tokens":          i.tokens.Run,
+		"memory":          freeMemory,
 	} {
 		group.Go(func() error { // ends with parts
 			if err := run(failed); err != nil && !errors.Is(err, context.Canceled) {

@@ -241,7 +241,8 @@ type peakKey struct {
 const maxPendingPeaks = 50_000
 
 // pendingPeak is a peak that is not stored yet. Pages that do not exist must not fill the file, so
-// the first peak of a topic is stored only if pages are present in a second hour.
+// the first peak of a topic is stored only if pages are present in a second hour, and the share may
+// make a record.
 type pendingPeak struct {
 	pages    int64
 	isStored bool // also if it is the first of the topic
@@ -257,7 +258,7 @@ func (p *presence) raisePeaks(shares []tally.Share, now time.Time) (raised bool)
 		if sh == nil || set.Pages == 0 {
 			continue
 		}
-		if hour := sh.peaks[0].number; !sh.isLasting && hour != 0 && hour != tally.Hour.Number(now.UnixMicro()) {
+		if hour := sh.peaks[0].number; set.MayRecord && !sh.isLasting && hour != 0 && hour != tally.Hour.Number(now.UnixMicro()) {
 			sh.isLasting = true
 			for i, period := range periods {
 				raised = p.addPeakLocked(set.Topic, sh, period, sh.peaks[i]) || raised

@@ -74,7 +74,7 @@ func TestPresence_DoesNotWaitForWriter(t *testing.T) {
 	defer cancel()
 	for i, pages := range []int64{3, 7, 2} {
 		ahead.Store(int64(i / 2)) // in two hours: else the peak would not be stored
-		if err := store.SetShares(ctx, time.Minute, []tally.Share{{Topic: topic, Pages: pages}}); err != nil {
+		if err := store.SetShares(ctx, time.Minute, []tally.Share{{Topic: topic, Pages: pages, MayRecord: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -122,6 +122,7 @@ func TestPresence_WithinAnHour(t *testing.T) {
 		}
 		return n
 	}
+	mayRecord := true
 	share := func(topics int, pages int64) {
 		t.Helper()
 		var shares []tally.Share
@@ -130,7 +131,7 @@ func TestPresence_WithinAnHour(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			shares = append(shares, tally.Share{Topic: topic, Pages: pages})
+			shares = append(shares, tally.Share{Topic: topic, Pages: pages, MayRecord: mayRecord})
 		}
 		if err := store.SetShares(t.Context(), time.Minute, shares); err != nil {
 			t.Fatal(err)
@@ -142,12 +143,20 @@ func TestPresence_WithinAnHour(t *testing.T) {
 		t.Errorf("%d peaks of topics that were present within an hour", n)
 	}
 	minutes.Add(11)
+	mayRecord = false
+	share(20, 1)
+	if n := stored(); n != 0 {
+		t.Errorf("%d peaks of topics whose shares may not begin a history", n)
+	}
+	mayRecord = true
+	minutes.Add(60)
 	share(1, 1)
 	if n := stored(); n != 3 {
 		t.Errorf("%d peaks of one topic that was present in two hours, want 3", n)
 	}
 	minutes.Add(24 * 60)
-	share(1, 1)
+	mayRecord = false
+	share(1, 1) // may continue it
 	if n := stored(); n != 5 {
 		t.Errorf("%d peaks of a topic that has some, want 5", n)
 	}

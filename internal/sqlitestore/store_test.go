@@ -72,7 +72,7 @@ func TestSweep_PresencePeaks(t *testing.T) {
 	store := open(t, path, catalog(), sqlitestore.Options{Now: now.read, History: 2 * 24 * time.Hour})
 	for _, key := range []string{"one", "two", "one", "two"} { // in two hours
 		now.advance(31 * time.Minute)
-		if err := store.SetShares(t.Context(), time.Minute, []tally.Share{{Topic: mustTopic(t, "readers", key), Pages: 1}}); err != nil {
+		if err := store.SetShares(t.Context(), time.Minute, []tally.Share{{Topic: mustTopic(t, "readers", key), Pages: 1, MayRecord: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -92,6 +92,8 @@ type Reading struct {
 type Share struct {
 	Topic Topic
 	Pages int64
+	// MayRecord says that the share may begin the history of the topic, whose records last.
+	MayRecord bool
 }
 
 // Health describes a store to its operator.

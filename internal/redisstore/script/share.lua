@@ -12,7 +12,8 @@
 -- ARGV[5]  retention of the keys, milliseconds
 -- ARGV[6]  channel
 -- ARGV[7]  head of the topic's frames
--- ARGV[8]  retention of the history, days; 0: there is none
+-- ARGV[8]  1 if the share may make the first record of the topic
+-- ARGV[9]  retention of the history, days; 0: there is none
 --
 -- Returns a text: count, version, 1 if the count changed or else 0, and, if the
 -- publication failed, the reason. Deadline passed: -1.

@@ -203,7 +203,7 @@ func testHistoryPresence(t *testing.T, open Factory) {
 	topic := newTopic(t, "readers")
 	share := func(pages int64) {
 		t.Helper()
-		if err := f.First.SetShares(answerContext(t), time.Hour, []tally.Share{{Topic: topic, Pages: pages}}); err != nil {
+		if err := f.First.SetShares(answerContext(t), time.Hour, []tally.Share{{Topic: topic, Pages: pages, MayRecord: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}
