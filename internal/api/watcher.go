@@ -64,13 +64,14 @@ func (w *watcher) Admit(topic tally.Topic) error {
 // at most as many histories as it may create topics. They have their own allowance: pages are
 // opened more often than liked.
 func (w *watcher) MayRecord(topic tally.Topic) bool {
-	if w.isTrusted {
+	c := w.caller()
+	if c.isTrusted {
 		return true
 	}
-	if !w.api.options.Keys.MayCreate(topic) {
+	if !c.api.options.Keys.MayCreate(topic) {
 		return false
 	}
-	p, _ := w.api.options.PresenceLimits.Write(w.client.limitAddress(), ratelimit.Write{Creates: true})
+	p, _ := c.api.options.PresenceLimits.Write(c.client.limitAddress(), ratelimit.Write{Creates: true})
 	p.Settle(p.MayCreate, false)
 	return p.MayCreate
 }

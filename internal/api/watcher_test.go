@@ -22,8 +22,8 @@ func TestWatcher_MayRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := watcher{caller: caller{api: r.api, client: clientInfo{address: netip.MustParseAddr(address)}, isTrusted: isTrusted}}
-		return w.MayRecord(topic)
+		c := caller{api: r.api, client: clientInfo{address: netip.MustParseAddr(address)}, isTrusted: isTrusted}
+		return newWatcher(&c, "").MayRecord(topic)
 	}
 	allowed := func(address string, isTrusted bool) (n int) {
 		for i := range 100 {

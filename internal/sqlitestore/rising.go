@@ -51,12 +51,10 @@ type gainBoard struct {
 	err     error               // of the last update
 }
 
-// gainRanking is topics by their gains. It is immutable except for topics, which belongs to the
-// update.
+// gainRanking is topics by their gains. It is immutable.
 type gainRanking struct {
-	hour   int64 // for which the gains were computed
-	order  [tally.SinceCount][]keyGain
-	topics map[string][tally.SinceCount]int64
+	hour  int64 // for which the gains were computed
+	order [tally.SinceCount][]keyGain
 }
 
 type keyGain struct {
@@ -210,15 +208,15 @@ func (s *Store) rankGains(ctx context.Context, u gainUpdate) (*gainRanking, erro
 	for since := range tally.Since(tally.SinceCount) {
 		args = append(args, since.Begin(now), since.First(now))
 	}
-	ranking := &gainRanking{hour: tally.Hour.Number(now), topics: map[string][tally.SinceCount]int64{}}
+	ranking := &gainRanking{hour: tally.Hour.Number(now)}
+	var before gainRanking // of the topics that are not read
 	statement := s.statements.gains
 	if u.ranking == nil || u.ranking.hour != ranking.hour {
 		args = append(args, maxGains)
 	} else {
-		ranking.topics, statement = u.ranking.topics, s.statements.gainsOf
+		before, statement = *u.ranking, s.statements.gainsOf
 		asked := []byte{'['}
 		for key := range u.changed {
-			delete(ranking.topics, key) // it may have been deleted
 			if len(asked) > 1 {
 				asked = append(asked, ',')
 			}
@@ -226,32 +224,45 @@ func (s *Store) rankGains(ctx context.Context, u gainUpdate) (*gainRanking, erro
 		}
 		args = append(args, string(append(asked, ']')))
 	}
+	var read [tally.SinceCount][]keyGain
 	rows, err := statement.QueryContext(ctx, args...)
 	err = scanRows(rows, err, func(rows *sql.Rows) error {
 		var key string
 		var gains [tally.SinceCount]int64
 		err := rows.Scan(&key, &gains[0], &gains[1], &gains[2])
-		ranking.topics[key] = gains
+		for since, gain := range gains {
+			if gain > 0 {
+				read[since] = append(read[since], keyGain{key, gain})
+			}
+		}
 		return err
 	})
-	ranking.sort()
+	for since := range read {
+		slices.SortFunc(read[since], compareGains)
+		ranking.order[since] = mergeGains(before.order[since], u.changed, read[since])
+	}
 	return ranking, err
 }
 
-// sort orders the topics by their gains.
-func (r *gainRanking) sort() {
-	for since := range r.order {
-		var order []keyGain
-		for key, gains := range r.topics {
-			if gains[since] > 0 {
-				order = append(order, keyGain{key, gains[since]})
-			}
+// compareGains orders topics by their gains, highest first, equal gains by key.
+func compareGains(a, b keyGain) int {
+	return cmp.Or(cmp.Compare(b.gain, a.gain), strings.Compare(a.key, b.key))
+}
+
+// mergeGains returns the topics of before without those that changed, and those that were read, in
+// order. It changes neither list.
+func mergeGains(before []keyGain, changed map[string]struct{}, read []keyGain) []keyGain {
+	merged := make([]keyGain, 0, len(before)+len(read))
+	for _, unchanged := range before {
+		if _, isChanged := changed[unchanged.key]; isChanged {
+			continue
 		}
-		slices.SortFunc(order, func(a, b keyGain) int {
-			return cmp.Or(cmp.Compare(b.gain, a.gain), strings.Compare(a.key, b.key))
-		})
-		r.order[since] = order
+		for len(read) > 0 && compareGains(read[0], unchanged) < 0 {
+			merged, read = append(merged, read[0]), read[1:]
+		}
+		merged = append(merged, unchanged)
 	}
+	return append(merged, read...)
 }
 
 // prepareGains prepares the statements of [Store.Rising]. The parameters are site, metric, and

@@ -1,9 +1,13 @@
 package sqlitestore
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -48,4 +52,31 @@ func TestRising_Closed(t *testing.T) {
 	if rises, err := store.Rising(t.Context(), "default", "likes", tally.Since24h, 10); tally.AsError(err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("after Close: %v, %v", rises, err)
 	}
+}
+
+// After changes the order is that of all topics.
+func TestMergeGains_Order(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func(name string) map[string]int64 {
+			keys := rapid.Custom(func(t *rapid.T) string { return fmt.Sprint("page-", rapid.IntRange(0, 9).Draw(t, "key")) })
+			return rapid.MapOf(keys, rapid.Int64Range(0, 3)).Draw(t, name)
+		}
+		order := func(gains map[string]int64) (order []keyGain) {
+			for key, gain := range gains {
+				if gain > 0 {
+					order = append(order, keyGain{key, gain})
+				}
+			}
+			slices.SortFunc(order, compareGains)
+			return order
+		}
+		gains, changes := draw("gains"), draw("changes")
+		before, changed := order(gains), map[string]struct{}{}
+		for key, gain := range changes {
+			gains[key], changed[key] = gain, struct{}{}
+		}
+		if got, want := mergeGains(before, changed, order(changes)), order(gains); !slices.Equal(got, want) {
+			t.Fatalf("the order is %v, want %v", got, want)
+		}
+	})
 }
