@@ -66,6 +66,7 @@ func (c *Case) Bars(unit string, bars []Bar) {
 		}
 		p.Add(whiskers)
 		p.NominalX(names...)
+		p.X.Min, p.X.Max = -0.5, float64(len(bars))-0.5 // room for the outer bars
 		if len(bars) > 5 {
 			p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = 0.5, -1, -0.5 // radians; the text ends at the tick
 		}
