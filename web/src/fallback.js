@@ -74,8 +74,10 @@ const openStream = (api, topics, receive, ended) =>
  */
 const openPolling = (api, topics, receive, ended) =>
   openRequests(api + 'v1/counts', () => ({ topics: topics().subscribe }), ended, async (response) => {
-    for (const count of (await response.json()).counts) receive(count);
-    receive(/** @type {import('./transport.js').Frame} */ ({ event: 'live' }));
+    /** @type {import('./transport.js').Frame[]} */
+    const counts = (await response.json()).counts;
+    for (const count of counts) receive(count);
+    receive(/** @type {import('./transport.js').Frame} */ ({ event: counts.some(({ stale }) => stale) ? 'stale' : 'live' }));
     return POLL_INTERVAL;
   });
 

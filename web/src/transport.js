@@ -6,7 +6,8 @@ import { FULL_DELAY } from './timeouts.js';
  * close.
  *
  * @typedef {{ topic?: string, count: number, version: number, event?: string, id?: number, mine?: number,
- *   error?: { code: string, message: string, retry_after?: number, status?: number } }} Frame id: the answer to an assertion
+ *   stale?: boolean, error?: { code: string, message: string, retry_after?: number, status?: number } }} Frame id: the answer to
+ *   an assertion
  * @typedef {{ subscribe: string[], present: string[] }} Topics to subscribe to, and to be present on
  * @typedef {Record<string, string[]>} Change topics that are added (`subscribe`, `present`) and removed
  *   (`unsubscribe`, `absent`)

@@ -50,6 +50,13 @@ test('without the link to the primary pages show stale numbers and keep presses'
   const opened = await second.open(region.url);
   await shows(opened, HEART, 1);
   assert.equal(await status(opened), 'stale', 'a page that is opened meanwhile');
+  const third = await newVisitor(t, browser);
+  await third.context.routeWebSocket('**/v1/ws', (socket) => socket.close());
+  await third.context.route('**/v1/stream', (route) => route.abort());
+  const polling = await third.open(region.url);
+  await shows(polling, HEART, 1);
+  await eventually(async () => assert.equal(await status(polling), 'stale', 'a page that polls'));
+  await third.context.close();
   await press(page, HEART);
   await shows(page, HEART, 2);
   await eventually(async () => assert.match(String(await message()), /sent later/), RECOVERY);

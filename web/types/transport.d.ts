@@ -5,6 +5,7 @@ export type Frame = {
     event?: string;
     id?: number;
     mine?: number;
+    stale?: boolean;
     error?: {
         code: string;
         message: string;
