@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // maxWrite bounds one write, in bytes. A viewer that needs more gets the rest after the
@@ -236,7 +238,12 @@ func (s *shard) compose(v *Viewer) (more bool) {
 			if len(s.buffer) >= maxWrite {
 				return true
 			}
-			s.buffer = append(s.buffer, u.frame(v.format, formats)...)
+			if len(sub.subscribers.entries) == 1 { // a kept frame would be used once
+				s.frame = tally.AppendFrame(s.frame[:0], u.change)
+				s.buffer = formats[v.format](s.buffer, s.frame)
+			} else {
+				s.buffer = append(s.buffer, u.frame(v.format, formats)...)
+			}
 			s.parts = append(s.parts, part{end: len(s.buffer), kind: partChange, slot: int32(slot)})
 		}
 	}

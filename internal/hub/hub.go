@@ -241,7 +241,9 @@ func (h *Hub) release(t *topic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.refs--; t.refs == 0 {
-		delete(s.topics, t.name)
+		if delete(s.topics, t.name); len(s.topics) == 0 {
+			s.topics = map[tally.Topic]*topic{} // a map keeps the size that it once had
+		}
 		h.topics.count.Add(-1)
 		h.feed.Unwatch(t.name)
 	}

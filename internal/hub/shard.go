@@ -73,6 +73,7 @@ type shard struct {
 	stale      bool
 	cost       int64 // of a delivery, in nanoseconds, smoothed
 	buffer     []byte
+	frame      []byte // of one change, before it is encoded into buffer
 	parts      []part
 	seconds    uint32 // the hub's time when the present chunk began
 	lastTick   int64  // when retryBlocked last ran, in ticks

@@ -7,25 +7,27 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// update is a change and its frame in each format, encoded when the first viewer needs
-// it. All shards share it; nothing alters it.
+// update is a change and its frame in each format, encoded when several viewers of a shard need
+// it. All shards share it.
 type update struct {
 	change   tally.Change
-	received int64 // in the hub's time
-	once     sync.Once
-	frames   [][]byte // by Format
+	received int64                    // in the hub's time
+	frames   atomic.Pointer[[][]byte] // by Format; nil until they are encoded
 }
 
-// frame returns the frame of u in a format.
+// frame returns the frame of u in a format, and keeps the frames of all formats.
 func (u *update) frame(format Format, formats []Encoder) []byte {
-	u.once.Do(func() {
+	frames := u.frames.Load()
+	if frames == nil {
 		json := tally.AppendFrame(make([]byte, 0, 128), u.change)
-		u.frames = make([][]byte, len(formats))
+		encoded := make([][]byte, len(formats))
 		for i, encode := range formats {
-			u.frames[i] = encode(make([]byte, 0, len(json)+16), json)
+			encoded[i] = encode(make([]byte, 0, len(json)+16), json)
 		}
-	})
-	return u.frames[format]
+		frames = &encoded
+		u.frames.Store(frames) // another shard may store equal ones
+	}
+	return (*frames)[format]
 }
 
 // topic is a watched topic.

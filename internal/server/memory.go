@@ -14,16 +14,20 @@ const (
 	maxQuiet = 1 << 20
 	// minIdle is how many bytes must be idle, and at least an eighth of the heap.
 	minIdle = 1 << 20
+	// minLeft is how many viewers and watched topics must have left, and at least a quarter.
+	minLeft = 1000
 )
 
-// freeMemory returns memory to the system whenever the process has become quiet, until ctx
-// ends. Viewers that connect at once leave as much garbage as they keep; the runtime would
-// hold it for minutes, because a quiet process collects no garbage.
-func freeMemory(ctx context.Context) error {
+// freeMemory returns memory to the system whenever the process has become quiet, or many viewers
+// have left, until ctx ends. Viewers that connect at once leave as much garbage as they keep; the
+// runtime would hold it for minutes, because a quiet process collects no garbage. It would also
+// hold what viewers had who left, which nothing replaces. watching returns the number of viewers
+// and of watched topics.
+func freeMemory(ctx context.Context, watching func() int64) error {
 	tick := time.NewTicker(freeInterval)
 	defer tick.Stop()
-	before := readHeap()
-	freed := before.allocated
+	before, held := readHeap(), watching()
+	freed, most := before.allocated, held
 	for {
 		select {
 		case <-ctx.Done():
@@ -33,10 +37,14 @@ func freeMemory(ctx context.Context) error {
 		now := readHeap()
 		isQuiet := now.cycles == before.cycles && now.allocated-before.allocated < maxQuiet
 		idle := now.allocated - freed // at most this much has become garbage
-		if isQuiet && idle > minIdle && idle > now.objects/8 {
+		was := held
+		held = watching()
+		most = max(most, held)
+		haveLeft := held >= was && most-held >= max(minLeft, most/4) // and no more of them leave now
+		if haveLeft || isQuiet && idle > minIdle && idle > now.objects/8 {
 			debug.FreeOSMemory()
 			now = readHeap()
-			freed = now.allocated
+			freed, most = now.allocated, held
 		}
 		before = now
 	}

@@ -253,7 +253,9 @@ func (i *instance) serve(ctx context.Context) error {
 		"owner":           i.owner.Run,
 		"sitemaps":        i.runSitemaps,
 		"tokens":          i.tokens.Run,
-		"memory":          freeMemory,
+		"memory": func(ctx context.Context) error {
+			return freeMemory(ctx, func() int64 { return i.hub.Viewers() + i.hub.WatchedTopics() })
+		},
 	} {
 		group.Go(func() error { // ends with parts
 			if err := run(failed); err != nil && !errors.Is(err, context.Canceled) {

@@ -18,6 +18,9 @@ const (
 	settleTimeout = 3 * time.Second
 	// retryAfter is the pause between attempts while the file fails.
 	retryAfter = time.Second
+	// maxSpare bounds the changes in a map that is used again: to read and clear a map takes as
+	// long as it was ever large.
+	maxSpare = 1000
 )
 
 // feed passes changes from the writer to the sink, through the goroutines of Run. It has no
@@ -97,7 +100,9 @@ func (s *Store) Unwatch(topic tally.Topic) {
 	f := s.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.watched, topic)
+	if delete(f.watched, topic); len(f.watched) == 0 {
+		f.watched = map[tally.Topic]struct{}{} // a map keeps the size that it once had
+	}
 	delete(f.pending, topic)
 	delete(f.settling, topic)
 }
@@ -139,6 +144,9 @@ func (f *feed) deliver(ctx context.Context, sink tally.Sink) {
 		f.mu.Unlock()
 		for _, change := range changes {
 			sink.Push(change)
+		}
+		if len(changes) > maxSpare {
+			changes = map[tally.Topic]tally.Change{}
 		}
 		clear(changes)
 		spare = changes
@@ -185,7 +193,9 @@ func (f *feed) toSettle() []tally.Topic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	topics := slices.Collect(maps.Keys(f.settling))
-	clear(f.settling)
+	if len(topics) > 0 {
+		f.settling = map[tally.Topic]struct{}{}
+	}
 	return topics
 }
 
