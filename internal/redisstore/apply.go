@@ -70,22 +70,22 @@ const (
 )
 
 func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
-	rule := s.catalog.Rule(b.Topic)
-	keys := append(make([]string, 0, 5), s.names.count(b.Topic), s.names.members(b.Topic))
+	rule, names := s.catalog.Rule(b.Topic), s.names.forWrite(b.Topic)
+	keys := append(make([]string, 0, 5), names.count, names.members)
 	if s.options.History > 0 {
-		keys = append(keys, s.names.hours(b.Topic), s.names.days(b.Topic))
+		keys = append(keys, names.hours, names.days)
 	}
 	script := forRule(rule, applyScript, amountScript, chooseScript)
 	var c redistopology.Call
 	if s.options.Journal > 0 {
-		c = redistopology.NewDayCall(script, s.names.journal(b.Topic), 1, keys...)
+		c = redistopology.NewDayCall(script, names.journal, 1, keys...)
 	} else {
-		c = redistopology.NewCall(script, append(keys, keys[1])...)
+		c = redistopology.NewCall(script, append(keys, names.members)...)
 	}
 	if s.options.History > 0 {
 		c.SetOptional(2, 2)
 	}
-	packed := s.appendHead(&c, b.Topic, rule, len(b.Writes))
+	packed := appendHead(&c, b.Topic, names.channel, rule, len(b.Writes))
 	for i := range b.Writes {
 		packed = appendWrite(packed, rule, &b.Writes[i])
 	}
@@ -116,8 +116,7 @@ func optionCount(rule tally.Rule) int64 {
 
 // appendHead appends to c the arguments that precede the packed writes: window or number of
 // options, channel and head of the topic's frames. It returns room for the packed writes.
-func (s *Store) appendHead(c *redistopology.Call, topic tally.Topic, rule tally.Rule, writes int) (packed []byte) {
-	channel := s.names.channel(topic)
+func appendHead(c *redistopology.Call, topic tally.Topic, channel string, rule tally.Rule, writes int) (packed []byte) {
 	head := tally.AppendFrameHead(make([]byte, 0, 64+len(channel)), topic)
 	argument, size := rule.Window.Milliseconds(), memberWrite
 	switch rule.Kind {

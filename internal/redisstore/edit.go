@@ -120,7 +120,7 @@ func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, ve
 		}
 	}
 	c := redistopology.NewCall(forRule(rule, withdrawScript, withdrawAmountScript, withdrawChoiceScript), keys...)
-	packed := s.appendHead(&c, topic, rule, len(entries))
+	packed := appendHead(&c, topic, s.names.channel(topic), rule, len(entries))
 	for i := range entries {
 		packed = appendWrite(packed, rule, &tally.Write{Member: entries[i].Member, Source: entries[i].Source})
 	}

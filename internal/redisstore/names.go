@@ -31,11 +31,11 @@ func newNames(prefix string, database int) (names, error) {
 
 func (n names) tagged(tag, kind string) string   { return n.prefix + "{" + tag + "}" + kind }
 func (n names) count(topic tally.Topic) string   { return n.tagged(topic.String(), countKind) }
-func (n names) members(topic tally.Topic) string { return n.tagged(topic.String(), ":members") }
+func (n names) members(topic tally.Topic) string { return n.tagged(topic.String(), membersKind) }
 func (n names) deleted(topic tally.Topic) string { return n.tagged(topic.String(), ":ended") }
 func (n names) shares(topic tally.Topic) string  { return n.tagged(topic.String(), ":shares") }
-func (n names) hours(topic tally.Topic) string   { return n.tagged(topic.String(), ":hours") }
-func (n names) days(topic tally.Topic) string    { return n.tagged(topic.String(), ":days") }
+func (n names) hours(topic tally.Topic) string   { return n.tagged(topic.String(), hoursKind) }
+func (n names) days(topic tally.Topic) string    { return n.tagged(topic.String(), daysKind) }
 
 // journal returns the name of a topic's journal up to the number of the day.
 func (n names) journal(topic tally.Topic) string { return n.tagged(topic.String(), journalKind) }
@@ -47,8 +47,40 @@ func (n names) dayJournal(topic tally.Topic, day int64) string {
 
 const (
 	countKind   = ":count"
+	membersKind = ":members"
+	hoursKind   = ":hours"
+	daysKind    = ":days"
 	journalKind = ":journal:"
 )
+
+// writeNames are the names that a write to a topic needs.
+type writeNames struct {
+	count, members, hours, days string
+	journal                     string // up to the number of the day
+	channel                     string
+}
+
+// forWrite returns the names of topic, all in one allocation.
+func (n names) forWrite(topic tally.Topic) (w writeNames) {
+	kinds := [...]string{countKind, membersKind, hoursKind, daysKind, journalKind, n.database}
+	texts := [...]*string{&w.count, &w.members, &w.hours, &w.days, &w.journal, &w.channel}
+	tag, size := topic.String(), 0
+	for _, kind := range kinds {
+		size += len(n.prefix) + 1 + len(tag) + 1 + len(kind)
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for i, kind := range kinds {
+		begin := all.Len()
+		all.WriteString(n.prefix)
+		all.WriteByte('{')
+		all.WriteString(tag)
+		all.WriteByte('}')
+		all.WriteString(kind)
+		*texts[i] = all.String()[begin:]
+	}
+	return w
+}
 
 // channelTopic returns the text of the topic that channel belongs to.
 func (n names) channelTopic(channel string) (text string, ok bool) {
