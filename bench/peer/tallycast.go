@@ -97,6 +97,13 @@ func tallycast(name, settings string, arguments []string) *Peer {
 	}
 }
 
+// BaselineSockets is [Baseline] for likes over WebSockets, as [TallycastSockets].
+func BaselineSockets(path string) *Peer {
+	p := Baseline(path)
+	p.Name, p.like, p.sockets = "baseline, sockets", Assertion, true
+	return p
+}
+
 func startTallycast(ctx context.Context, s *Server, o Options, arguments []string) error {
 	name := o.Binary
 	if name == "" {
