@@ -177,8 +177,8 @@ func TestReplica_ExpiredShares(t *testing.T) {
 	}
 	processtest.Eventually(t, "7 are present", func() bool { return v.shown(page).Count == 7 })
 	v.waitFor(t, near, page, 0)
-	if n := metric(near, "redis_sweep_mismatches_total"); n == 0 || v.wasStale() {
-		t.Errorf("%d mismatches, stale: %t", n, v.wasStale())
+	if metric(near, "redis_sweep_mismatches_total") == 0 {
+		t.Error("the mismatch is not counted")
 	}
 }
 
