@@ -58,7 +58,7 @@ func ValidateAnyVisitor(id string) error {
 // concurrent use.
 type Hasher struct {
 	secret string
-	macs   sync.Pool // of hash.Hash keyed with secret, reset
+	macs   sync.Pool // of *mac keyed with secret
 
 	// A direct-mapped cache of sources: a network sends many contributions.
 	seed    maphash.Seed
@@ -76,24 +76,31 @@ type cachedSource struct {
 // NewHasher returns the hasher with secret.
 func NewHasher(secret []byte) *Hasher {
 	h := &Hasher{secret: string(secret), seed: maphash.MakeSeed()}
-	h.macs.New = func() any { return hmac.New(sha256.New, []byte(h.secret)) }
+	h.macs.New = func() any { return &mac{Hash: hmac.New(sha256.New, []byte(h.secret))} }
 	return h
+}
+
+// mac is a hash and its input and output, which otherwise were allocated for each use.
+type mac struct {
+	hash.Hash
+	buffer [384]byte // a topic and a visitor fit; longer agents do not
+	sum    [sha256.Size]byte
 }
 
 // sum returns HMAC-SHA256 of the parts, each preceded by its length so that different
 // lists of parts differ.
-func (h *Hasher) sum(parts ...string) (sum [sha256.Size]byte) {
-	mac := h.macs.Get().(hash.Hash)
-	defer h.macs.Put(mac)
-	mac.Reset()
-	buffer := make([]byte, 0, 384) // a topic and a visitor fit; longer agents grow it
+func (h *Hasher) sum(parts ...string) [sha256.Size]byte {
+	m := h.macs.Get().(*mac)
+	defer h.macs.Put(m)
+	m.Reset()
+	input := m.buffer[:0]
 	for _, part := range parts {
-		buffer = binary.BigEndian.AppendUint32(buffer, uint32(len(part)))
-		buffer = append(buffer, part...)
+		input = binary.BigEndian.AppendUint32(input, uint32(len(part)))
+		input = append(input, part...)
 	}
-	mac.Write(buffer)
-	mac.Sum(sum[:0])
-	return sum
+	m.Write(input)
+	m.Sum(m.sum[:0])
+	return m.sum
 }
 
 // Member returns the member that visitor is on topic; never 0.
