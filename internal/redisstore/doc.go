@@ -92,7 +92,9 @@
 // # Projections
 //
 // Leaderboards and directories follow the counts within 2 s, gains within 5 s, and a background
-// scan of one instance repairs them. A leaderboard has 10,000 topics. A metric has the gains of
+// scan of one instance repairs them. If the node of a Cluster that has a topic returns with older
+// data, the leaderboard on another node has a newer version; the scan then stores the topic again
+// under a greater one. A leaderboard has 10,000 topics. A metric has the gains of
 // 50,000, those that changed last. Dumps, pages by count beyond a leaderboard, and the usage of
 // sites must be complete: they SCAN the keys of all primaries, and again if slots moved
 // meanwhile. That costs Redis two seconds for a million keys. A topic has two keys, one more for

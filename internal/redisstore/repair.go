@@ -2,7 +2,9 @@ package redisstore
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -127,7 +129,11 @@ func (n *node) repairStep(ctx context.Context, cursor uint64) (next uint64, err 
 	}
 	oldest := tally.Since30d.Begin(time.Now().UnixMicro())
 	for chunk := range slices.Chunk(queries, repairChunk) {
-		for _, r := range s.readStored(ctx, chunk) {
+		readings := s.readStored(ctx, chunk)
+		if err := s.reissueOlder(ctx, readings); err != nil {
+			return cursor, err
+		}
+		for _, r := range readings {
 			switch {
 			case r.Err != nil || r.Change.Version == 0:
 			case r.Change.Version < oldest:
@@ -138,4 +144,38 @@ func (n *node) repairStep(ctx context.Context, cursor uint64) (next uint64, err 
 		}
 	}
 	return next, nil
+}
+
+// reissueOlder stores topics again whose version is below that in the leaderboard, which ignores
+// older ones: the node of a Cluster that has the topic returned with older data.
+func (s *Store) reissueOlder(ctx context.Context, readings []tally.Reading) error {
+	byBoard := map[leaderboard][]tally.Change{}
+	for _, r := range readings {
+		if b := (leaderboard{r.Change.Topic.Site(), r.Change.Topic.Metric()}); r.Err == nil && r.Change.Version > 0 {
+			byBoard[b] = append(byBoard[b], r.Change)
+		}
+	}
+	var older []tally.Change
+	for b, changes := range byBoard {
+		keys := make([]string, len(changes))
+		for i, change := range changes {
+			keys[i] = change.Topic.Key()
+		}
+		versions, err := s.client.HMGet(ctx, s.names.topVersions(b), keys...).Result()
+		if err != nil {
+			return tally.Unavailable(fmt.Errorf("read the versions in %s: %w", s.names.top(b), err))
+		}
+		for i, text := range versions {
+			ranked, _ := strconv.ParseInt(valueText(text), 10, 64) // 0: it is not ranked
+			if ranked > changes[i].Version {
+				// If it changed since it was read, its version is not below the ranked one.
+				older = append(older, tally.Change{Topic: changes[i].Topic, Count: -1, Version: ranked - 1})
+			}
+		}
+	}
+	reissued, err := s.reissue(ctx, older)
+	for _, change := range reissued {
+		s.changed(change, false)
+	}
+	return err
 }

@@ -2,8 +2,11 @@ package redisstore
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // Redis restarts during a slow repair: a fast one follows.
@@ -25,5 +28,37 @@ func TestRepair_RestartMeanwhile(t *testing.T) {
 	}
 	if !f.repairAll(ctx) || f.repairs.isUrgent.Load() {
 		t.Error("the repair after the restart failed")
+	}
+}
+
+// A topic returned with older data, while the leaderboard, on another node, has its newer count. A
+// repair stores the topic under a version that the leaderboard accepts.
+func TestRepair_OlderTopic(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	f.options.Intervals.Repair = time.Millisecond
+	for member := range tally.Member(3) {
+		f.assert(t, 7, member+1, 1)
+	}
+	board, count := f.names.top(leaderboard{"default", "likes"}), f.names.count(f.topic)
+	score := func() string {
+		if !f.flushRanks(timeout) {
+			t.Fatal("the leaderboard is not updated")
+		}
+		return fmt.Sprint(f.server.Do("ZSCORE", board, "page"))
+	}
+	if got := score(); got != "-3" {
+		t.Fatalf("the leaderboard has %v", got)
+	}
+	version := f.server.Do("HGET", count, "v")
+	if !f.repairAll(t.Context()) || score() != "-3" || f.server.Do("HGET", count, "v") != version {
+		t.Error("a repair changed what was right")
+	}
+	f.server.Do("HSET", count, "n", 1, "v", time.Now().Add(-time.Hour).UnixMicro())
+	if !f.repairAll(t.Context()) {
+		t.Error("the repair failed")
+	}
+	if got := score(); got != "-1" {
+		t.Errorf("the leaderboard has %v after the repair", got)
 	}
 }
