@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	// maxRevertTime is how long a transaction of a revert adds topics: the likes wait.
-	maxRevertTime = 4 * time.Millisecond
+	// minRevertTime and maxRevertTime bound how long a transaction of a revert adds topics: the
+	// likes wait.
+	minRevertTime = 4 * time.Millisecond
+	maxRevertTime = 10 * time.Millisecond
 	// maxRevertBatch bounds the entries of one topic that a transaction reverts.
 	maxRevertBatch = 200
 )
@@ -96,12 +98,18 @@ func newRevert(entries []tally.JournalEntry, mode tally.RevertMode) (*revert, er
 	return r, nil
 }
 
-// revert reverts entries of r from begin on, until maxRevertTime has passed.
+// revertTime is how long a transaction of a revert adds topics: for half of the time of a commit,
+// for which likes wait in any case, so that a slow disk does not make reverts much slower.
+func (w *writer) revertTime() time.Duration {
+	return min(max(w.commitTook/2, minRevertTime), maxRevertTime)
+}
+
+// revert reverts entries of r from begin on, for revertTime.
 func (w *writer) revert(r *revert, begin int) (step revertStep, err error) {
 	if err := r.found.readNewRows(context.Background(), w.conn); err != nil {
 		return step, fmt.Errorf("read the journal: %w", err)
 	}
-	for began := time.Now(); begin < len(r.entries) && (step.end == 0 || time.Since(began) < maxRevertTime); begin = step.end {
+	for began := time.Now(); begin < len(r.entries) && (step.end == 0 || time.Since(began) < w.revertTime()); begin = step.end {
 		step.end = begin + 1
 		for step.end < min(len(r.entries), begin+maxRevertBatch) && r.entries[step.end].Topic == r.entries[begin].Topic && r.positions[step.end].topic == r.positions[begin].topic {
 			step.end++
@@ -194,10 +202,10 @@ type memberPosition struct {
 	member tally.Member
 }
 
-// eraseRows erases entries, which are in the order of the journal, until maxRevertTime has
-// passed. It returns how many of them are done.
+// eraseRows erases entries, which are in the order of the journal, for revertTime. It returns how
+// many of them are done.
 func (w *writer) eraseRows(entries []memberPosition) (done int, err error) {
-	for began := time.Now(); done < len(entries) && (done == 0 || time.Since(began) < maxRevertTime); {
+	for began := time.Now(); done < len(entries) && (done == 0 || time.Since(began) < w.revertTime()); {
 		begin := done
 		for done++; done < len(entries) && entries[done].row() == entries[begin].row(); done++ {
 		}

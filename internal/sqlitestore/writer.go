@@ -88,7 +88,8 @@ type writer struct {
 	historyRetention time.Duration // 0: no history
 	finalVersions    *finalVersions
 
-	sweepDue bool // the transaction left rows for the sweep
+	sweepDue   bool          // the transaction left rows for the sweep
+	commitTook time.Duration // the last commit
 	numbering
 	buffer journalBuffer
 	rules  ruleRecorder
@@ -193,9 +194,11 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 	if err := j.ctx.Err(); err != nil {
 		return nil, err // nothing is applied after the deadline
 	}
+	began := time.Now()
 	if err := w.exec(`COMMIT`); err != nil {
 		return nil, err
 	}
+	w.commitTook = time.Since(began)
 	w.rules.committed()
 	return changes, nil
 }
