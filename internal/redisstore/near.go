@@ -24,8 +24,13 @@ type reader struct {
 type near struct{ *Store }
 
 // Near returns the same store, whose Read, Top, Rising and History may be behind by the lag of the
-// replica. A read of contributions is not.
-func (s *Store) Near() tally.ServiceStore { return near{s} }
+// replica, if there is one. A read of contributions is not.
+func (s *Store) Near() tally.ServiceStore {
+	if s.replica == nil {
+		return s
+	}
+	return near{s}
+}
 
 // atNearest calls read with the replica if it is the source. It calls read with the primary if the
 // replica is not the source, or if read fails there.

@@ -213,3 +213,23 @@ func TestReplica_FirstNumber(t *testing.T) {
 	}
 	t.Errorf("the first number takes %d round trips to the replica and %d to the primary", atReplica, atPrimary)
 }
+
+// A topic that cannot be read does not make the others of the same read stale.
+func TestReplica_KeyOfAnotherType(t *testing.T) {
+	t.Parallel()
+	g := startRegion(t)
+	g.awaitUse(t)
+	g.primary.Do("SET", g.prefix+":{default/likes/bad}:count", "42")
+	service := tally.NewService(g.near.Near(), catalog())
+	asserted, err := service.Assert(t.Context(), tally.Assertion{Topic: g.page, Visitor: "some-visitor", Amount: 1, MayCreate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	readings, err := service.Read(t.Context(), []tally.Topic{topic(t, "default/likes/bad"), g.page}, "some-visitor")
+	if err != nil || readings[0].Err == nil {
+		t.Fatalf("the key of another type is read as %+v, %v", readings, err)
+	}
+	if r := readings[1]; r.Err != nil || r.IsStale || r.Mine != 1 || r.Change != asserted.Change {
+		t.Errorf("the other topic is read as %+v", r)
+	}
+}

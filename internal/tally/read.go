@@ -33,17 +33,21 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 	if !isReplicated {
 		return s.readMine(ctx, topics, visitor)
 	}
+	var mine []Reading // none if the store is away
 	if !store.IsStale() {
 		mineCtx, cancel := context.WithTimeout(ctx, answerWithin-replicaWithin)
-		readings, err := s.readMine(mineCtx, topics, visitor)
+		mine, _ = s.readMine(mineCtx, topics, visitor)
 		cancel()
-		if err == nil && !slices.ContainsFunc(readings, func(r Reading) bool { return isUnavailable(r.Err) }) {
-			return readings, nil
+		if mine != nil && !slices.ContainsFunc(mine, func(r Reading) bool { return isUnavailable(r.Err) }) {
+			return mine, nil
 		}
 	}
 	readings := s.readCounts(ctx, topics)
 	for i := range readings {
 		readings[i].IsStale = true // also if only the contribution is unknown
+		if mine != nil && mine[i].Err == nil {
+			readings[i] = mine[i]
+		}
 	}
 	return readings, nil
 }
