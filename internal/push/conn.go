@@ -101,7 +101,7 @@ func (c *conn) setOptions(tcp *net.TCPConn) error {
 // TryWrite implements [hub.Conn].
 func (c *conn) TryWrite(p []byte) (n int, err error) {
 	for {
-		n, err = syscall.Write(c.fd(), p)
+		n, err = c.write(p)
 		switch err {
 		case nil:
 			return n, nil

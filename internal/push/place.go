@@ -27,6 +27,7 @@ type client struct {
 	address netip.Addr // fixed; the zero Addr has no limit
 	quota   *hub.Quota // fixed; of the topics that its connections watch
 	conns   int        // held or reserved; guarded by the mutex of Server
+	waiting int        // topics; guarded by the mutex of waitingTopics
 }
 
 // reserve reserves a place for a connection of the client at address, and counts the call

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -21,8 +22,6 @@ type socket struct {
 	net        *net.TCPConn
 }
 
-func (s socket) fd() int { return s.descriptor }
-
 // newSocket returns the socket of tcp, which it owns from then on.
 func newSocket(tcp *net.TCPConn) (s socket, err error) {
 	descriptor, err := tcp.SyscallConn()
@@ -32,6 +31,9 @@ func newSocket(tcp *net.TCPConn) (s socket, err error) {
 	err = descriptor.Control(func(fd uintptr) { s = socket{int(fd), tcp} })
 	return s, err
 }
+
+// write makes one attempt to write.
+func (s socket) write(p []byte) (int, error) { return syscall.Write(s.descriptor, p) }
 
 // closeWrite ends the output.
 func (s socket) closeWrite() { _ = s.net.CloseWrite() }

@@ -3,6 +3,7 @@ package push
 import (
 	"net"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +35,16 @@ func newSocket(tcp *net.TCPConn) (socket, error) {
 	}
 	_ = tcp.Close() // the socket stays open
 	return socket{int32(fd)}, nil
+}
+
+// write makes one attempt to write. The socket does not block, so the scheduler need not
+// know of the call, which would take more time than all else of a delivery.
+func (s socket) write(p []byte) (int, error) {
+	n, _, err := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(s.descriptor), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if err != 0 {
+		return 0, err
+	}
+	return int(n), nil
 }
 
 // closeWrite ends the output.

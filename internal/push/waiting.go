@@ -15,6 +15,9 @@ const (
 	// maxWaiting bounds the waiting topics, 16 bytes each; those of one connection are as many as
 	// it may watch. Others stay refused.
 	maxWaiting = 100_000
+	// maxWaitingPerAddress bounds those of one client address, so that no address takes the room
+	// of all others.
+	maxWaitingPerAddress = maxWaiting / 10
 )
 
 // waitingTopics are the topics that connections want to watch and that were refused because
@@ -30,6 +33,9 @@ func (w *waitingTopics) add(c *conn, topics []tally.Topic) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := min(len(topics), maxWaiting-w.count, tally.MaxTopics-len(w.byConn[c]))
+	if c.client.address.IsValid() {
+		n = min(n, maxWaitingPerAddress-c.client.waiting)
+	}
 	if n <= 0 || c.hasEnded {
 		return
 	}
@@ -55,7 +61,9 @@ func (w *waitingTopics) end(c *conn) {
 }
 
 func (w *waitingTopics) setLocked(c *conn, topics []tally.Topic) {
-	w.count += len(topics) - len(w.byConn[c])
+	more := len(topics) - len(w.byConn[c])
+	w.count += more
+	c.client.waiting += more
 	if len(topics) > 0 {
 		w.byConn[c] = topics
 	} else {
