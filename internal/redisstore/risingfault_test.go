@@ -106,15 +106,20 @@ func TestRising_HolderDies(t *testing.T) {
 	line.Cut()
 	cancel()
 	<-read
-	stop, stopped := make(chan struct{}), make(chan struct{})
+	stop, stopped, liked := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() { // ends with stop
 		defer close(stopped)
-		for i := 0; ; i++ {
+		for n := 0; ; {
 			select {
 			case <-stop:
 				return
 			default:
-				assertAll(store, time.Second, topic(t, fmt.Sprintf("default/likes/page-%d", i%topics)), 1, 2)
+			}
+			if b := assertAll(store, time.Second, topic(t, fmt.Sprintf("default/likes/page-%d", n%topics)), 1, 2); b.Err != nil {
+				continue
+			}
+			if n++; n == topics {
+				close(liked)
 			}
 		}
 	}()
@@ -122,6 +127,7 @@ func TestRising_HolderDies(t *testing.T) {
 		t.Errorf("while a dead instance has the lease: %v", err)
 	}
 	server.SetClock(beforeHour + time.Minute + 25*time.Hour + 16*time.Second) // ends the lease
+	<-liked                                                                   // else the list could be that of the hour before
 	awaitAll(store, 1)
 	close(stop)
 	<-stopped
