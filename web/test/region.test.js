@@ -19,13 +19,14 @@ const browser = useBrowser();
 async function startRegion(t) {
   const primary = await startRedis();
   t.after(() => primary.stop());
-  const home = await startService({ store: primary.url });
-  t.after(() => home.stop());
   // The instance and the replica each reach the primary over the link.
   const links = [await startRelay(primary.port, 40), await startRelay(primary.port, 40)];
   t.after(() => links.forEach((link) => link.stop()));
   const replica = await startRedis(undefined, ['--replicaof', '127.0.0.1', String(links[0].port), '--repl-diskless-sync-delay', '0']);
   t.after(() => replica.stop());
+  // The replica is complete when the service has started.
+  const home = await startService({ store: primary.url });
+  t.after(() => home.stop());
   const region = await startService({ store: `redis://127.0.0.1:${links[1].port}/0`, flags: [`--store-replica=${replica.url}`] });
   t.after(() => region.stop());
   const isUsed = async () => assert.match(await (await fetch(`${region.url}/readyz`)).text(), /"replica":\{"status":"used"/);
@@ -49,7 +50,7 @@ test('without the link to the primary pages show stale numbers and keep presses'
   await shows(page, HEART, 1);
   const opened = await second.open(region.url);
   await shows(opened, HEART, 1);
-  assert.equal(await status(opened), 'stale', 'a page that is opened meanwhile');
+  await eventually(async () => assert.equal(await status(opened), 'stale', 'a page that is opened meanwhile'));
   const third = await newVisitor(t, browser);
   await third.context.routeWebSocket('**/v1/ws', (socket) => socket.close());
   await third.context.route('**/v1/stream', (route) => route.abort());
