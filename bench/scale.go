@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/bench/load"
+	"github.com/tallycast/tallycast/bench/measure"
 	"github.com/tallycast/tallycast/bench/peer"
 	"github.com/tallycast/tallycast/bench/report"
 )
@@ -67,6 +68,7 @@ func (c *scaleCase) Run(s *session) error {
 	title := fmt.Sprintf("The owner's calls with %d topics, %d contributions and %d likes in the journal", c.topics(), c.topics()*contributionsPerTopic, c.journal())
 	arguments := append([]string{"--admin-token", adminToken, "--max-watched-topics", "4000000"}, s.arguments...)
 	return s.runCase("scale", title, func() error {
+		s.report.Machine += ", " + measure.Load()
 		table := s.report.Table("server", "call", "times", "ms (median)", "ms (longest)", "KB answered", "server CPU ms", "Redis CPU ms", "RSS +MB", "likes p99 ms", "× without")
 		other := s.report.Table("server", "figure", "value")
 		for _, p := range peers {

@@ -28,8 +28,13 @@ func Load() string {
 		minute, _, _ := strings.Cut(string(data), " ")
 		average = "load " + minute + " before"
 	}
-	if attributes, err := unix.SchedGetAttr(0, 0); err == nil && (attributes.Policy == unix.SCHED_FIFO || attributes.Policy == unix.SCHED_RR) {
+	attributes, err := unix.SchedGetAttr(0, 0)
+	switch {
+	case err != nil:
+	case attributes.Policy == unix.SCHED_FIFO || attributes.Policy == unix.SCHED_RR:
 		return average + ", with real-time priority"
+	case attributes.Nice < 0:
+		return fmt.Sprintf("%s, at nice %d", average, attributes.Nice)
 	}
 	return average
 }
