@@ -34,10 +34,11 @@ func (l *requestListener) Accept() (net.Conn, error) {
 // requestConn is a connection whose deadlines are cheap to extend, and on which net/http does
 // not wait for the end of the client while it handles a short POST.
 //
-// net/http sets nine deadlines for each request with a body, nearly all later than the one
-// before. requestConn passes a deadline on only if it is earlier than the one in the kernel's
+// net/http sets several deadlines of reads for each request, nearly all later than the one
+// before. requestConn passes one on only if it is earlier than the one in the runtime's
 // poller. If that expires before the deadline that was asked for, it sets the latter and
-// continues.
+// continues. Deadlines of writes are passed on: a write that continues could find room for some
+// bytes, and a client that reads nothing would stay for another timeout.
 //
 // Also, net/http starts a goroutine for each request that reads one byte, and stops it after
 // the handler: it ends the context of the request if the client disconnects. Handlers of
@@ -52,7 +53,7 @@ type requestConn struct {
 	// connection sets it, before it starts the one that reads a byte.
 	isAssertion bool
 
-	read, write deadline
+	read deadline
 }
 
 // deadline is a deadline that is extended without a call of the connection. The zero Time
@@ -91,7 +92,7 @@ func (d *deadline) renew(err error, set func(time.Time) error) bool {
 
 // SetDeadline implements [net.Conn]. It reaches the connection, which may be taken over.
 func (c *requestConn) SetDeadline(t time.Time) error {
-	return errors.Join(c.read.reset(t, c.Conn.SetReadDeadline), c.write.reset(t, c.Conn.SetWriteDeadline))
+	return errors.Join(c.read.reset(t, c.Conn.SetReadDeadline), c.Conn.SetWriteDeadline(t))
 }
 
 // reset stores the deadline and sets that of the connection.
@@ -105,11 +106,6 @@ func (d *deadline) reset(t time.Time, set func(time.Time) error) error {
 // SetReadDeadline implements [net.Conn].
 func (c *requestConn) SetReadDeadline(t time.Time) error {
 	return c.read.put(t, c.Conn.SetReadDeadline)
-}
-
-// SetWriteDeadline implements [net.Conn].
-func (c *requestConn) SetWriteDeadline(t time.Time) error {
-	return c.write.put(t, c.Conn.SetWriteDeadline)
 }
 
 // Read implements [net.Conn]. A read of one byte in an assertion returns nothing.
@@ -128,18 +124,6 @@ func (c *requestConn) Read(p []byte) (n int, err error) {
 		c.isAssertion = bytes.HasPrefix(p[:n], c.assertion)
 	}
 	return n, err
-}
-
-// Write implements [net.Conn].
-func (c *requestConn) Write(p []byte) (n int, err error) {
-	for {
-		var written int
-		written, err = c.Conn.Write(p[n:])
-		n += written
-		if !c.write.renew(err, c.Conn.SetWriteDeadline) {
-			return n, err
-		}
-	}
 }
 
 // CloseWrite ends the output. net/http calls it before it closes a connection with unread input.
