@@ -176,6 +176,8 @@ func TestTracker_MayRecord(t *testing.T) {
 		}
 		tracker.Enter(b, never)
 		time.Sleep(2 * batchInterval)
+		store.mu.Lock()
+		defer store.mu.Unlock()
 		if asked != 2 || !store.lasts[a] || store.lasts[b] {
 			t.Errorf("%d pages were asked; the shares that may are %v", asked, store.lasts)
 		}
