@@ -168,8 +168,9 @@ func (s *Store) reissueOlder(ctx context.Context, readings []tally.Reading) erro
 		for i, text := range versions {
 			ranked, _ := strconv.ParseInt(valueText(text), 10, 64) // 0: it is not ranked
 			if ranked > changes[i].Version {
-				// If it changed since it was read, its version is not below the ranked one.
-				older = append(older, tally.Change{Topic: changes[i].Topic, Count: -1, Version: ranked - 1})
+				// If it changed since it was read, its version is not below the ranked one. If it was
+				// deleted, it stays deleted, since its count is 0.
+				older = append(older, tally.Change{Topic: changes[i].Topic, Version: ranked - 1})
 			}
 		}
 	}

@@ -3,8 +3,12 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -61,4 +65,58 @@ func TestRepair_OlderTopic(t *testing.T) {
 	if got := score(); got != "-1" {
 		t.Errorf("the leaderboard has %v after the repair", got)
 	}
+}
+
+// A topic that is deleted after a repair read it stays deleted.
+func TestRepair_DeletedTopic(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	f.assert(t, 7, 1, 1)
+	if !f.flushRanks(timeout) {
+		t.Fatal("the leaderboard is not updated")
+	}
+	readings := f.readStored(t.Context(), []tally.Query{{Topic: f.topic}})
+	readings[0].Change.Version -= 10 // the leaderboard got a change meanwhile
+	f.server.Do("DEL", f.names.count(f.topic))
+	if err := f.reissueOlder(t.Context(), readings); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.server.Do("HGET", f.names.count(f.topic), "v"); got != nil {
+		t.Errorf("the repair created the topic with version %v", got)
+	}
+}
+
+// The copy of names ends although topics change faster than it copies.
+func TestRepair_CopyWhileTopicsChange(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var version atomic.Int64
+	change := func() {
+		v := version.Add(1)
+		f.client.ZAdd(ctx, f.names.directory(tally.DefaultSite), redis.Z{Score: float64(v), Member: fmt.Sprint("likes/", v%700)})
+	}
+	for range 700 {
+		change()
+	}
+	var writers sync.WaitGroup
+	copied := make(chan struct{})
+	for range 8 {
+		writers.Go(func() {
+			for {
+				select {
+				case <-copied:
+					return
+				default:
+					change()
+				}
+			}
+		})
+	}
+	if err := f.copySiteNames(ctx, tally.DefaultSite); err != nil {
+		t.Error(err)
+	}
+	close(copied)
+	writers.Wait()
 }

@@ -231,8 +231,8 @@ func (run *revertRun) inspectedCalls(ctx context.Context, r *topicRevert) (calls
 	return calls, run.eraseEntries(ctx, r.topic, superseded)
 }
 
-// readAdded lets a call for entries of a day read what was added to the journals since they were read. Journals of
-// days before yesterday do not grow; see [redistopology.NewDayCall] for tomorrow's.
+// readAdded lets a call for entries of a day read what was added to the journals since inspect read
+// them. Journals of days before yesterday do not grow; see [redistopology.NewDayCall] for tomorrow's.
 func (run *revertRun) readAdded(c *revertCall, day int64) {
 	c.days, c.begins = nil, map[int64]int64{}
 	if day < run.today-1 {
