@@ -34,7 +34,7 @@ var commonAttributes = []attribute{
 // elements are the gallery's sections, in their order.
 var elements = []element{
 	{
-		Name: "like", Title: "Like", Description: "A heart and its number. A press shows at once here, and a moment later on every other screen. Offline, the press is kept and sent later.",
+		Name: "like", Title: "Like", Description: "A heart and its number. A press shows at once here, and a moment later on every other screen. Without a network, or while the service cannot count, the browser keeps the press and sends it later.",
 		Embed: `<tally-like page="gallery"></tally-like>`,
 		Variants: []variant{
 			{"Large, with font-size", `<tally-like page="gallery" class="big"></tally-like>`},

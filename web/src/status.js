@@ -16,7 +16,7 @@ export function makeStatus(element) {
   element.shadowRoot?.prepend(status);
   return (reason) => {
     // A message stays until the next press, or until the service has the press.
-    const messages = { kept: 'Offline: sent later', refused: 'Not saved', visitor: '' };
+    const messages = { kept: 'Will be sent later', refused: 'Not saved', visitor: '' };
     if (!(reason in messages)) return;
     clearTimeout(timer);
     timer = setTimeout(update, MESSAGE_DURATION, status, { textContent: '' });

@@ -101,7 +101,7 @@ export function makeTopic(name, client) {
           uncertain ||= version >= 0 && frame.version !== version;
           snapshotDue = false;
           held = undefined;
-          version = 0;
+          version = Math.min(version, 0);
         } else if (frame.version > version && frame.count < /** @type {number} */ (count)) {
           // The visitor's own contribution may be gone. The answer to a pending assertion tells.
           uncertain ||= pending === undefined;
@@ -181,10 +181,10 @@ export function makeTopic(name, client) {
         if (!away) {
           setPending(undefined);
           notify('refused', error);
-          release();
         } else if (topic.mine !== confirmed) {
           notify('kept');
         }
+        release();
         // A new amount is sent at once.
         if (pending === amount || pending === confirmed) {
           await new Promise((done) => {
@@ -210,9 +210,12 @@ export function makeTopic(name, client) {
     return true;
   };
 
-  /** Shows the held frame if it must include the confirmed contribution and no other. */
+  /**
+   * Shows the held frame if it must include the confirmed contribution and no other. A page that has no number from the
+   * service shows it after a failed attempt, too: the answer may come much later.
+   */
   const release = () => {
-    if (held && !inFlight && topic.mine === confirmed) {
+    if (held && !inFlight && (topic.mine === confirmed || (version < 0 && failures))) {
       accept(held);
       held = undefined;
     }

@@ -125,7 +125,7 @@ test('poll: a refused choice is taken back; one made offline is sent as an optio
   await context.unroute('**/v1/default/poll/*');
   await context.route('**/v1/default/poll/*', (route) => route.abort());
   await radio(page, 'Sushi').click();
-  await eventually(async () => assert.equal(await page.locator('tally-poll [role=status]').innerText(), 'Offline: sent later'));
+  await eventually(async () => assert.equal(await page.locator('tally-poll [role=status]').innerText(), 'Will be sent later'));
   assert.deepEqual((await remembered(page)).wish?.['default/poll/lunch'].filter((_, i) => i !== 1), [2, true]);
   await page.close();
   await context.unroute('**/v1/default/poll/*');

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { live, newVisitor, press, pressed, remembered, shows, useBrowser } from './browser.js';
 import { assertLike, countOf, startRedis, startService } from './process.js';
+import { startSite } from './site.js';
 import { eventually } from './wait.js';
 
 const TOPIC = 'default/likes/hello';
@@ -32,6 +33,62 @@ test('a press is kept while the store is down, and sent again after', async (t) 
   await eventually(async () => assert.deepEqual((await remembered(page)).wish, {}), 15_000);
   await shows(page, HEART, 2);
   assert.equal(await pressed(page, HEART), true);
+});
+
+test('a page opened while the store is down shows the presses of the page before, and each counts once', async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const elements = ['<tally-like page="post"></tally-like>', '<tally-claps page="post"></tally-claps>', '<tally-poll page="post" options="Yes,No"></tally-poll>'];
+  const site = await startSite(t, { '/': { body: elements.join('') } }, { store: redis.url });
+  const url = site.service.url;
+  const options = async () => (await (await fetch(`${url}/v1/default/poll/post`)).json()).options.slice(0, 2);
+  await assertLike(url, 'default/likes/post', 'somebody-else');
+  await assertLike(url, 'default/claps/post', 'somebody-else');
+  const choice = await fetch(`${url}/v1/default/poll/post`, { method: 'POST', body: '{"visitor":"somebody-else","option":1}' });
+  assert.equal(choice.status, 200);
+  const other = await (await newVisitor(t, browser)).open(site.url);
+  const { open, context } = await newVisitor(t, browser);
+  const states = (/** @type {import('playwright-core').Page} */ page) =>
+    page.evaluate(() => {
+      const [like, claps, poll] = ['like', 'claps', 'poll'].map((name) => document.querySelector(`tally-${name}`)?.shadowRoot);
+      return {
+        like: [like?.querySelector('[part=number]')?.textContent, like?.querySelector('button')?.ariaPressed],
+        claps: [claps?.querySelector('[part=number]')?.textContent, claps?.querySelector('button')?.className],
+        poll: [...(poll?.querySelectorAll('[part=result]') ?? [])].map((result) => result.textContent),
+        chosen: [.../** @type {NodeListOf<HTMLInputElement>} */ (poll?.querySelectorAll('input') ?? [])].map(({ checked }) => checked),
+      };
+    });
+  const before = { like: ['1', 'false'], claps: ['1', ''], poll: ['100% · 1', '0% · 0'], chosen: [false, false] };
+  const opened = { like: ['‒', 'true'], claps: ['‒', 'on'], poll: ['', ''], chosen: [false, true] };
+  const after = { like: ['2', 'true'], claps: ['4', 'on'], poll: ['50% · 1', '50% · 1'], chosen: [false, true] };
+  const page = await open(site.url);
+  for (const each of [page, other]) await eventually(async () => assert.deepEqual(await states(each), before));
+
+  redis.signal('SIGSTOP');
+  await press(page, 'tally-like');
+  for (let n = 0; n < 3; n++) await press(page, 'tally-claps');
+  await page.getByRole('radio', { name: 'No', exact: true }).click();
+  assert.deepEqual(await states(page), after, 'at once');
+  const messages = () => page.locator('tally-like [part=status], tally-claps [part=status], tally-poll [part=status]').allTextContents();
+  await eventually(async () => assert.deepEqual(await messages(), Array(3).fill('Will be sent later')), 15_000);
+  await page.close();
+  const reopened = await open(site.url);
+  await eventually(async () => assert.deepEqual(await states(reopened), opened, 'without the numbers, which the store has'));
+  await eventually(async () => assert.deepEqual(await reopened.locator('tally-like [part=status]').textContent(), 'Will be sent later'), 15_000);
+  await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
+  await context.route('**/v1/stream', (route) => route.abort());
+  const polling = await open(site.url);
+  await eventually(async () => assert.deepEqual(await states(polling), after, 'polling brings the numbers of the service\'s memory'), 15_000);
+  assert.deepEqual(await states(other), before);
+
+  redis.signal('SIGCONT');
+  await eventually(async () => assert.deepEqual((await remembered(reopened)).wish, {}), 30_000);
+  assert.deepEqual([await countOf(url, 'default/likes/post'), await countOf(url, 'default/claps/post'), await options()], [2, 4, [1, 1]]);
+  const followed = { ...after, like: ['2', 'false'], claps: ['4', ''], chosen: [false, false] };
+  await eventually(async () => assert.deepEqual(await states(other), followed), 15_000);
+  for (const each of [reopened, polling]) await eventually(async () => assert.deepEqual(await states(each), after), 15_000);
+  await press(reopened, 'tally-like');
+  await eventually(async () => assert.equal(await countOf(url, 'default/likes/post'), 1));
 });
 
 test('pages reconnect to a restarted service and send the presses made meanwhile', async (t) => {

@@ -54,7 +54,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
       await clickIn(tab, 'tally-like');
       await showsIn(tab, 'tally-like', 2);
       const said = () => tab.evaluate(() => document.querySelector('tally-like')?.shadowRoot?.querySelector('[role=status]')?.textContent);
-      await eventually(async () => assert.equal(await said(), 'Offline: sent later'));
+      await eventually(async () => assert.equal(await said(), 'Will be sent later'));
       assert.equal(await countOf(url, 'default/likes/post'), 1);
       await tab.evaluate(() => void (/** @type {any} */ (window).offline = false));
       await eventually(async () => assert.equal(await countOf(url, 'default/likes/post'), 2), 20_000);
