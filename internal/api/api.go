@@ -59,8 +59,8 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// Limits are those of client addresses; nil allows any number of requests.
 	Limits *ratelimit.Limiter
-	// PresenceLimits are those of topics whose history client addresses begin by being present, as
-	// new topics; nil allows any number.
+	// PresenceLimits limits for how many topics a client address may begin the history by being
+	// present; nil allows any number.
 	PresenceLimits *ratelimit.Limiter
 	// ServerToken exempts the operator's servers from address limits and origin checks.
 	ServerToken string

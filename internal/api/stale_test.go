@@ -20,7 +20,7 @@ func TestRead_StoreAway(t *testing.T) {
 	}
 	a := r.do("GET", "/v1/blog/likes/x", "").hasStatus(200).contains(`"count":1`).contains(`"stale":true`).hasHeader("Cache-Control", "no-store")
 	if a.header.Get("Etag") != "" {
-		t.Error("old news has an ETag")
+		t.Error("a stale number has an ETag")
 	}
 	r.do("GET", "/v1/blog/likes/y", "").hasError(503, "store_unavailable").hasHeader("Retry-After", "1")
 	r.do("POST", "/v1/blog/likes/x", "").hasError(503, "store_unavailable")
@@ -31,7 +31,7 @@ func TestRead_StoreAway(t *testing.T) {
 	r.do("GET", "/v1/top/blog/likes", "").hasError(503, "store_unavailable")
 	r.do("GET", "/", "").hasStatus(200)
 	if strings.Contains(r.log.String(), "level=ERROR") {
-		t.Errorf("a store that is away floods the log: %s", r.log.String())
+		t.Errorf("errors in the log while the store is away: %s", r.log.String())
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// watcher is a client that watches topics, for its messages. It implements [push.Rights].
-// It is small, since each WebSocket has one: the clients with the same headers share them.
+// watcher is a client that watches topics, as its messages need it. It implements [push.Rights].
+// Each WebSocket has one, so it is small: clients with the same headers share one page.
 type watcher struct {
 	api     *API
 	address netip.Addr
@@ -19,7 +19,7 @@ type watcher struct {
 	named   *namedVisitor // usually nil
 }
 
-// watchedPage is what many clients have in common.
+// watchedPage has the properties that many clients share.
 type watchedPage struct {
 	client    clientInfo // without address
 	origin    requestOrigin
@@ -27,7 +27,7 @@ type watchedPage struct {
 	agent     string
 }
 
-// namedVisitor is what the headers of a handshake say about the visitor.
+// namedVisitor has the headers of a handshake that name the visitor.
 type namedVisitor struct{ visitors, tokens []string }
 
 func newWatcher(c *caller, agent string) *watcher {
@@ -60,9 +60,9 @@ func (w *watcher) Admit(topic tally.Topic) error {
 	return c.takeReads(1)
 }
 
-// MayRecord implements [push.Rights]. The records of presence last, so a client address begins
-// at most as many histories as it may create topics. They have their own allowance: pages are
-// opened more often than liked.
+// MayRecord implements [push.Rights]. The store keeps records of presence, so a client address
+// may begin at most as many histories as it may create topics. The two limits count separately,
+// since readers open more pages than they like.
 func (w *watcher) MayRecord(topic tally.Topic) bool {
 	c := w.caller()
 	if c.isTrusted {

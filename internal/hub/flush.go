@@ -181,8 +181,8 @@ func reasonOf(err error) Reason {
 	return ReasonGone
 }
 
-// slots says which subscriptions of a viewer may have a value to send: all, none, or one, which
-// is 1 + its slot. A viewer often watches many topics of which one changed.
+// slots tells which subscriptions of a viewer may have a value to send: allSlots, noSlots, or a
+// single one as 1 + its index. Often one of the many topics of a viewer has changed.
 type slots int32
 
 const (

@@ -2,7 +2,7 @@ package hub
 
 import "testing"
 
-// A viewer is searched only where a value may be unsent, and everywhere after a second change.
+// A viewer of whose topics one changed is searched at one slot, and at all slots after another changes.
 func TestSlots(t *testing.T) {
 	for _, c := range []struct {
 		name       string

@@ -6,9 +6,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// admittedSettings is how many settings an import adds before [ImportCheck] reads the settings
-// again, or one for each admittedShare that there are if these are more: so the reads of a long
-// import take time in proportion to its length. Imports that run at the same time can each
+// An import adds admittedSettings settings before [ImportCheck] reads the settings again; or, if
+// that is more, a share of the existing ones, one of admittedShare. So the reads of a long import
+// take time in proportion to its length. Imports that run at the same time can each
 // exceed a limit by this many.
 const (
 	admittedSettings = 100

@@ -191,7 +191,7 @@ func (l *lease) moveCount(ctx context.Context, from, to tally.Topic, record merg
 	return err
 }
 
-// setCount sets the count of to to sum, and its past to that of both topics, after the copy.
+// setCount gives the target the count sum and the past of both topics, after the copy.
 func (l *lease) setCount(ctx context.Context, from, to tally.Topic, record mergeRecord, sum tally.Numbers) error {
 	var own, given [2]tally.History // by hour and by day
 	for i, period := range []tally.Period{tally.Hour, tally.Day} {

@@ -187,7 +187,7 @@ func (s *Service) preview(ctx context.Context, scope tally.Scope, from, to int64
 		for _, e := range slices.Backward(entries) {
 			if e.Topic != topic {
 				topic, isWindow = e.Topic, s.catalog.Rule(e.Topic).Kind == tally.Window
-				hasNewer = map[tally.Member]bool{} // to clear one takes as long as it was ever large
+				hasNewer = map[tally.Member]bool{} // clear would take time for the largest size that it had
 			}
 			if e.Minute <= to && (isWindow || !hasNewer[e.Member]) && isSelected(e) {
 				reverted(e)

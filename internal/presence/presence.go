@@ -54,7 +54,7 @@ type Tracker struct {
 // held is the pages on a topic.
 type held struct {
 	pages     int64
-	mayRecord bool // of the share
+	mayRecord bool // one of the pages may begin the history of the topic
 }
 
 // departure is a page that left and counts until the time given.
@@ -75,8 +75,8 @@ func New(store Store, maxTopics int) *Tracker {
 }
 
 // Enter counts one more page on topic. It returns false, and counts nothing, if
-// that is one topic too many. It calls mayRecord, which reports whether the page may begin the
-// history of the topic, unless another page may.
+// that is one topic too many. mayRecord reports whether the page may begin the history of the
+// topic. Enter calls it unless another page on the topic may do so.
 func (t *Tracker) Enter(topic tally.Topic, mayRecord func() bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

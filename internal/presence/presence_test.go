@@ -25,7 +25,7 @@ type recordingStore struct {
 	calls  int
 }
 
-// never is an argument of Enter.
+// never forbids a page to begin a history.
 func never() bool { return false }
 
 func (s *recordingStore) SetShares(_ context.Context, _ time.Duration, shares []tally.Share) error {

@@ -15,8 +15,8 @@ const (
 	// maxWaiting bounds the waiting topics, 16 bytes each; those of one connection are as many as
 	// it may watch. Others stay refused.
 	maxWaiting = 100_000
-	// maxWaitingPerAddress bounds those of one client address, so that no address takes the room
-	// of all others.
+	// maxWaitingPerAddress bounds the waiting topics of one client address, so that others can
+	// wait, too.
 	maxWaitingPerAddress = maxWaiting / 10
 )
 

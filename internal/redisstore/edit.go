@@ -142,7 +142,7 @@ func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, ve
 type editReply struct {
 	before, after tally.State
 	changed       bool
-	taken         string // of withdraw.lua: a digit for each entry
+	taken         string // reply of withdraw.lua: a digit for each entry
 }
 
 // parseEdit parses the reply of a call, and updates the leaderboards later. err is why no

@@ -118,7 +118,7 @@ type ranking struct {
 	buffered []tally.Cursor // read but not used
 }
 
-// lastMember sorts after all members of rankings: it is in no UTF-8.
+// lastMember sorts after all members of rankings: names are valid UTF-8.
 const lastMember = "\xff"
 
 // firstChunk is how many entries the first command reads. Further ones read twice as many each,

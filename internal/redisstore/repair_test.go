@@ -56,7 +56,7 @@ func TestRepair_OlderTopic(t *testing.T) {
 	}
 	version := f.server.Do("HGET", count, "v")
 	if !f.repairAll(t.Context()) || score() != "-3" || f.server.Do("HGET", count, "v") != version {
-		t.Error("a repair changed what was right")
+		t.Error("a repair changed a leaderboard that was right")
 	}
 	f.server.Do("HSET", count, "n", 1, "v", time.Now().Add(-time.Hour).UnixMicro())
 	if !f.repairAll(t.Context()) {

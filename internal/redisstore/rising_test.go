@@ -128,7 +128,7 @@ func TestRising_SmallCommands(t *testing.T) {
 		}
 	}
 	if read == 0 || read > most || written == 0 || written > most {
-		t.Errorf("one command read the gains of %d topics, and one wrote those of %d; at most %d are good", read, written, most)
+		t.Errorf("one command read the gains of %d topics, and one wrote those of %d; want at most %d", read, written, most)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestRepair_SmallCommands(t *testing.T) {
 		}
 	}
 	if read == 0 || read > most {
-		t.Errorf("one command read %d topics; at most %d are good", read, most)
+		t.Errorf("one command read %d topics; want at most %d", read, most)
 	}
 }
 

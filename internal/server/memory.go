@@ -21,8 +21,8 @@ const (
 // freeMemory returns memory to the system whenever the process has become quiet, or many viewers
 // have left, until ctx ends. Viewers that connect at once leave as much garbage as they keep; the
 // runtime would hold it for minutes, because a quiet process collects no garbage. It would also
-// hold what viewers had who left, which nothing replaces. watching returns the number of viewers
-// and of watched topics.
+// hold the memory of viewers that left. watching returns the number of viewers plus that of
+// watched topics.
 func freeMemory(ctx context.Context, watching func() int64) error {
 	tick := time.NewTicker(freeInterval)
 	defer tick.Stop()

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// requestListener accepts connections for net/http that avoid costs of each request. Its
-// conns are [*requestConn].
+// requestListener accepts connections for net/http on which requests take less CPU time. They
+// are [*requestConn].
 type requestListener struct {
 	net.Listener
 	assertion []byte // beginning of the requests that contribute or read: POST and a path
 }
 
-// newRequestListener returns inner with such connections, for a service below base.
+// newRequestListener wraps inner. The service is below the path base.
 func newRequestListener(inner net.Listener, base string) *requestListener {
 	return &requestListener{inner, []byte("POST " + base + "/v1/")}
 }
@@ -31,20 +31,20 @@ func (l *requestListener) Accept() (net.Conn, error) {
 	return &requestConn{Conn: c, assertion: l.assertion}, nil
 }
 
-// requestConn is a connection whose deadlines are cheap to extend, and on which net/http does
-// not wait for the end of the client while it handles a short POST.
+// requestConn is a connection on which net/http extends read deadlines cheaply, and does not
+// watch for a disconnected client during a short POST.
 //
-// net/http sets several deadlines of reads for each request, nearly all later than the one
-// before. requestConn passes one on only if it is earlier than the one in the runtime's
-// poller. If that expires before the deadline that was asked for, it sets the latter and
-// continues. Deadlines of writes are passed on: a write that continues could find room for some
-// bytes, and a client that reads nothing would stay for another timeout.
+// net/http sets several read deadlines for each request, most of them later than the one before.
+// requestConn stores them, and sets one in the runtime's poller only if it is earlier than the one
+// there. When the poller's deadline expires too early, requestConn sets the stored one and reads
+// again. It does not do so with write deadlines: a repeated write could send a few bytes, so that a
+// client that reads nothing would keep its connection for another timeout.
 //
-// Also, net/http starts a goroutine for each request that reads one byte, and stops it after
-// the handler: it ends the context of the request if the client disconnects. Handlers of
-// assertions do not need that: they end within seconds, and a like is stored although its client
-// is gone. So if the input begins with assertion, the read of one byte returns nothing.
-// net/http reads at least its buffer otherwise; if it did not, the byte would be read later.
+// For each request net/http also starts a goroutine that reads one byte, to end the request's
+// context if the client disconnects, and stops it after the handler. Assertions do not need it:
+// they end within seconds, and the like of a disconnected client counts. So if the input begins
+// with assertion, a read into a buffer of one byte returns nothing. Other reads of net/http have
+// larger buffers.
 type requestConn struct {
 	net.Conn
 	assertion []byte

@@ -18,8 +18,8 @@ const (
 	settleTimeout = 3 * time.Second
 	// retryAfter is the pause between attempts while the file fails.
 	retryAfter = time.Second
-	// maxSpare bounds the changes in a map that is used again: to read and clear a map takes as
-	// long as it was ever large.
+	// maxSpare bounds the changes in a map that is used again: reading and clearing a map takes
+	// time for the largest size that it had.
 	maxSpare = 1000
 )
 

@@ -92,7 +92,7 @@ type Reading struct {
 type Share struct {
 	Topic Topic
 	Pages int64
-	// MayRecord says that the share may begin the history of the topic, whose records last.
+	// MayRecord says that the share may begin the history of the topic.
 	MayRecord bool
 }
 

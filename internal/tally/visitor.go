@@ -80,7 +80,7 @@ func NewHasher(secret []byte) *Hasher {
 	return h
 }
 
-// mac is a hash and its input and output, which otherwise were allocated for each use.
+// mac is a keyed hash with buffers for its input and output. A pool saves their allocations.
 type mac struct {
 	hash.Hash
 	buffer [384]byte // a topic and a visitor fit; longer agents do not
