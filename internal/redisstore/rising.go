@@ -84,8 +84,15 @@ func (s *Store) flushGains(timeout time.Duration) {
 	if !isFlushed {
 		s.gains.restore(pending, others)
 	}
-	rest, _ := s.updateGains(ctx, topics, nil, 0)
-	s.gains.restore(pending, rest)
+	byLane := map[string][]tally.Topic{} // the topics of a node that is away do not stop the others
+	for _, topic := range topics {
+		lane := s.Lane(topic)
+		byLane[lane] = append(byLane[lane], topic)
+	}
+	for _, topics := range byLane {
+		rest, _ := s.updateGains(ctx, topics, nil, 0)
+		s.gains.restore(pending, rest)
+	}
 }
 
 // readTopics divides topics into those of metrics whose gains somebody reads, and the others.
