@@ -215,7 +215,7 @@ func (c *regionsCase) awaitReplica(s *session, server *peer.Server) error {
 	}
 }
 
-// firstLine returns the time of a request over a new connection until a line has text.
+// firstLine requests path over a new connection, and returns the time until a line of the response contains text.
 func firstLine(server *peer.Server, path, text string) (time.Duration, error) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	began := time.Now()

@@ -204,7 +204,7 @@ const CONTRIBUTING = 'tally-like,tally-claps,tally-poll,tally-rating,tally-vote'
 
 /**
  * @type {Record<string, Promise<boolean>>} whether a site takes contributions from signed-in readers only, by the address of
- *   its service and its name. Failed requests are not kept.
+ *   its service and its name. After a failed request there is no entry.
  */
 const signedOnly = {};
 
@@ -217,9 +217,10 @@ const signedOnly = {};
 function isSignedOnly(client, { name, choice }) {
   const site = client.api + name.split('/')[0];
   return (signedOnly[site] ??= assertFor(client, name, 'nobody-' + Math.random().toString(36).slice(2), 0, choice).then(({ error }) => {
-    // Without an answer of the service, the next element asks again.
-    if (error && !error.code) delete signedOnly[site];
-    return error?.code === 'signed_visitor_required';
+    const required = error?.code === 'signed_visitor_required';
+    // After another error the next element asks again.
+    if (error && !required) delete signedOnly[site];
+    return required;
   }));
 }
 

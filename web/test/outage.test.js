@@ -86,7 +86,7 @@ test('a page opened while the store is down shows the presses of the page before
   assert.deepEqual([await countOf(url, 'default/likes/post'), await countOf(url, 'default/claps/post'), await options()], [2, 4, [1, 1]]);
   const followed = { ...after, like: ['2', 'false'], claps: ['4', ''], chosen: [false, false] };
   await eventually(async () => assert.deepEqual(await states(other), followed), 15_000);
-  for (const each of [reopened, polling]) await eventually(async () => assert.deepEqual(await states(each), after), 15_000);
+  for (const each of [reopened, polling]) await eventually(async () => assert.deepEqual(await states(each), after), 30_000);
   await press(reopened, 'tally-like');
   await eventually(async () => assert.equal(await countOf(url, 'default/likes/post'), 1));
 });

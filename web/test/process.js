@@ -150,7 +150,7 @@ export async function runCommand(...args) {
 }
 
 /**
- * Starts a relay, a link between two regions, to a local port. It delays data, and can break for a while.
+ * Starts a relay to a local port, as the link between two regions. It delays data, and can be broken and repaired.
  * @param {number} target the port
  * @param {number} delay each way, in milliseconds
  */

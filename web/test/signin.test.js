@@ -227,19 +227,25 @@ test('on an open site no button asks to sign in', async (t) => {
   assert.deepEqual(warnings, []);
 });
 
-test('a button asks to sign in although the first request of the page failed', async (t) => {
+test('a button asks to sign in although the first requests of the page failed', async (t) => {
   const service = await start(t, ['--site=default=visitors=signed']);
   const { page } = await open(t, service, () => null);
   let requests = 0;
   await page.evaluate(POST_ONLY);
-  await page.route('**/v1/default/**', (route) => (requests++ ? route.continue() : route.abort()));
-  await signIn(page);
-  await eventually(() => assert.equal(requests, 1));
-  await page.evaluate(() => {
-    const claps = document.createElement('tally-claps');
-    claps.setAttribute('page', 'late');
-    document.body.prepend(claps);
+  await page.route('**/v1/default/**', (route) => {
+    if (++requests > 2) return route.continue();
+    if (requests === 1) return route.abort();
+    return route.fulfill({ status: 429, contentType: 'application/problem+json', body: '{"code":"rate_limited","detail":"Wait."}' });
   });
+  await signIn(page);
+  for (const failed of [1, 2]) {
+    await eventually(() => assert.equal(requests, failed));
+    await page.evaluate(() => {
+      const claps = document.createElement('tally-claps');
+      claps.setAttribute('page', 'late');
+      document.body.prepend(claps);
+    });
+  }
   await page.locator('body > tally-claps [part=sign-in]').waitFor();
 });
 
