@@ -136,7 +136,7 @@ func (s *Store) copySiteNames(ctx context.Context, site string) error {
 		if err := s.client.ZAdd(ctx, s.names.topicNames(site), members...).Err(); err != nil {
 			return tally.Unavailable(fmt.Errorf("copy the names of %s: %w", site, err))
 		}
-		if len(found) < copiedNames { // what follows now has changed meanwhile, and was copied before
+		if len(found) < copiedNames { // others changed after the copy began; it would never end with them
 			return nil
 		}
 		if err := s.giveWay(ctx, began); err != nil {
