@@ -128,7 +128,7 @@ func open(store fullStore) *instance { return openWith(store, owner.Options{}) }
 
 func openWith(store fullStore, o owner.Options) *instance {
 	if o.LeaseTime == 0 {
-		o.LeaseTime = time.Second // a killed merge is continued after it
+		o.LeaseTime = 2 * time.Second // a killed merge is continued after it
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
