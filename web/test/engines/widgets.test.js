@@ -1,6 +1,7 @@
 /** The elements and the dashboard in other engines than Chromium. `make test-all` runs it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { POST_ONLY } from '../browser.js';
 import { clickIn, enginesOr, hoverIn, numberIn, pressedIn, showsIn, startEngine } from '../engines.js';
 import { startSite } from '../site.js';
 import { ADMIN_FLAG, ADMIN_TOKEN, assertLike, countOf, freePort, startService } from '../process.js';
@@ -8,8 +9,8 @@ import { eventually } from '../wait.js';
 
 const HEART = '<tally-like page="post">?</tally-like>';
 
-/** Lets the test block the page's requests: `offline = true`. */
-const SWITCH = '<script>{ const send = fetch; fetch = (...all) => (window.offline ? Promise.reject(new TypeError("offline")) : send(...all)); }</script>';
+/** Lets the test block the page's presses: `offline = true`. */
+const SWITCH = `<script>${POST_ONLY} { const send = fetch; fetch = (...all) => (window.offline ? Promise.reject(new TypeError("offline")) : send(...all)); }</script>`;
 
 for (const name of enginesOr('firefox', 'webkit')) {
   test(`${name}`, async (t) => {
