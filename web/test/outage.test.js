@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { live, newVisitor, press, pressed, remembered, shows, useBrowser } from './browser.js';
+import { live, newVisitor, POST_ONLY, press, pressed, remembered, shows, useBrowser } from './browser.js';
 import { assertLike, countOf, startRedis, startService } from './process.js';
 import { startSite } from './site.js';
 import { eventually } from './wait.js';
@@ -33,6 +33,25 @@ test('a press is kept while the store is down, and sent again after', async (t) 
   await eventually(async () => assert.deepEqual((await remembered(page)).wish, {}), 15_000);
   await shows(page, HEART, 2);
   assert.equal(await pressed(page, HEART), true);
+});
+
+test('a press that waits is kept if the limit of the address is exceeded when the store is back', async (t) => {
+  const service = await startService();
+  t.after(() => service.stop());
+  const { context, open } = await newVisitor(t, browser);
+  await context.addInitScript(POST_ONLY);
+  const page = await open(service.url);
+  await live(page);
+  const answers = [503, 429];
+  await page.route(`**/v1/${TOPIC}`, (route) => {
+    const status = answers.shift();
+    return status ? route.fulfill({ status, json: { code: status === 429 ? 'rate_limited' : 'store_unavailable', status } }) : route.continue();
+  });
+  await press(page, HEART);
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1), 30_000);
+  assert.deepEqual(answers, []);
+  assert.equal(await pressed(page, HEART), true);
+  await eventually(async () => assert.deepEqual((await remembered(page)).wish, {}));
 });
 
 test('a page opened while the store is down shows the presses of the page before, and each counts once', async (t) => {
