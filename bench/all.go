@@ -10,7 +10,7 @@ var smoke = map[string][]string{
 	"memory":    {"--viewers", "200", "--idle", "1s", "--settle", "1s", "--likes", "2000", "--topics", "100"},
 	"connect":   {"--viewers", "200", "--runs", "1"},
 	"likes":     {"--duration", "1s", "--warm", "100ms", "--topics", "100", "--runs", "1"},
-	"history":   {"--duration", "1s", "--warm", "100ms", "--spread", "100", "--runs", "1", "--topics", "1000", "--active", "200", "--calls", "100"},
+	"history":   {"--duration", "1s", "--warm", "100ms", "--spread", "100", "--runs", "1", "--topics", "1000", "--active", "200", "--settle", "1s", "--calls", "100"},
 	"storm":     {"--viewers", "200", "--duration", "1s", "--runs", "1"},
 	"press":     {"--viewers", "200", "--runs", "1"},
 	"latency":   {"--viewers", "20", "--likes", "10", "--runs", "1"},

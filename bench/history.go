@@ -35,6 +35,7 @@ type historyCase struct {
 	Runs        int           `help:"Rounds; history on and off take turns." default:"5"`
 	Topics      int           `help:"Topics in Redis when lists are read." default:"100000"`
 	Active      int           `help:"Topics of them that changed in the last 30 days." default:"20000"`
+	Settle      time.Duration `help:"Wait before lists are read: Redis was filled by another program, and the first instance builds the directory of topics." default:"45s"`
 	Calls       int           `help:"Calls of each list." default:"2000"`
 }
 
@@ -91,7 +92,7 @@ func (c *historyCase) risers(s *session) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	if err := c.awaitLists(s, server); err != nil {
+	if err := errors.Join(c.awaitLists(s, server), s.wait(c.Settle)); err != nil {
 		return err
 	}
 	likers, err := server.Likers(load.Concurrency{Loops: 1})

@@ -31,7 +31,7 @@ func TestCases_Saved(t *testing.T) {
 	for name, more := range map[string][]string{
 		"fanout":    {"--viewers", "100", "--duration", "500ms", "--runs", "1", "--transport", "ws", "--peers", "write(2),tallycast"},
 		"likes":     {"--duration", "500ms", "--warm", "100ms", "--topics", "20", "--runs", "1", "--peers", "tallycast,naive"},
-		"history":   {"--duration", "500ms", "--warm", "100ms", "--spread", "20", "--runs", "1", "--topics", "300", "--active", "120", "--calls", "20"},
+		"history":   {"--duration", "500ms", "--warm", "100ms", "--spread", "20", "--runs", "1", "--topics", "300", "--active", "120", "--settle", "100ms", "--calls", "20"},
 		"storm":     {"--viewers", "100", "--duration", "500ms", "--runs", "1", "--transport", "sse", "--peers", "tallycast"},
 		"press":     {"--viewers", "100", "--runs", "1"},
 		"scale":     {"--topics", "200", "--renames", "4", "--settle", "100ms", "--quiet", "100ms", "--call-time", "20ms"},
