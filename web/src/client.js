@@ -2,7 +2,7 @@ import { backoff } from './backoff.js';
 import { warn } from './dom.js';
 import { lazy } from './lazy.js';
 import { entryName, loadEntry } from './storage.js';
-import { ASSERTION_TIMEOUT, CHECK_INTERVAL, FIRST_FRAME_TIMEOUT, HIDDEN_DELAY, SILENCE_TIMEOUT } from './timeouts.js';
+import { ASSERTION_TIMEOUT, CHECK_INTERVAL, FIRST_FRAME_TIMEOUT, HIDDEN_DELAY, REQUEST_SPREAD, SILENCE_TIMEOUT } from './timeouts.js';
 import { makeTopic } from './topic.js';
 import { openFallback, openSocket } from './transport.js';
 
@@ -157,8 +157,12 @@ export function connect(api) {
     flush();
   };
 
-  const flush = () => {
-    for (const name in topics) topics[name].flush();
+  /**
+   * Sends what topics wait to send.
+   * @param {number} [spread] the longest random delay of each topic, in milliseconds
+   */
+  const flush = (spread) => {
+    for (const name in topics) spread ? setTimeout(topics[name].flush, Math.random() * spread) : topics[name].flush();
   };
 
   /**
@@ -173,7 +177,7 @@ export function connect(api) {
   /**
    * Asks the service, after a random delay, for the contributions that it may have lost. If the script cannot be
    * loaded, the stored contributions hold.
-   * @param {number} spread in units of CONFIRM_SPREAD
+   * @param {number} spread the longest delay, in units of REQUEST_SPREAD
    */
   const confirmLater = (spread) =>
     client.uncertain()[0] && lazy().then((script) => script.confirmLater(client, loadEntry(client.key).visitor, spread), () => {});
@@ -218,9 +222,13 @@ export function connect(api) {
           if (state.uncertain && client.status === 'live') confirmLater(frame.count < state.mine ? 1 : 10);
         } else if (/live|stale/.test(/** @type {string} */ (event))) {
           if (event === 'stale') expectSnapshots(Object.keys(watched), true);
-          else confirmLater(client.status === 'stale' ? 1 : 0);
+          else {
+            // All pages learn at the same time that the store is back.
+            const spread = +(client.status === 'stale');
+            confirmLater(spread);
+            flush(spread * REQUEST_SPREAD);
+          }
           setStatus(/** @type {Status} */ (event));
-          flush();
         }
       },
       ended,

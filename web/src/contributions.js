@@ -1,5 +1,5 @@
 import { post } from './assert.js';
-import { CONFIRM_SPREAD } from './timeouts.js';
+import { REQUEST_SPREAD } from './timeouts.js';
 
 /**
  * @typedef {{ topic: string, count: number, version: number, mine?: number, error?: object }} Contribution
@@ -39,10 +39,10 @@ const scheduled = new Map();
  * one.
  * @param {import('./client.js').Client} client
  * @param {string | undefined} visitor
- * @param {number} spread in units of CONFIRM_SPREAD
+ * @param {number} spread the longest delay, in units of REQUEST_SPREAD
  */
 export function confirmLater(client, visitor, spread) {
-  const delay = Math.random() * spread * CONFIRM_SPREAD;
+  const delay = Math.random() * spread * REQUEST_SPREAD;
   const due = Date.now() + delay;
   const next = scheduled.get(client);
   if (next && next.due <= due) return;

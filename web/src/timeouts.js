@@ -19,7 +19,7 @@ export const CHECK_INTERVAL = 5000;
 export const FULL_DELAY = 15_000;
 
 /**
- * The pages that show a topic spread their questions for the visitor's contribution over this time; over ten
- * times as long if the contribution is most likely still there.
+ * Pages that learn at the same time that they have something to send, such as after an outage of the store, spread their
+ * requests over this time. Questions for a contribution that is most likely still there take ten times as long.
  */
-export const CONFIRM_SPREAD = 3000;
+export const REQUEST_SPREAD = 3000;

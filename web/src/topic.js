@@ -175,8 +175,8 @@ export function makeTopic(name, client) {
         }
         const { status, retry_after = 0 } = /** @type {{ status: number, retry_after?: number }} */ (error);
         const pause = retry_after * 1e3 + backoff(failures++);
-        // The service may have applied an assertion without an answer, or that was answered with 5xx. When it is back, pages
-        // repeat theirs at once, and those of one address may exceed its limit.
+        // The service may have applied an assertion without an answer, or that was answered with 5xx. When it is back, all
+        // pages of one address repeat theirs within seconds, and may exceed its limit.
         const away = !status || status >= 500 || (status === 429 && failures > 1);
         uncertain ||= away;
         if (!away) {

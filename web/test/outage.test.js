@@ -54,6 +54,51 @@ test('a press that waits is kept if the limit of the address is exceeded when th
   await eventually(async () => assert.deepEqual((await remembered(page)).wish, {}));
 });
 
+test('presses that wait are sent at random moments after an outage of the store', async (t) => {
+  const names = Array.from({ length: 20 }, (_, i) => `default/likes/post-${i}`);
+  const hearts = names.map((name) => `<tally-like page="${name.split('/')[2]}"></tally-like>`);
+  const site = await startSite(t, { '/': { body: hearts.join('') } });
+  const { context } = await newVisitor(t, browser);
+  const page = await context.newPage();
+  /** @type {import('playwright-core').WebSocketRoute | undefined} */
+  let socket;
+  const subscribed = new Set();
+  /** @type {string[]} */
+  const asserted = [];
+  await page.routeWebSocket(/\/v1\/ws$/, (route) => {
+    socket = route;
+    route.onMessage((message) => {
+      const { subscribe = [], assert: topic, id } = JSON.parse(String(message));
+      subscribe.forEach((/** @type {string} */ name) => subscribed.add(name));
+      if (!topic) return;
+      asserted.push(topic);
+      route.send(JSON.stringify({ id, error: { code: 'store_unavailable', message: 'The store is away.', retry_after: 60 } }));
+    });
+  });
+  await page.clock.install();
+  await page.goto(site.url);
+  await eventually(() => assert.deepEqual([...subscribed], names));
+  await page.clock.pauseAt(Date.now() + 1000);
+  socket?.send('{"event":"stale"}');
+  await page.evaluate(() => document.querySelectorAll('tally-like').forEach((heart) => heart.shadowRoot?.querySelector('button')?.click()));
+  await eventually(async () => assert.deepEqual(await page.locator('tally-like [part=status]').allTextContents(), names.map(() => 'Will be sent later')));
+  assert.deepEqual(asserted, names);
+
+  /** Returns how many presses were sent again, without those that the page is about to send. */
+  const sentAgain = async (/** @type {string} */ marker) => {
+    await page.evaluate((marker) => document.body.insertAdjacentHTML('afterbegin', `<tally-count page="${marker}"></tally-count>`), marker);
+    await eventually(() => assert.ok(subscribed.has(`default/likes/${marker}`)));
+    return asserted.length - names.length;
+  };
+  socket?.send('{"event":"live"}');
+  assert.equal(await sentAgain('at-once'), 0);
+  await page.clock.runFor(1500);
+  const half = await sentAgain('half');
+  assert.ok(half > 0 && half < names.length, `${half} of ${names.length} in the first half of the time`);
+  await page.clock.runFor(1500);
+  assert.equal(await sentAgain('end'), names.length);
+});
+
 test('a page opened while the store is down shows the presses of the page before, and each counts once', async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());

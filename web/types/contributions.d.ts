@@ -22,6 +22,6 @@ export declare function fetchContributions(client: import('./client.js').Client,
  * one.
  * @param {import('./client.js').Client} client
  * @param {string | undefined} visitor
- * @param {number} spread in units of CONFIRM_SPREAD
+ * @param {number} spread the longest delay, in units of REQUEST_SPREAD
  */
 export declare function confirmLater(client: import('./client.js').Client, visitor: string | undefined, spread: number): void;

@@ -12,7 +12,7 @@ export declare const CHECK_INTERVAL = 5000;
 /** How long to stay away from an instance that is full (close code 1013). */
 export declare const FULL_DELAY = 15000;
 /**
- * The pages that show a topic spread their questions for the visitor's contribution over this time; over ten
- * times as long if the contribution is most likely still there.
+ * Pages that learn at the same time that they have something to send, such as after an outage of the store, spread their
+ * requests over this time. Questions for a contribution that is most likely still there take ten times as long.
  */
-export declare const CONFIRM_SPREAD = 3000;
+export declare const REQUEST_SPREAD = 3000;
