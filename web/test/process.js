@@ -106,7 +106,7 @@ export const ADMIN_TOKEN = 'admin-token-of-the-tests';
 export const ADMIN_FLAG = `--admin-token=${ADMIN_TOKEN}`;
 
 /**
- * Sends a request of the owner; the service needs {@link ADMIN_FLAG}.
+ * Sends a request of the owner, and returns the answer; the service needs {@link ADMIN_FLAG}.
  * @param {string} url of the service
  * @param {string} method
  * @param {string} path below /admin/v1/
@@ -118,7 +118,9 @@ export async function adminRequest(url, method, path, body) {
     headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
     body: body && JSON.stringify(body),
   });
-  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${response.status}: ${text}`);
+  return text && JSON.parse(text);
 }
 
 /**
