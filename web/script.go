@@ -2,38 +2,24 @@ package web
 
 import (
 	"crypto/sha256"
-	"crypto/sha512"
 	"embed"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"strings"
+	"path"
 	"sync"
 )
 
-//go:embed dist/tally.js
-var script []byte
-
-//go:embed dist/fallback.js
-var fallback []byte
-
-//go:embed dist/choices.js
-var choices []byte
-
-//go:embed dist/trendview.js
-var trendview []byte
-
-//go:embed dist/signin.js
-var signIn []byte
-
-//go:embed dist/whole.js
-var whole []byte
+// current has the scripts of this version: tally.js, the parts that it loads on first
+// use, and whole.js, which is all of them in one file.
+//
+//go:embed dist/*.js
+var current embed.FS
 
 // released has the scripts of all releases, by their names. Pages may name them,
 // so none is ever removed.
 //
-//go:embed released
+//go:embed released/tally-*.js
 var released embed.FS
 
 // Script is a file of the widgets.
@@ -53,8 +39,8 @@ func immutableName(body []byte) string {
 }
 
 // Scripts returns every script by its name, which is its path below the base path:
-// tally.js and the parts that it loads on first use, all in one file, and the scripts
-// of former releases.
+// tally.js, the other scripts of this version by their hashes, and those of former
+// releases.
 var Scripts = sync.OnceValue(func() map[string]Script {
 	all, err := scripts(released)
 	if err != nil {
@@ -65,31 +51,40 @@ var Scripts = sync.OnceValue(func() map[string]Script {
 
 func scripts(released fs.FS) (map[string]Script, error) {
 	all := map[string]Script{}
-	names, err := fs.Glob(released, "released/tally-*.js")
+	err := eachFile(released, "released/*.js", func(name string, body []byte) error {
+		if want := immutableName(body); name != want {
+			return fmt.Errorf("web/released/%s was changed: its content has the name %s", name, want)
+		}
+		all[name] = Script{body, true}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		body, err := fs.ReadFile(released, name)
-		if err != nil {
-			return nil, err
+	return all, eachFile(current, "dist/*.js", func(name string, body []byte) error {
+		if name == "tally.js" {
+			all[name] = Script{body, false}
+		} else {
+			all[immutableName(body)] = Script{body, true}
 		}
-		name = strings.TrimPrefix(name, "released/")
-		if want := immutableName(body); name != want {
-			return nil, fmt.Errorf("web/released/%s was changed: its content has the name %s", name, want)
-		}
-		all[name] = Script{body, true}
-	}
-	for _, body := range [][]byte{whole, fallback, choices, trendview, signIn} {
-		all[immutableName(body)] = Script{body, true}
-	}
-	all["tally.js"] = Script{script, false}
-	return all, nil
+		return nil
+	})
 }
 
-// Pinned returns the permanent name of the current script in one file, and the
-// integrity that a page can state for it.
-func Pinned() (name, integrity string) {
-	sum := sha512.Sum384(whole)
-	return immutableName(whole), "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
+// eachFile calls do with the name and the content of each file that matches pattern.
+func eachFile(files fs.FS, pattern string, do func(name string, body []byte) error) error {
+	paths, err := fs.Glob(files, pattern)
+	if err != nil {
+		return err
+	}
+	for _, each := range paths {
+		body, err := fs.ReadFile(files, each)
+		if err != nil {
+			return err
+		}
+		if err := do(path.Base(each), body); err != nil {
+			return err
+		}
+	}
+	return nil
 }

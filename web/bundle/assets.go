@@ -18,22 +18,12 @@ func addDemoAssets(files map[string][]byte, dir string) error {
 }
 
 // addDashboard adds the dashboard, which is served below /admin/. Its admin.js
-// loads plot.js, which [Plot] builds.
+// loads plot.js, the plotting library of node_modules.
 func addDashboard(files map[string][]byte, dir string) error {
 	if err := copyFiles(files, dir, "admin", "admin", "index.html", "icon.svg"); err != nil {
 		return err
 	}
-	return minifyFiles(files, dir, "admin", "admin/src/admin.js", "admin/admin.css")
-}
-
-// Plot returns the files of dist with the dashboard's plotting library. They are
-// the only ones that need node_modules, which `npm ci` installs.
-func Plot(dir string) (map[string][]byte, error) {
-	files := map[string][]byte{}
-	if err := minifyFiles(files, dir, "admin", "admin/src/plot.js"); err != nil {
-		return nil, fmt.Errorf("%w; npm --prefix web ci installs the plotting library", err)
-	}
-	return files, nil
+	return minifyFiles(files, dir, "admin", "admin/src/admin.js", "admin/src/plot.js", "admin/admin.css")
 }
 
 // copyFiles adds the named files of a source folder to a folder of dist.
@@ -64,7 +54,7 @@ func minifyFiles(files map[string][]byte, dir, to string, entries ...string) err
 	options.LegalComments = api.LegalCommentsEndOfFile
 	result := api.Build(options)
 	for _, message := range result.Errors {
-		return fmt.Errorf("bundle %s: %s", to, message.Text)
+		return fmt.Errorf("bundle %s: %s; npm --prefix web ci installs the libraries", to, message.Text)
 	}
 	for _, file := range result.OutputFiles {
 		files[to+"/"+filepath.Base(file.Path)] = file.Contents

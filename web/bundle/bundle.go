@@ -41,8 +41,9 @@ func Integrity(script []byte) string {
 }
 
 // Files returns the files of dist by their names; dir is the directory of package
-// web. The script tally.js loads its parts on first use; whole.js has them all, for
-// pages that state its integrity, which does not cover imports.
+// web, in which `npm ci` installed the libraries. The script tally.js loads its parts on
+// first use; whole.js has them all, for pages that state its integrity, which does not
+// cover imports.
 func Files(dir string) (map[string][]byte, error) {
 	lazy, err := Lazy(dir)
 	if err != nil {

@@ -2,6 +2,7 @@ package bundle_test
 
 import (
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -33,8 +34,11 @@ func TestFiles_PropertyNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"tally.js", "fallback.js", "choices.js", "trendview.js", "whole.js"} {
-		matches := property.FindAllSubmatch(files[name], -1)
+	for name, script := range files {
+		if isWidget, _ := path.Match("*.js", name); !isWidget {
+			continue
+		}
+		matches := property.FindAllSubmatch(script, -1)
 		if len(matches) == 0 {
 			t.Errorf("%s accesses no property", name)
 		}

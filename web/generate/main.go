@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tallycast/tallycast/web/bundle"
@@ -30,11 +32,6 @@ func run(release bool) error {
 	if err != nil {
 		return err
 	}
-	plot, err := bundle.Plot(".")
-	if err != nil {
-		return err
-	}
-	maps.Copy(files, plot)
 	for name, content := range files {
 		path := filepath.Join("dist", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -45,19 +42,24 @@ func run(release bool) error {
 		}
 	}
 	if release {
-		return addRelease(files["whole.js"], files["fallback.js"], files["choices.js"], files["trendview.js"])
+		return addRelease(files)
 	}
 	return nil
 }
 
-// addRelease adds scripts to the folder released and to its list.
-func addRelease(scripts ...[]byte) error {
+// addRelease adds the scripts of dist that pages load by their hashes to the folder
+// released and to its list: all but tally.js.
+func addRelease(files map[string][]byte) error {
 	const list = "released/list.txt"
 	known, err := os.ReadFile(list)
 	if err != nil {
 		return err
 	}
-	for _, script := range scripts {
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		if inDist, _ := path.Match("*.js", file); !inDist || file == "tally.js" {
+			continue
+		}
+		script := files[file]
 		name := bundle.Name(script)
 		if strings.Contains(string(known), name) {
 			continue

@@ -8,7 +8,7 @@ import (
 	"github.com/tallycast/tallycast/web/bundle"
 )
 
-// A release adds the new scripts and changes nothing else.
+// A release adds the new scripts, also those that tally.js loads on first use, and changes nothing else.
 func TestAddRelease(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.Mkdir("released", 0o755); err != nil {
@@ -21,11 +21,15 @@ func TestAddRelease(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	files := map[string][]byte{"signin.js": first, "whole.js": second, "tally.js": []byte("/* other */"), "admin/admin.js": []byte("/* other */"), "gallery.html": nil}
 	// The second run adds nothing.
 	for range 2 {
-		if err := addRelease(first, second); err != nil {
+		if err := addRelease(files); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if entries, err := os.ReadDir("released"); err != nil || len(entries) != 4 {
+		t.Errorf("%v, %v", entries, err)
 	}
 	for path, want := range map[string]string{
 		"released/list.txt": bundle.Name(old) + "\n" + bundle.Name(first) + "\n" + bundle.Name(second) + "\n",
