@@ -16,7 +16,6 @@ const styles =
   ':host{--b:var(--tally-border,#888)}' +
   'button{all:unset;cursor:pointer}button:hover{color:var(--a)}' +
   ':is(button,input):focus-visible{outline:2px solid var(--a);outline-offset:2px}' +
-  '[part=number],[part=share],[part=score]{font-variant-numeric:tabular-nums}' +
   '[part=remove],[part=send]{text-decoration:underline;font-size:.9em}';
 
 /**
@@ -25,7 +24,7 @@ const styles =
  * @param {number} shown how many options the element shows
  * @returns {Results}
  */
-export function resultsOf({ topic, count }, shown) {
+function resultsOf({ topic, count }, shown) {
   const { mine = 0, confirmed = 0, options = count?.split(',').map(Number) } = topic ?? {};
   const counts = countsOf({ options, mine, confirmed }, shown);
   return { options: counts, total: counts.reduce((sum, each) => sum + each, 0), mine, known: !!options };

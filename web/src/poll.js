@@ -56,7 +56,7 @@ export function poll(element) {
       if (names.join() !== drawn) build(names);
       drawn = names.join();
       const closed = isSet(element, 'closed');
-      const open = known && (closed || mine > 0 || textOf(element, 'results', '') !== 'after');
+      const showResults = known && (closed || mine > 0 || textOf(element, 'results', '') !== 'after');
       const percent = new Intl.NumberFormat(localeOf(element.language), { style: 'percent' });
       update(list, { className: closed ? 'closed' : '' });
       update(legend, { textContent: textOf(element, 'label', ''), hidden: !element.hasAttribute('label') });
@@ -64,11 +64,11 @@ export function poll(element) {
         const share = sum ? options[index] / sum : 0;
         update(row, { className: mine === index + 1 ? 'mine' : '' });
         update(input, { hidden: closed });
-        update(result, { textContent: open ? `${percent.format(share)} · ${format(options[index], element.language).short}` : '' });
-        update(bar, { hidden: !open });
+        update(result, { textContent: showResults ? `${percent.format(share)} · ${format(options[index], element.language).short}` : '' });
+        update(bar, { hidden: !showResults });
         fill.style.inlineSize = `${100 * share}%`;
       });
-      update(total, { textContent: open ? `${textOf(element, 'total', 'Votes')}: ${format(sum, element.language).short}` : '' });
+      update(total, { textContent: showResults ? `${textOf(element, 'total', 'Votes')}: ${format(sum, element.language).short}` : '' });
       radios.mark(mine);
       if (closed) update(radios.remove, { hidden: true });
     },

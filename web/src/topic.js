@@ -9,7 +9,7 @@ import { loadEntry, loadTopic, saveTopic } from './storage.js';
  * press was taken back; `error`, the service does not have the topic.
  * @typedef {'server' | 'visitor' | 'kept' | 'refused' | 'error'} Reason
  * @typedef {{ count: number, version: number, options?: number[] }} State
- * @typedef {{ code?: string, message?: string, retry?: number }} Failure
+ * @typedef {{ code?: string, message?: string }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
  * @typedef {(answer: import('./contributions.js').Contribution) => void} Receiver
  */

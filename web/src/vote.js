@@ -9,7 +9,7 @@ const css =
   '[part=icon]{display:flex}button{display:inline-flex;align-items:center;gap:.4em;padding:var(--tally-padding,.4em .6em);border:1px solid var(--b);border-radius:var(--tally-radius,2em);background:var(--tally-background,none)}' +
   'button:hover:enabled{border-color:var(--a)}button:disabled{cursor:auto;opacity:.6}' +
   '[aria-pressed=true]{border-color:var(--a);color:var(--a);background:color-mix(in srgb,var(--a) 9%,#0000)}[aria-pressed=true] svg{fill:currentColor}' +
-  'svg{width:1.1em;fill:none;stroke:currentColor;stroke-width:1.8}[part=score]{min-width:2ch;text-align:center}' +
+  'svg{width:1.1em;fill:none;stroke:currentColor;stroke-width:1.8}[part=score]{min-width:2ch;text-align:center;font-variant-numeric:tabular-nums}' +
   '@media(forced-colors:active){[aria-pressed=true]{forced-color-adjust:none;background:Highlight;color:HighlightText}}';
 
 /**

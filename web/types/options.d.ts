@@ -18,13 +18,6 @@ export type Results = {
     known: boolean;
 };
 /**
- * Returns what an element shows: the service's numbers, or those in its HTML.
- * @param {TallyElement} element
- * @param {number} shown how many options the element shows
- * @returns {Results}
- */
-export declare function resultsOf({ topic, count }: TallyElement, shown: number): Results;
-/**
  * Adds what all elements of choices have to an element's shadow tree, and returns its view.
  * @param {TallyElement} element
  * @param {object} parts

@@ -7,7 +7,6 @@ export type State = {
 export type Failure = {
     code?: string;
     message?: string;
-    retry?: number;
 };
 export type Listener = (reason: Reason, failure?: Failure) => void;
 export type Receiver = (answer: import('./contributions.js').Contribution) => void;
@@ -88,7 +87,7 @@ export type Topic = {
  * press was taken back; `error`, the service does not have the topic.
  * @typedef {'server' | 'visitor' | 'kept' | 'refused' | 'error'} Reason
  * @typedef {{ count: number, version: number, options?: number[] }} State
- * @typedef {{ code?: string, message?: string, retry?: number }} Failure
+ * @typedef {{ code?: string, message?: string }} Failure
  * @typedef {(reason: Reason, failure?: Failure) => void} Listener
  * @typedef {(answer: import('./contributions.js').Contribution) => void} Receiver
  */

@@ -13,7 +13,7 @@ import { makePlot } from './lineplot.js';
  * @param {number} span in minutes
  * @param {number} now in minutes since the Unix epoch
  */
-export function minutesOf(activity, site, span, now) {
+function minutesOf(activity, site, span, now) {
   const from = now - span + 1;
   const writes = Array(span).fill(0);
   for (const each of activity) if ((!site || each.site === site) && each.minute >= from && each.minute <= now) writes[each.minute - from] += each.writes;

@@ -1,7 +1,7 @@
 /** Calls below /admin/v1/, with the cookie of the session. */
 
 /** The error of a call. */
-export class CallError extends Error {
+class CallError extends Error {
   name = 'CallError';
 
   /**
