@@ -57,7 +57,7 @@ func (s *Store) history(ctx context.Context, from reader, period tally.Period, t
 			if err != nil {
 				h = tally.History{Err: tally.Unavailable(fmt.Errorf("read the history of %s: %w", topic, err))}
 			}
-			h.Topic, h.Period, h.Kept = topic, period, period.Kept(s.options.History)
+			h.Topic, h.Period, h.Retention = topic, period, period.Retention(s.options.History)
 			histories = append(histories, h)
 		}
 	}

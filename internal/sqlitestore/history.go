@@ -31,7 +31,7 @@ func (w *writer) newPast(isComplete bool) past {
 
 // firstNumber returns the number of the first period that is shown at now.
 func firstNumber(period tally.Period, history time.Duration, now time.Time) int64 {
-	return period.Number(now.UnixMicro()) - int64(period.Kept(history)) + 1
+	return period.Number(now.UnixMicro()) - int64(period.Retention(history)) + 1
 }
 
 // record stores the stored state of r as that of the hour and the day of its version, if the
@@ -149,7 +149,7 @@ func (s *Store) History(ctx context.Context, period tally.Period, topics []tally
 		if err != nil {
 			*h = tally.History{Err: err}
 		}
-		h.Topic, h.Period, h.Now, h.Kept = topic, period, now, period.Kept(s.historyRetention)
+		h.Topic, h.Period, h.Now, h.Retention = topic, period, now, period.Retention(s.historyRetention)
 		slices.SortFunc(h.Records, func(a, b tally.Record) int { return cmp.Compare(a.Number, b.Number) })
 	}
 	return histories

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Parts of the name of a block's setting, after [blockPrefix]: the site, unless the block is
-// in all sites, and the target. A release that knows no blocks in one site ignores them.
+// Parts of the name of a block's setting, after [blockPrefix]: the site, if the block is in
+// one site, and the target. Releases that know no blocks in one site ignore such a setting.
 const (
 	blockSite    = "site "
 	blockRange   = "range "   // begins the target that is an address range
@@ -18,7 +18,8 @@ const (
 // blockHashBytes is the length of a visitor's keyed hash in a block.
 const blockHashBytes = 8
 
-// Block is what a setting blocks. The setting's value is the reason.
+// Block is a blocked address range or visitor. It is the name of a setting, whose value is the
+// reason.
 type Block struct {
 	Site   string // empty: all sites
 	Target string // such as "range 203.0.113.0/24" or "visitor 0123456789abcdef"
@@ -50,8 +51,8 @@ func (b Block) Setting() string {
 	return blockPrefix + blockSite + b.Site + " " + b.Target
 }
 
-// ParseBlock returns the block that a setting of that name is; ok is false for another
-// setting. The target may be unknown.
+// ParseBlock parses the name of a block's setting; ok is false for another setting. It does
+// not check the target.
 func ParseBlock(name string) (b Block, ok bool) {
 	if b.Target, ok = strings.CutPrefix(name, blockPrefix); !ok {
 		return Block{}, false
@@ -63,7 +64,7 @@ func ParseBlock(name string) (b Block, ok bool) {
 	return b, ok
 }
 
-// Range returns the blocked address range; ok is false if the block is of something else.
+// Range returns the blocked address range; ok is false for another target.
 func (b Block) Range() (addresses netip.Prefix, ok bool, err error) {
 	text, ok := strings.CutPrefix(b.Target, blockRange)
 	if ok {
@@ -72,8 +73,8 @@ func (b Block) Range() (addresses netip.Prefix, ok bool, err error) {
 	return addresses, ok, err
 }
 
-// Validate returns an error unless the block is one that [BlockRange] or [BlockVisitor]
-// returns, of less than all addresses. Errors: [CodeBadBody].
+// Validate returns an error unless the target has the form of [BlockRange] or [BlockVisitor],
+// and is not the range of all addresses. Errors: [CodeBadBody].
 func (b Block) Validate() error {
 	addresses, isRange, err := b.Range()
 	switch {
@@ -90,8 +91,7 @@ func (b Block) Validate() error {
 	return nil
 }
 
-// Visitor returns the keyed hash of the blocked visitor, empty if the block is of something
-// else.
+// Visitor returns the keyed hash of the blocked visitor, or "" for another target.
 func (b Block) Visitor() string {
 	if hash, ok := strings.CutPrefix(b.Target, blockVisitor); ok {
 		return hash
@@ -110,13 +110,13 @@ func Blocks(stored map[string]string) map[Block]string {
 	return blocks
 }
 
-// blockList is what is blocked in one site, or in all.
+// blockList has the blocks in one site, or those in all.
 type blockList struct {
 	ranges   []netip.Prefix
 	visitors map[string]bool // targets
 }
 
-// addBlock adds the block of the setting with that name, unless its target is unknown.
+// addBlock adds the block of a setting by its name. It ignores an unknown target.
 func (s *settings) addBlock(name string) error {
 	b, ok := ParseBlock(name)
 	if !ok {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // DefaultSite exists in every catalog.
@@ -18,7 +19,7 @@ func DefaultMetrics() map[string]Rule {
 		"laugh": toggle, "wow": toggle, "sad": toggle,
 		"claps":    {Kind: Amount, Max: 50},
 		"visitors": {Kind: Once, Max: 1},
-		"views":    {Kind: Window, Max: 1, Window: 30 * 60 * 1e9},
+		"views":    {Kind: Window, Max: 1, Window: 30 * time.Minute},
 		"readers":  {Kind: Presence},
 		"votes":    {Kind: Choice, Max: 2},
 		"rating":   {Kind: Choice, Max: 5},
@@ -37,8 +38,8 @@ type Catalog struct {
 	adopted  atomic.Pointer[map[string]Rule]
 }
 
-// NewCatalog returns a catalog of [DefaultSite] and the sites given, and of the
-// metrics given. Names are assumed valid; configuration checks them.
+// NewCatalog returns a catalog of [DefaultSite], sites and metrics. The caller has checked
+// their names.
 func NewCatalog(sites []string, metrics map[string]Rule) *Catalog {
 	c := &Catalog{sites: map[string]bool{DefaultSite: true}, metrics: maps.Clone(metrics)}
 	for _, site := range sites {
@@ -47,17 +48,17 @@ func NewCatalog(sites []string, metrics map[string]Rule) *Catalog {
 	return c
 }
 
-// NewOpenCatalog returns a catalog in which all sites and metrics exist, with the rules
-// given. It is for reading a store without knowing what was declared for it, see
-// [Catalog.AdoptRules]. [Catalog.Sites] and [Catalog.Metrics] return the names it was given.
+// NewOpenCatalog returns a catalog in which all sites and metrics exist. It is for a store
+// whose configuration is not known, see [Catalog.AdoptRules]. [Catalog.Sites] returns the
+// default site, and [Catalog.Metrics] the names of metrics and of adopted rules.
 func NewOpenCatalog(metrics map[string]Rule) *Catalog {
 	c := NewCatalog(nil, metrics)
 	c.isOpen = true
 	return c
 }
 
-// Within returns the catalog of those of the sites that exist in c, without any other, and
-// of all metrics with their present rules.
+// Within returns a catalog that has only those of sites that exist in c, and all metrics with
+// their present rules.
 func (c *Catalog) Within(sites []string) *Catalog {
 	part := &Catalog{sites: map[string]bool{}, metrics: c.metrics}
 	part.adopted.Store(c.adopted.Load())

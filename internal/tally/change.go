@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// Change is the newest known state of a topic, which is stored, published, pushed and
-// answered. Count is never below 0. Version only grows and follows the store's clock in
-// microseconds since the Unix epoch. Both are 0 for a topic that does not exist.
+// Change is the public state of a topic, as it is published, pushed and answered. Count is
+// never below 0. Version only grows and follows the store's clock in microseconds since the
+// Unix epoch. Both are 0 for a topic that does not exist.
 type Change struct {
 	Topic   Topic
 	Count   int64   // of a choice metric the sum of Options

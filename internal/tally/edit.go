@@ -10,11 +10,11 @@ import (
 // equation holds at all times. In a choice metric the same is true of each option, and so
 // of their sums.
 
-// State is what is stored of a topic beside its contributions.
+// State is the stored state of a topic without its contributions.
 type State struct {
 	Change
 	Seed       int64 // the last seed that was set; never below 0
-	Adjustment int64 // what the owner added; may be below 0
+	Adjustment int64 // added by the owner's edits; may be below 0
 
 	// Of a choice metric, for each option; Seed and Adjustment are their sums. Else empty.
 	SeedOptions, AdjustmentOptions Options
@@ -57,7 +57,7 @@ func (s *State) Sums() []int64 {
 	return sums
 }
 
-// SetSums is [State.SetSum] for what [State.Sums] returns. Missing sums are 0.
+// SetSums is [State.SetSum] for the sums of [State.Sums]. Missing sums are 0.
 func (s *State) SetSums(sums []int64) {
 	parts := s.parts()
 	for i := range parts {
@@ -78,8 +78,8 @@ func (r Rule) Add(sums []int64, amount int64) {
 	}
 }
 
-// MergeSeed keeps the greater seed of s and other, of each option in a choice metric. The
-// count follows with [State.SetSums].
+// MergeSeed sets the seed, of each option in a choice metric, to the greater one of s and
+// other. The caller then sets the count with [State.SetSums].
 func (s *State) MergeSeed(other *State) {
 	s.Seed, s.SeedOptions = mergeNumbers(s.Seed, other.Seed, s.SeedOptions, other.SeedOptions)
 }
@@ -108,8 +108,8 @@ func (s *State) LowersCount() bool {
 	return s.Adjustment < 0 || strings.Contains(string(s.AdjustmentOptions), "-")
 }
 
-// Replace sets the count after a member's contribution changed from one amount to another,
-// of which 0 is none.
+// Replace updates the count after a member's contribution changed from before to after; 0 is
+// no contribution.
 func (s *State) Replace(before, after int64) {
 	if s.Options == "" {
 		s.SetSum(max(0, s.Sum()+after-before))
@@ -125,7 +125,7 @@ func (s *State) Replace(before, after int64) {
 	s.setParts(parts)
 }
 
-// part is the equation of one option, or of the topic unless its metric is a choice.
+// part is the equation of one option, or of a topic without options.
 type part struct{ seed, adjustment, sum int64 }
 
 // parts returns the equation of each option, or the one of a topic without options.
@@ -160,7 +160,7 @@ func (s *State) setParts(parts []part) {
 type EditKind uint8
 
 const (
-	// EditSeed sets the seed. The seed that is already stored changes nothing, so that
+	// EditSeed sets the seed. If the topic has this seed already it changes nothing, so that
 	// the edit can be repeated.
 	EditSeed EditKind = iota + 1
 	// EditAdjustment sets the adjustment.
@@ -185,7 +185,7 @@ const (
 // contributions, so that their sums are integers which a JSON number holds exactly (2^53).
 const MaxValue = 1 << 51
 
-// Edit is one change by an owner to one topic, which may not be of a presence metric.
+// Edit is one change by an owner to one topic of a metric other than presence.
 // EditSeed, EditAdjustment, EditCount and EditBase create a missing topic, even with
 // value 0; the other kinds do nothing to it.
 type Edit struct {
@@ -197,8 +197,8 @@ type Edit struct {
 	// IfVersion is the version that the topic must have, or 0 for any. If the topic has
 	// another version, the edit does nothing and Changed is false.
 	IfVersion int64
-	// Mark is that of the merge which the edit is a step of, or empty. Err is [ErrFrozen]
-	// if the topic does not admit it, see [AdmitsEdits].
+	// Mark is the mark of the merge if the edit is one of its steps, else empty. Err is
+	// [ErrFrozen] if the topic does not admit it, see [AdmitsEdits].
 	Mark string
 
 	// Set by the store. If Err is set, the other results are not.
@@ -243,15 +243,15 @@ func (e *Edit) Validate(rule Rule) error {
 	return nil
 }
 
-// SetNumbers sets what the edit sets a count, seed or adjustment to.
+// SetNumbers sets the value, or in a choice metric the value of each option.
 func (e *Edit) SetNumbers(n Numbers) {
 	if e.Value, e.Options = n.Total, n.Options; n.Options != "" {
 		e.Value = 0
 	}
 }
 
-// checkNumbers reports whether a topic of metric, whose rule is r, takes one number or
-// several. Errors: [CodeBadAmount].
+// checkNumbers returns an error unless options has one number for each option of metric, whose
+// rule is r, or none for a metric without options. Errors: [CodeBadAmount].
 func (r Rule) checkNumbers(metric string, options Options) error {
 	switch {
 	case r.Kind != Choice && options != "":
@@ -283,10 +283,9 @@ var editNames = map[EditKind]string{
 // Creates reports whether the edit creates a topic that does not exist.
 func (e *Edit) Creates() bool { return editNames[e.Kind] != "" }
 
-// Preview sets Before, After and Changed to what the edit does to a topic in state before,
-// whose version is 0 if the topic does not exist, see [Rule.EmptyState]. After keeps the
-// version. The edit must be valid, see [Edit.Validate]. Preview applies no
-// condition, and leaves contributions as they are for EditWithdraw.
+// Preview sets Before, After and Changed for a topic in state before, see [Rule.EmptyState]
+// for one that does not exist. After has the version of before. The edit must be valid, see
+// [Edit.Validate]. Preview ignores IfVersion, Mark and Members.
 func (e *Edit) Preview(before State) {
 	e.Before, e.After = before, before
 	values, parts := e.values(), before.parts()

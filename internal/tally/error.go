@@ -62,7 +62,7 @@ func Unavailable(err error) *Error {
 	}
 }
 
-// RetrySeconds returns RetryAfter in whole seconds, at least 1, as clients are told it.
+// RetrySeconds returns RetryAfter in whole seconds, at least 1, for the header Retry-After.
 func (e *Error) RetrySeconds() int64 {
 	return max(1, int64((e.RetryAfter+time.Second-1)/time.Second))
 }

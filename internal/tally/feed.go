@@ -8,13 +8,12 @@ type Feed interface {
 	// to received, one at a time. It is called once.
 	Run(ctx context.Context, sink Sink, received func(payload []byte)) error
 
-	// Watch follows topic. As soon as no change can be missed, the feed reads its state
-	// and passes it to [Sink.Settle]. If the store is away, this waits for its return.
-	// Watch does not block.
+	// Watch begins to deliver the changes of topic. As soon as no change can be missed, the
+	// feed reads the state and passes it to [Sink.Settle]. If the store is away, this happens
+	// after its return. Watch does not block.
 	Watch(topic Topic)
 
-	// Unwatch ends what Watch began. A change may still arrive after it. It does
-	// not block.
+	// Unwatch ends the delivery. A change may still arrive after it. It does not block.
 	Unwatch(topic Topic)
 
 	// Broadcast sends payload to all other instances, at most once and without
@@ -34,21 +33,22 @@ type Sink interface {
 	// Push receives a change as it was published.
 	Push(change Change)
 
-	// Settle receives a state that was read while the topic was followed, and returns what
-	// the sink holds afterwards. If that differs from read and is not older, the feed
-	// asks the store to reissue its state.
+	// Settle receives a state that was read while changes were delivered. It returns the state
+	// that the sink then holds. If that differs from read and is not older, the feed asks the
+	// store to reissue its state.
 	Settle(read Change) (held Change)
 
-	// Stale reports that changes may be missed from now on, Live that none are missed
-	// any more and that all watched topics were settled since.
+	// Stale reports that changes may be missed from now on.
 	Stale()
+	// Live reports that no change is missed any more. All watched topics were settled since
+	// Stale.
 	Live()
 }
 
 // LaggingSink is a [Sink] that distinguishes the states of a replica, which may be older than
 // the stored ones.
 type LaggingSink interface {
-	// SettleLagging is [Sink.Settle] for a state that was read from a replica. An older state
-	// than the sink holds, or held, changes nothing, not even one of a topic that does not exist.
+	// SettleLagging is [Sink.Settle] for a state that was read from a replica. It changes
+	// nothing if the sink has, or had, a newer state, even if the replica has no such topic.
 	SettleLagging(read Change) (held Change)
 }

@@ -12,11 +12,11 @@ const (
 	// nativeSchema is Prometheus's number of the resolution: 2^3 buckets for each power of
 	// two, so that a quantile is wrong by 5% at most.
 	nativeSchema = 3
-	// lowestPower and highestPower bound the buckets: 2^-14 s is 61 µs, below which no
-	// duration is worth a bucket, and 2^6 s is above every timeout.
+	// lowestPower and highestPower bound the buckets: 2^-14 s is 61 µs, below which durations
+	// need no buckets, and 2^6 s is above every timeout.
 	lowestPower, highestPower = -14, 6
-	// histogramCounters is the number of bounds and one: a native bucket is divided at a
-	// classic bound within it. The classic bound of 1 s is a native one too.
+	// histogramCounters is the number of different bounds, and one more counter for durations
+	// above all. A classic bound divides a native bucket, except 1 s, which is a native bound.
 	histogramCounters = (highestPower-lowestPower)<<nativeSchema + 1 + len(classicBounds) - 1 + 1
 )
 
@@ -53,7 +53,7 @@ func classicLimit(seconds float64) time.Duration {
 // The zero value is empty. Its methods may be called concurrently; Observe neither locks nor
 // allocates.
 type Histogram struct {
-	counters [histogramCounters]atomic.Int64 // the last one of durations above all bounds
+	counters [histogramCounters]atomic.Int64 // by bound; the last one counts durations above all
 	sum      atomic.Int64                    // in nanoseconds
 }
 
@@ -74,11 +74,11 @@ func (h *Histogram) Count() (n int64) {
 	return n
 }
 
-// HistogramState is the content of a [Histogram] in the terms of Prometheus.
+// HistogramState is the content of a [Histogram] in Prometheus's form.
 type HistogramState struct {
 	Count uint64
 	Sum   float64 // in seconds
-	// Classic has, for each upper bound in seconds, how many durations it does not exceed.
+	// Classic has the number of durations up to each classic bound, which is in seconds.
 	Classic map[float64]uint64
 	// Native has the buckets with durations, by index. Zero counts those up to ZeroThreshold.
 	Native        map[int]int64
@@ -87,7 +87,7 @@ type HistogramState struct {
 	ZeroThreshold float64 // in seconds
 }
 
-// State returns the content. Count is the sum of the buckets, also while others observe.
+// State returns the content. Count is the sum of the buckets even during calls of Observe.
 func (h *Histogram) State() HistogramState {
 	state := HistogramState{
 		Sum: time.Duration(h.sum.Load()).Seconds(), Classic: make(map[float64]uint64, len(classicBounds)),
@@ -97,7 +97,7 @@ func (h *Histogram) State() HistogramState {
 	for i := range h.counters {
 		n := h.counters[i].Load()
 		state.Count += uint64(n)
-		native := highestPower<<nativeSchema + 1 // has also what is above it
+		native := highestPower<<nativeSchema + 1 // the last bucket, without an upper bound
 		if i < len(durationBounds) {
 			native = durationBounds[i].native
 			if len(classic) > 0 && durationBounds[i].limit == classicLimit(classic[0]) {

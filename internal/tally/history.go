@@ -17,8 +17,8 @@ const (
 )
 
 const (
-	// HourRetention is how long the count of each hour is kept: a week, and a day in which the
-	// week can be looked at.
+	// HourRetention is how long the count of each hour is kept: a week, and one more day to
+	// read it.
 	HourRetention = 8 * day
 	// MaxHistory bounds how long the count of each day is kept: a year, and a month to compare
 	// it with.
@@ -55,9 +55,9 @@ func (p Period) Max() int {
 	return int(MaxHistory / p.Duration())
 }
 
-// Kept returns the number of points of a store that keeps days for history. If history is 0,
-// the store has one point, the present.
-func (p Period) Kept(history time.Duration) int {
+// Retention returns the number of periods, the present one included, of which a store has
+// points if it retains days for history.
+func (p Period) Retention(history time.Duration) int {
 	switch {
 	case history == 0:
 		return 1
@@ -67,46 +67,47 @@ func (p Period) Kept(history time.Duration) int {
 	return int(history / p.Duration())
 }
 
-// Number returns the number of the period of a time in microseconds since the Unix epoch,
-// such as a version.
+// Number returns the number of the period that contains a time in microseconds since the Unix
+// epoch, such as a version.
 func (p Period) Number(micros int64) int64 { return micros / (int64(p) * 1_000_000) }
 
 // Begin returns when the period with that number begins.
 func (p Period) Begin(number int64) time.Time { return time.Unix(number*int64(p), 0).UTC() }
 
-// Record is what a topic had at the end of a period, or for presence the greatest count in
-// it. Adding the seed gives the count.
+// Record has the numbers of a topic at the end of a period. The count was seed + Sum +
+// Adjustment. For presence Sum is the greatest count in the period.
 type Record struct {
 	Number int64 // of the period
-	// Sum is that of contributions. Contributions that were imported later, or merged from
-	// another topic, are part of it, so that only visitors change the difference of two sums.
+	// Sum is the sum of contributions. It includes contributions that were imported later or
+	// merged from another topic, so that only visitors change the difference of two sums.
 	Sum        int64
-	Adjustment int64 // that was in force
+	Adjustment int64
 }
 
-// History is the stored past of a topic by one period.
+// History is the stored past of a topic, by hour or by day.
 //
 // The state of a topic is the record of the period of its version. A change in a later period
 // first stores the state before it as a record. So the periods between two records, and those
 // after the last one, had the count of the record before.
 type History struct {
-	State  // at present; of version 0 if the topic does not exist
-	Period Period
-	Now    int64 // microseconds of the store's clock
-	Kept   int   // the number of periods that are kept, with the present one
+	State     // at present; of version 0 if the topic does not exist
+	Period    Period
+	Now       int64 // microseconds of the store's clock
+	Retention int   // as [Period.Retention]
 	// Records are of former periods, the oldest first. Those of a topic that does not exist are
 	// valid for presence only.
 	Records []Record
-	// Prior is the sum before the first record, in the same terms.
+	// Prior is the sum of contributions before the first record, as in [Record].
 	Prior int64
-	// IsComplete says that the topic was created in the period of its first record. Otherwise
+	// IsComplete is true if the topic was created in the period of its first record. Otherwise
 	// the counts before that period are not known.
 	IsComplete bool
 	IsStale    bool // as in [Reading]; the service sets it
 	Err        error
 }
 
-// timeline returns Records and the present state as a record, without periods after the present.
+// timeline returns Records and the present state as the last record, without periods in the
+// future: the store's clock may have been ahead.
 func (h *History) timeline() []Record {
 	records := h.Records
 	if h.Version != 0 {
@@ -119,7 +120,8 @@ func (h *History) timeline() []Record {
 	return records
 }
 
-// gains returns Records and the present state as records whose Sum is the gain.
+// gains returns Records and the present state as the last record. Their Sum is the gain, which
+// is the sum minus Prior.
 func (h *History) gains() []Record {
 	records := slices.Clone(h.Records)
 	if h.Version != 0 {
@@ -131,8 +133,8 @@ func (h *History) gains() []Record {
 	return records
 }
 
-// SumAt returns the sum of contributions at the end of the period with that number, in terms
-// of [Record]. It is not for presence.
+// SumAt returns the sum of contributions at the end of the period with that number, as in
+// [Record]. It is not for presence.
 func (h *History) SumAt(number int64) int64 {
 	sum := h.Prior
 	for _, r := range h.timeline() {
@@ -170,7 +172,7 @@ func (h *History) Points(isPresence bool, last int) []Point {
 			first-- // the topic had no contribution then
 		}
 	}
-	begin := max(first, now-int64(min(last, h.Kept))+1)
+	begin := max(first, now-int64(min(last, h.Retention))+1)
 	points := make([]Point, 0, now-begin+1)
 	current := Record{Sum: h.Prior}
 	for number := begin; number <= now; number++ {
@@ -211,8 +213,7 @@ func (s *Service) History(ctx context.Context, topic Topic, period Period) (Hist
 	return h, h.Err
 }
 
-// ValidateHistory returns an error unless a store can keep days for d. 0 means that there is no
-// history.
+// ValidateHistory returns an error unless d is a possible retention of days; 0 is no history.
 func ValidateHistory(d time.Duration) error {
 	if d != 0 && (d < day || d > MaxHistory || d%day != 0) {
 		return fmt.Errorf("%s is not a whole number of days from 1d to %s", FormatDuration(d), FormatDuration(MaxHistory))

@@ -2,7 +2,7 @@ package tally
 
 import "sync/atomic"
 
-// alwaysKnown are the keys that the widgets use for a site as a whole.
+// alwaysKnown are the keys that the widgets use for counts of a whole site.
 var alwaysKnown = map[string]bool{"site": true, "index": true}
 
 // KnownKeys restricts which topics visitors may create on sites that have a list of known
@@ -25,9 +25,9 @@ func NewKnownKeys(sites ...string) *KnownKeys {
 // afterwards.
 func (k *KnownKeys) Set(site string, keys map[string]bool) { k.sites[site].Store(&keys) }
 
-// Contains reports whether the list of the topic's site has its key. isKnown is false if
-// the site has no list yet, or is not restricted.
-func (k *KnownKeys) Contains(topic Topic) (isListed, isKnown bool) {
+// Contains reports whether the list of the topic's site has its key, and whether there is a
+// list: a site may have none yet, or not be restricted.
+func (k *KnownKeys) Contains(topic Topic) (isListed, hasList bool) {
 	if k == nil || k.sites[topic.Site()] == nil {
 		return false, false
 	}

@@ -17,7 +17,7 @@ type pendingWrite struct {
 	answer func(err error)
 
 	// also are withdrawals of further members of the same visitor, applied before write in
-	// the same batch. Mostly there are none.
+	// the same batch; seldom any.
 	also []Write
 
 	write  Write
@@ -42,12 +42,12 @@ func (p *pendingWrite) finish(writes []Write) (rest []Write) {
 
 // lane is the queue of one node of the store (group commit). An idle lane applies a write
 // at once; writes that arrive during a round form the next one. An idle store adds no
-// delay, and a busy one gets few, large batches. If the node is far, further rounds depart
-// while some are in flight: see [Distant].
+// delay, and a busy one gets few, large batches. If the node is far, several rounds are in
+// flight: see [Distant].
 //
 // Every write is answered by its deadline without its own timer: a round ends by the earliest
-// deadline of its writes, and forming the next round answers those that are late. If no further
-// round may depart, one of those in flight ends before the queued writes are late.
+// deadline of its writes, and the next one answers those that are late by then. If no further
+// round may start, one of those in flight ends before the queued writes are late.
 type lane struct {
 	name     string
 	store    Applier
@@ -56,9 +56,9 @@ type lane struct {
 	mu       sync.Mutex
 	queue    []*pendingWrite // in order of arrival, at most maxQueued
 	running  bool            // a goroutine empties the queue
-	inFlight int             // rounds with a goroutine of their own
-	landed   chan struct{}   // holds a token after such a round ended
-	rounds   []*round        // to be used again
+	inFlight int             // rounds
+	ended    chan struct{}   // holds a token after a round ended
+	rounds   []*round        // ended ones, to be used again
 }
 
 // submit queues p, which is answered later or at once.
@@ -94,62 +94,51 @@ func (l *lane) run() {
 		}
 		if l.inFlight >= window {
 			l.mu.Unlock()
-			<-l.landed
+			<-l.ended
 			continue
 		}
-		r := l.takeLocked(window > 1)
+		r := l.takeLocked()
 		l.mu.Unlock()
 		if window == 1 {
-			r.apply(l.store, l.counters)
-			l.recycle(r)
+			l.apply(r)
 			continue
 		}
-		go func() { // ends by the deadline of the round
-			r.apply(l.store, l.counters)
-			l.land(r)
-		}()
+		go l.apply(r) // ends by the deadline of the round
 		time.Sleep(gap)
 	}
 }
 
 // takeLocked forms the next round from the queue.
-func (l *lane) takeLocked(departs bool) *round {
+func (l *lane) takeLocked() *round {
 	r := &round{}
 	if n := len(l.rounds); n > 0 {
 		r, l.rounds = l.rounds[n-1], l.rounds[:n-1]
 	}
 	l.queue = r.take(l.queue)
-	if departs {
-		l.inFlight++
-	}
+	l.inFlight++
 	return r
 }
 
-// land ends a round that departed.
-func (l *lane) land(r *round) {
+// apply applies a round and answers its writes.
+func (l *lane) apply(r *round) {
+	r.apply(l.store, l.counters)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inFlight--
 	l.rounds = append(l.rounds, r)
 	select {
-	case l.landed <- struct{}{}:
+	case l.ended <- struct{}{}:
 	default:
 	}
-}
-
-func (l *lane) recycle(r *round) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rounds = append(l.rounds, r)
 }
 
 // round is a set of batches that one call applies.
 type round struct {
 	batches  []Batch
-	pending  [][]*pendingWrite // for each batch, those that it answers
-	late     []*pendingWrite   // too close to their deadline
+	pending  [][]*pendingWrite // the writes of each batch
+	late     []*pendingWrite   // have less than minRemaining
 	index    map[Topic]int     // in batches
-	deadline time.Time         // the earliest of the writes
+	deadline time.Time         // the earliest deadline of the writes
 }
 
 // take forms the next round from queue and returns the rest of queue, in order. A write
@@ -160,7 +149,7 @@ func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
 		r.index = map[Topic]int{}
 	}
 	clear(r.index)
-	tooLate := time.Now().Add(leastTime)
+	tooLate := time.Now().Add(minRemaining)
 	left = queue[:0]
 	for i, p := range queue {
 		if i == maxScan {

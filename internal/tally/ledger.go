@@ -20,9 +20,8 @@ type Ledger interface {
 	AuditStore
 	HeartbeatStore
 
-	// Usage returns what each site stores, as it was at most maxAge ago: instances that
-	// share a store share what one of them measured. With maxAge 0 it is measured for this
-	// call. Measuring may take seconds.
+	// Usage returns what each site stores, from a measurement at most maxAge old, which may
+	// be another instance's. With maxAge 0 the call measures. That may take seconds.
 	Usage(ctx context.Context, maxAge time.Duration) (Usage, error)
 }
 
@@ -33,23 +32,23 @@ type Editor interface {
 	Edit(ctx context.Context, edits []Edit)
 }
 
-// Dumper reads everything that is stored of topics.
+// Dumper reads all stored data of topics.
 type Dumper interface {
-	// Dump passes the topics of scope, presence left out, and their contributions to each,
-	// while visitors write; memory does not grow with the store. The count of each topic
-	// is the sum of what was passed, see [Portion]. It includes every contribution that was
-	// acknowledged before the call and not taken back since. Dump ends with the first
-	// error of each.
+	// Dump calls each with portions of the topics of scope, except those of presence metrics.
+	// Visitors may write during the call, and memory does not grow with the store. The count
+	// of each topic agrees with its portions, see [Portion]. They have every contribution that
+	// was acknowledged before the call and not taken back since. Dump ends with the first
+	// error that each returns.
 	Dump(ctx context.Context, scope Scope, each func(Portion) error) error
 }
 
-// Restorer stores what a [Dumper] read.
+// Restorer stores the portions of a [Dumper].
 type Restorer interface {
 	// Restore stores portions, those of one topic in their order. It may be repeated. With
-	// replace, the First portion of a topic replaces what is stored. Without, the greater
-	// seed, adjustment, amount of each member, and sum of a window metric is kept.
-	// Versions end above the stored one and not below the portion's. The error is
-	// [ErrFrozen] for a topic that does not admit the portion's mark.
+	// replace, the First portion of a topic replaces the stored data. Without, the store keeps
+	// the greater seed, adjustment, amount of each member, and sum of a window metric. The new
+	// version is above the stored one and not below the portion's. The error is [ErrFrozen]
+	// for a topic that does not admit the portion's mark.
 	Restore(ctx context.Context, replace bool, portions []Portion) error
 }
 
@@ -62,7 +61,7 @@ type JournalEntry struct {
 	Position string // identifies the entry in its store, for Revert
 }
 
-// RevertMode says what a revert changes.
+// RevertMode selects what a revert changes.
 type RevertMode int
 
 const (
@@ -72,8 +71,8 @@ const (
 
 // JournalStore keeps recent contributions.
 type JournalStore interface {
-	// Journal passes the entries of scope from one minute to another, both included, to
-	// each, topic by topic, the oldest entry of a topic first.
+	// Journal calls each with the entries of scope between two minutes, both included: topic
+	// by topic, the oldest entry of a topic first.
 	Journal(ctx context.Context, scope Scope, from, to int64, each func([]JournalEntry) error) error
 
 	// Revert takes back the contributions of journal entries and removes the entries. In a
@@ -96,9 +95,9 @@ type SettingsReader interface {
 type SettingsStore interface {
 	SettingsReader
 
-	// SwapSettings sets entries if, at the same moment, the expected settings have the given
-	// values, and reports whether it did. An empty value is that of a setting which is not
-	// set. SwapSettings reports true if entries are set already, so that it can be repeated.
+	// SwapSettings atomically sets entries if the expected settings have these values, and
+	// reports whether it did. The empty value stands for a missing setting. SwapSettings
+	// reports true if entries are set already, so that it can be repeated.
 	SwapSettings(ctx context.Context, expected, entries map[string]string) (swapped bool, err error)
 }
 
@@ -110,8 +109,8 @@ func SetSetting(ctx context.Context, store SettingsStore, name, value string) er
 
 // MarkStore keeps the marks of topics, see [AliasMark] and [FrozenMark].
 type MarkStore interface {
-	// SwapMark replaces the mark of a topic, which need not exist, if it is from, and returns
-	// the mark that the topic has then. The empty mark is none. A mark ends with its topic.
+	// SwapMark replaces the mark of a topic if it is from, and returns the mark that the topic
+	// then has. The empty mark is no mark. The topic need not exist. Deleting it removes the mark.
 	SwapMark(ctx context.Context, topic Topic, from, to string) (current string, err error)
 }
 
@@ -122,8 +121,8 @@ type AuditEntry struct {
 	Action string    `json:"action"` // such as "set", "undo", "import"
 	Target string    `json:"target"` // a topic, a scope, a source
 	Detail string    `json:"detail"` // the effect, for people
-	// Sites are the sites that the action concerned, separated by spaces. It is empty if it
-	// may have concerned all, and in entries by releases that did not record it.
+	// Sites are the sites that the action concerned, separated by spaces. It is empty if the
+	// action may have concerned all, and in entries of releases that did not record sites.
 	Sites string `json:"-"`
 	// Position is the cursor for older entries. A store sets it in entries that it returns.
 	Position string `json:"-"`
@@ -155,10 +154,10 @@ type SiteUsage struct {
 }
 
 const (
-	// HeartbeatInterval is the time between two heartbeats of an instance, unless a
-	// [HeartbeatCarrier] decides.
+	// HeartbeatInterval is the time between two heartbeats of an instance whose store is no
+	// [HeartbeatCarrier].
 	HeartbeatInterval = 5 * time.Second
-	// HeartbeatTTL is how long an instance is listed after such a heartbeat.
+	// HeartbeatTTL is how long such an instance is listed after a heartbeat.
 	HeartbeatTTL = 3 * HeartbeatInterval
 	// ActivityRetention is how long the writes of each minute are kept.
 	ActivityRetention = 48 * time.Hour
@@ -171,7 +170,7 @@ type Heartbeat struct {
 	// Writes counts, by site, the contributions that changed through this instance since
 	// its last stored heartbeat.
 	Writes map[string]int64
-	// Last says that the instance ends: it is not listed any more.
+	// Last is true if the instance ends. Then it is no longer listed.
 	Last bool
 }
 
@@ -187,19 +186,21 @@ type HeartbeatStore interface {
 	// WriteHeartbeat stores a heartbeat and adds its writes to the activity of this minute.
 	WriteHeartbeat(ctx context.Context, heartbeat Heartbeat) error
 
-	// Heartbeats returns those of instances that run: each for [HeartbeatTTL], or as long as
-	// a [HeartbeatCarrier] decides. There are none if the store belongs to one process.
+	// Heartbeats returns the last heartbeat of each running instance. It lasts for
+	// [HeartbeatTTL], or as long as a [HeartbeatCarrier] decides. A store of one process
+	// returns none.
 	Heartbeats(ctx context.Context) ([]Heartbeat, error)
 
 	// Activity returns the writes of each minute since from, the oldest first.
 	Activity(ctx context.Context, from int64) ([]Activity, error)
 }
 
-// HeartbeatCarrier is a [HeartbeatStore] that stores heartbeats together with its regular
-// commands. A heartbeat lasts until after the next one is due.
+// HeartbeatCarrier is a [HeartbeatStore] that sends heartbeats with its regular commands, at
+// its own intervals. A heartbeat lasts until after the next one is due.
 type HeartbeatCarrier interface {
-	// CarryHeartbeats makes the store call next for each heartbeat while its feed runs, and
-	// stored after it stored the heartbeat. Neither function may wait.
+	// CarryHeartbeats sets the functions that the store calls while its feed runs: next
+	// returns a heartbeat to store, and stored receives one that was stored. They must not
+	// block.
 	CarryHeartbeats(next func() Heartbeat, stored func(Heartbeat))
 }
 

@@ -14,22 +14,22 @@ import (
 // mark that each change carries. So the store, which alone sees all changes in order,
 // refuses changes by an instance that has not read the newest settings.
 //
-// The mark of an alias list states under which names members of the topic may be stored:
-// an instance that does not know these names would count a visitor twice. A frozen topic
-// takes part in a merge or rename, and only the steps of that merge may change it.
+// The mark of an alias list identifies the names under which members of the topic may be
+// stored: an instance that does not know these names would count a visitor twice. The mark of a
+// frozen topic identifies a merge or rename. Only the steps of that merge may change the topic.
 
 // frozenPrefix begins the marks of frozen topics.
 const frozenPrefix = "!"
 
-// AliasMark returns the mark for the aliases of topic in stored settings, empty without
-// aliases. Each merge into the topic sets a new mark, even if the list of aliases becomes
-// one that the topic had before: contributions may have moved in between.
+// AliasMark returns the mark of the alias list of topic in stored settings, or "" without
+// aliases. Each merge into the topic sets a new mark, even if the list is one that the topic
+// had before: contributions may have moved in between.
 func AliasMark(stored map[string]string, topic Topic) string {
 	aliases, err := ParseAliases(stored[aliasPrefix+topic.String()])
 	return aliasMark(stored, topic, len(aliases) > 0 || err != nil)
 }
 
-// aliasMark is [AliasMark] of a topic that has aliases or not.
+// aliasMark is [AliasMark] for a caller that has parsed the aliases.
 func aliasMark(stored map[string]string, topic Topic, hasAliases bool) string {
 	if !hasAliases {
 		return ""
@@ -40,14 +40,14 @@ func aliasMark(stored map[string]string, topic Topic, hasAliases bool) string {
 	return "unmarked" // by a release that merged without marks
 }
 
-// AliasSettings returns the names of the settings about the aliases of topic: the one of
-// [AliasSetting], and the one of the mark.
+// AliasSettings returns the names of the settings for the aliases of topic: the list, see
+// [AliasSetting], and its mark.
 func AliasSettings(topic Topic) []string {
 	return []string{aliasPrefix + topic.String(), aliasMarkPrefix + topic.String()}
 }
 
-// FrozenMark returns the mark of a topic that the merge with that id froze. The merge
-// defines detail; neither contains a space.
+// FrozenMark returns the mark of a topic that the merge id froze. The merge defines detail.
+// Neither contains a space.
 func FrozenMark(id, detail string) string { return frozenPrefix + id + " " + detail }
 
 // ParseFrozenMark returns the parts of a [FrozenMark]; ok is false for another mark.
@@ -60,9 +60,9 @@ func ParseFrozenMark(mark string) (id, detail string, ok bool) {
 // IsFrozen reports whether mark is that of a frozen topic.
 func IsFrozen(mark string) bool { return strings.HasPrefix(mark, frozenPrefix) }
 
-// AdmitsEdits reports whether a topic with the stored mark admits an owner's change that
-// carries the mark carried. A frozen topic admits only the steps of the merge that froze
-// it, which carry its mark. Another topic admits changes without a mark.
+// AdmitsEdits reports whether a topic with the stored mark admits an owner's change with the
+// mark carried. A frozen topic admits only changes with its own mark, the steps of the merge
+// that froze it. Other topics admit changes without a mark.
 func AdmitsEdits(stored, carried string) bool {
 	if carried != "" {
 		return stored == carried
@@ -70,29 +70,26 @@ func AdmitsEdits(stored, carried string) bool {
 	return !IsFrozen(stored)
 }
 
-// MarkError is the error of a [Batch] that carries another mark than its topic has in the
-// store. Mark is the stored mark. The instance has to read the settings again.
+// MarkError is the error of a [Batch] whose mark is not the one of its topic in the store,
+// which is Mark. The instance has to read the settings again.
 type MarkError struct{ Mark string }
 
 func (e *MarkError) Error() string { return fmt.Sprintf("the topic has the mark %q", e.Mark) }
 
-// frozenRetry is when to retry what a merge or rename refused. Most take milliseconds.
-const frozenRetry = time.Second
-
-// ErrFrozen is the error of an owner's change to a frozen topic.
+// ErrFrozen is the error of an owner's change to a frozen topic. Most merges take milliseconds.
 var ErrFrozen error = &Error{
 	Code:       CodeStoreUnavailable,
 	Message:    "the owner is merging or renaming this topic now; the request was not acknowledged and may be repeated",
-	RetryAfter: frozenRetry,
+	RetryAfter: time.Second,
 }
 
 // firstPause is how long a contribution to a frozen topic waits before the first retry,
 // enough to rename a small topic. Each further pause is twice as long.
 const firstPause = 20 * time.Millisecond
 
-// catchUp returns settings under which a contribution to topic may be sent again, after
-// the store refused one for the stored mark. The refused one was made under settings of
-// one of the first begun reads. It waits for pause if the topic is frozen.
+// catchUp returns settings with which to repeat a contribution to topic. The store refused the
+// contribution, since the topic has the stored mark. The settings are newer than those of the
+// first begun reads. If the topic is frozen, catchUp waits for pause.
 // Errors: [CodeStoreUnavailable], also for a topic that stays frozen until ctx ends.
 func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored string, pause time.Duration) (*settings, error) {
 	current, err := s.settingsSince(ctx, begun)
@@ -119,9 +116,9 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 	return current, nil
 }
 
-// AddAliases adds aliases to the list of topic, except the topic's own name, and returns
-// the new mark, which the caller sets for the topic. Concurrent calls keep each other's aliases. Errors:
-// [CodeInternal] if the stored aliases cannot be parsed; [CodeStoreUnavailable].
+// AddAliases adds aliases, except the topic's own name, to the stored list of topic. It returns
+// the new mark of the list, which the caller sets for the topic. Calls may be concurrent.
+// Errors: [CodeInternal] if the stored aliases cannot be parsed; [CodeStoreUnavailable].
 func AddAliases(ctx context.Context, store SettingsStore, topic Topic, aliases []Topic) (mark string, err error) {
 	names := AliasSettings(topic)
 	for {
@@ -152,9 +149,8 @@ func AddAliases(ctx context.Context, store SettingsStore, topic Topic, aliases [
 	}
 }
 
-// MergeState returns the part of stored settings that every merge changes. If it is the
-// same before and after a read, and [MergeUnderWay] reports false before, no merge ran
-// during the read.
+// MergeState returns the part of stored settings that every merge changes. No merge ran during
+// a read if it is the same before and after the read and [MergeUnderWay] is false before.
 func MergeState(stored map[string]string) string {
 	var state strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(stored)) {

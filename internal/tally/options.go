@@ -73,14 +73,14 @@ func (o Options) Sum() (sum int64) {
 	return sum
 }
 
-// zeros are the options of which each is 0, at their greatest length.
+// zeros is a list of MaxOptions zeros.
 var zeros = Options(strings.TrimSuffix(strings.Repeat("0,", MaxOptions), ","))
 
 // NoOptions returns the options of a topic that nobody touched: "" unless r is a choice.
 func (r Rule) NoOptions() Options { return r.Pad("") }
 
-// Pad returns o with a 0 for each option of r that it lacks, as after the number of options
-// was raised. It returns "" unless r is a choice.
+// Pad appends a 0 for each option of r that o lacks because the number of options was raised.
+// It returns "" unless r is a choice.
 func (r Rule) Pad(o Options) Options {
 	if r.Kind != Choice {
 		return ""

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Past is the history of a topic as exports have it.
+// Past is the history of a topic in an export.
 type Past struct {
-	Gain       int64 // the sum of contributions minus the prior ones, see [History]
+	Gain       int64 // the sum of contributions minus Prior, see [History]
 	IsComplete bool  // as in [History]
 	// Hours and Days are in order, and end with the present state. Sum is the gain.
 	Hours, Days []Record
@@ -20,8 +20,8 @@ func (p *Past) AddState(s *State, prior int64) {
 	p.Days = appendRecord(p.Days, Record{Day.Number(s.Version), p.Gain, s.Adjustment})
 }
 
-// appendRecord appends the record of the newest state to records, which it replaces from its
-// period on. It does not change records.
+// appendRecord returns records with newest in the place of those of its period and later. It
+// does not change records.
 func appendRecord(records []Record, newest Record) []Record {
 	at, _ := slices.BinarySearchFunc(records, newest, byNumber)
 	return append(slices.Clip(records[:at]), newest)
@@ -37,21 +37,20 @@ func (p *Past) Records(period Period) []Record {
 	return p.Days
 }
 
-// MergePast returns the past of a topic after another one was merged into it: each point is the sum of
-// both points, and each gain the sum of both gains. It has the histories of the topic and of the other
-// one, by hour and by day. raise is what the merge adds to the adjustment of the topic, besides the
-// adjustment of the other one.
-func MergePast(own, given [2]History, raise int64) *Past {
-	p := &Past{Gain: own[0].Sum() - own[0].Prior + given[0].Sum() - given[0].Prior}
-	p.IsComplete = given[0].IsComplete && (own[0].IsComplete || len(own[0].Records) == 0 && own[0].Sum() == own[0].Prior)
-	p.Hours, p.Days = addRecords(own[0].gains(), given[0].gains(), raise), addRecords(own[1].gains(), given[1].gains(), raise)
+// MergePast returns the past of a topic after other was merged into it: each point is the sum of
+// both points, and each gain the sum of both gains. The two histories of a topic are by hour and
+// by day. The merge adds the adjustment of other, and raise, to that of the topic.
+func MergePast(own, other [2]History, raise int64) *Past {
+	p := &Past{Gain: own[0].Sum() - own[0].Prior + other[0].Sum() - other[0].Prior}
+	p.IsComplete = other[0].IsComplete && (own[0].IsComplete || len(own[0].Records) == 0 && own[0].Sum() == own[0].Prior)
+	p.Hours, p.Days = addRecords(own[0].gains(), other[0].gains(), raise), addRecords(own[1].gains(), other[1].gains(), raise)
 	return p
 }
 
-// addRecords returns the sums of the records of two topics, both in order. A topic has the record
-// before, or none, in periods in which the other one has a record.
-func addRecords(own, given []Record, raise int64) (sums []Record) {
-	eachNumber(own, given, func(number int64, ours, theirs *Record) {
+// addRecords returns the sums of the records of two topics, both in order, with raise added to
+// each adjustment. In a period without a record, the record before it counts.
+func addRecords(own, other []Record, raise int64) (sums []Record) {
+	eachNumber(own, other, func(number int64, ours, theirs *Record) {
 		sum := Record{Number: number, Adjustment: raise}
 		for _, r := range []*Record{ours, theirs} {
 			if r != nil {
@@ -87,11 +86,11 @@ func (p *Past) validate() error {
 	return nil
 }
 
-// MergeRecords merges the records of a topic, own and given, both in order. In periods before
-// both have a record, the result has the records that exist. After that it has the greater gain
+// MergeRecords merges imported records of a topic into its own, both in order. As long as only
+// one of the lists has begun, the result has its records. From then on it has the greater gain
 // of the two, and the adjustment of own.
-func MergeRecords(own, given []Record) (merged []Record) {
-	eachNumber(own, given, func(number int64, ours, theirs *Record) {
+func MergeRecords(own, imported []Record) (merged []Record) {
+	eachNumber(own, imported, func(number int64, ours, theirs *Record) {
 		r := Record{Number: number}
 		switch {
 		case theirs == nil:
@@ -106,18 +105,18 @@ func MergeRecords(own, given []Record) (merged []Record) {
 	return merged
 }
 
-// eachNumber calls use with each number of two lists of records, both in order, and with the newest
-// record of each list until then; nil for none.
-func eachNumber(own, given []Record, use func(number int64, ours, theirs *Record)) {
-	all := slices.Concat(own, given)
+// eachNumber calls use for each period of which own or other, both in order, has a record. ours
+// and theirs are the records of that period, or else the last before it; nil for none.
+func eachNumber(own, other []Record, use func(number int64, ours, theirs *Record)) {
+	all := slices.Concat(own, other)
 	slices.SortStableFunc(all, byNumber)
 	var ours, theirs *Record
 	for _, r := range slices.CompactFunc(all, func(a, b Record) bool { return a.Number == b.Number }) {
 		if len(own) > 0 && own[0].Number == r.Number {
 			ours, own = &own[0], own[1:]
 		}
-		if len(given) > 0 && given[0].Number == r.Number {
-			theirs, given = &given[0], given[1:]
+		if len(other) > 0 && other[0].Number == r.Number {
+			theirs, other = &other[0], other[1:]
 		}
 		use(r.Number, ours, theirs)
 	}

@@ -22,7 +22,7 @@ func drawHistories(t *rapid.T, name string, now int64) (histories [2]tally.Histo
 	state := tally.State{Seed: draw("seed", 0, 9)}
 	sum, version := prior, now-100*microsPerHour
 	for i, period := range []tally.Period{tally.Hour, tally.Day} {
-		histories[i] = tally.History{Period: period, Now: now, Kept: period.Max(), Prior: prior, IsComplete: isComplete}
+		histories[i] = tally.History{Period: period, Now: now, Retention: period.Max(), Prior: prior, IsComplete: isComplete}
 	}
 	for range changes {
 		next := version + draw("pause", 1, 12*microsPerHour)
@@ -59,7 +59,7 @@ func TestMergePast_Sums(t *testing.T) {
 		merged.Adjustment = merged.Count - merged.Seed - sum
 		past := tally.MergePast(own, given, merged.Adjustment-own[0].Adjustment-given[0].Adjustment)
 		for i, period := range []tally.Period{tally.Hour, tally.Day} {
-			h := tally.History{State: merged, Period: period, Now: now, Kept: period.Max(), Prior: sum - past.Gain, IsComplete: past.IsComplete}
+			h := tally.History{State: merged, Period: period, Now: now, Retention: period.Max(), Prior: sum - past.Gain, IsComplete: past.IsComplete}
 			for _, r := range past.Records(period) {
 				if r.Sum += h.Prior; r.Number < period.Number(now) {
 					h.Records = append(h.Records, r)

@@ -11,16 +11,16 @@ type Contribution struct {
 // has several portions, which follow each other; First and Last mark the outer ones.
 type Portion struct {
 	State
-	// Sum of all contributions, including those that a window metric no longer stores:
-	// Count - Seed - Adjustment. Only that of the last portion is valid. Restore ignores it
-	// and Options for a choice metric: the contributions tell them.
+	// Sum is the sum of all contributions, including those that a window metric no longer
+	// stores: Count - Seed - Adjustment. It is valid in the last portion only. For a choice
+	// metric Restore ignores Sum and Options, and computes them from the contributions.
 	Sum           int64
 	Contributions []Contribution
 	Past          *Past // of the last portion; nil if there is none
 	First, Last   bool
 	Mark          string // of the merge that stores the portion, as in [Edit]
-	// NextMark is empty except in the last step of a merge, which sets the adjustment and the past of
-	// the topic to those of the portion, and its mark to NextMark, atomically.
+	// NextMark is empty except in the last step of a merge. That step atomically sets the
+	// topic's adjustment and past to the portion's, and its mark to NextMark.
 	NextMark string
 }
 
@@ -68,8 +68,8 @@ func (p *Portion) Validate(rule Rule) error {
 	return nil
 }
 
-// checkList reports whether a topic of metric, whose rule is r, can have the list, of which
-// missing numbers are 0, with that total. Errors: [CodeBadAmount].
+// checkList returns an error if a topic of metric, whose rule is r, cannot have list with this
+// total. The list may be shorter than the options. Errors: [CodeBadAmount].
 func (r Rule) checkList(metric, name string, list Options, total, least int64) error {
 	switch {
 	case r.Kind != Choice && list != "":

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// replicaWithin is the time to answer that is left for the replica if the store, which has the
-// contributions, does not answer.
+// replicaWithin is the part of answerWithin that is left to read the replica after the store,
+// which alone has the contributions, did not answer.
 const replicaWithin = 600 * time.Millisecond
 
 // isStale reports whether a replica answers reads while the store is away.
@@ -18,8 +18,8 @@ func (s *Service) isStale() bool {
 
 // Read returns the states of topics in their order and, unless visitor is empty, that
 // visitor's contributions. While the store is away a replica answers, if there is one: then the
-// readings are stale and have no contributions. Each reading has its own error; those for all
-// are [CodeBadVisitor] and [CodeStoreUnavailable].
+// readings are stale and have no contributions. Each reading has its own error. Errors of the
+// call: [CodeBadVisitor], [CodeStoreUnavailable].
 func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()

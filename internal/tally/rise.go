@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Since is the time until now for which gains are computed. It begins at a full hour or day.
+// Since is the time for which gains are computed, from a full hour or day until now.
 type Since int
 
 const (
@@ -17,8 +17,8 @@ const (
 	SinceCount int = iota
 )
 
-// sinces has the text of each Since, the unit at whose start it begins, and its length in whole
-// units. The current, incomplete unit comes in addition.
+// sinces has the text of each Since, the period at whose start it begins, and its length in
+// whole periods, without the current one.
 var sinces = [SinceCount]struct {
 	text   string
 	period Period
@@ -38,7 +38,7 @@ func ParseSince(text string) (Since, error) {
 // String returns the text that [ParseSince] parses.
 func (s Since) String() string { return sinces[s].text }
 
-// Period returns the unit in which s begins.
+// Period returns the period at whose start s begins.
 func (s Since) Period() Period { return sinces[s].period }
 
 // First returns the number of the first period of s at now, in microseconds since the Unix
@@ -48,8 +48,8 @@ func (s Since) First(now int64) int64 { return s.Period().Number(now) - sinces[s
 // Begin returns when s begins at now, both in microseconds since the Unix epoch.
 func (s Since) Begin(now int64) int64 { return s.Period().Begin(s.First(now)).UnixMicro() }
 
-// CheckHistory returns an error if a store that keeps days for history does not know the counts
-// at the start of s. Errors: [CodeNotFound].
+// CheckHistory returns an error if a store that retains days for history does not have the
+// counts at the start of s. Errors: [CodeNotFound].
 func (s Since) CheckHistory(history time.Duration) error {
 	switch needed := time.Duration(sinces[s].length+1) * s.Period().Duration(); {
 	case history == 0:
@@ -70,16 +70,17 @@ type Rise struct {
 	Gain int64
 }
 
-// RiseWait is how long a reader waits while gains are computed, until it gets those that were
-// computed before. It leaves time to read the counts within the deadline of the answer.
+// RiseWait bounds how long a reader waits for gains to be computed. Then it gets the stored
+// ones. It leaves time to read the counts before the deadline of the answer.
 const RiseWait = 2 * time.Second
 
 // RiseRanker orders topics by their gains.
 type RiseRanker interface {
-	// Rising returns the topics of a metric with the highest gains above 0, highest first,
-	// equal gains ordered by topic; at most limit. The metric is not presence. It may be 5 s
-	// behind, and longer if the gains cannot be computed within [RiseWait] after nobody read
-	// them. Errors: [CodeNotFound] of [Since.CheckHistory], [CodeStoreUnavailable].
+	// Rising returns the topics of a metric, which is not presence, with the highest gains
+	// above 0, highest first, equal gains ordered by topic; at most limit. Gains may be 5 s
+	// behind. Those that nobody read for a while may be further behind if computing them takes
+	// longer than [RiseWait]. Errors: [CodeNotFound] of [Since.CheckHistory],
+	// [CodeStoreUnavailable].
 	Rising(ctx context.Context, site, metric string, since Since, limit int) ([]Rise, error)
 }
 

@@ -35,10 +35,10 @@ const (
 	maxWindow = 366 * 24 * time.Hour
 )
 
-// Rule says what a visitor may contribute to the topics of a metric.
+// Rule is what a visitor may contribute to the topics of a metric.
 type Rule struct {
 	Kind   Kind
-	Max    int64         // the most one visitor contributes, or the number of options; 0 for Presence
+	Max    int64         // the greatest contribution of one visitor, or the number of options; 0 for Presence
 	Window time.Duration // of Window metrics; whole seconds
 }
 

@@ -10,26 +10,27 @@ import (
 )
 
 const (
-	// answerWithin bounds the time to answer a write, whatever the store does: the
+	// answerWithin bounds the time to answer a read or a write, whatever the store does: the
 	// contract's 3 s minus the time that the HTTP handler needs.
 	answerWithin = 2800 * time.Millisecond
-	// leastTime is the least time before the deadline of a write at which its round may
-	// begin. Less would give the whole round too short a deadline.
-	leastTime = 400 * time.Millisecond
+	// minRemaining is the least time from the start of a round to the deadline of each of its
+	// writes. A round ends by the earliest deadline of its writes, so a write with less time
+	// would leave too little for all of them.
+	minRemaining = 400 * time.Millisecond
 
 	// Bounds of a round and of a lane's queue. A full queue refuses writes with
 	// store_unavailable.
 	maxBatchTopics = 256
 	maxQueued      = 1 << 16
-	// maxScan bounds the part of the queue that is scanned to form a round, while
-	// submitters wait.
+	// maxScan bounds the part of the queue that is scanned to form a round: submitters wait
+	// for the scan.
 	maxScan = 4096
 )
 
 // MaxBatchWrites is the most writes that one [Batch] carries.
 const MaxBatchWrites = 512
 
-// ErrWouldAdd is the error of an assertion with RefuseNew whose visitor contributes nothing.
+// ErrWouldAdd is the error of an assertion with RefuseNew whose visitor contributes nothing yet.
 var ErrWouldAdd = errors.New("the visitor contributes nothing yet")
 
 // ErrWouldCreate is the error of an assertion that may not create its topic, which does
@@ -77,7 +78,7 @@ type Service struct {
 	hasher   atomic.Pointer[Hasher]   // nil until the store returned the secret
 	settings atomic.Pointer[settings] // nil until they were read
 	reads    settingsReads
-	bySite   map[string]*atomic.Int64 // contributions that changed; fixed
+	bySite   map[string]*atomic.Int64 // contributions that changed; the map is fixed
 	counters writeCounters
 	waiters  sync.Pool // of *waiter
 
@@ -161,7 +162,7 @@ func (s *Service) start(a Assertion, write *pendingWrite, done func(Result, erro
 	s.submit(hasher, a, write, hasher.Member(a.Topic, a.Visitor), nil, "", deadline)
 }
 
-// validate checks what does not depend on the store's data. It returns the hasher.
+// validate checks the rule and the visitor's id, and returns the hasher.
 func (s *Service) validate(a Assertion) (*Hasher, error) {
 	if err := s.catalog.Rule(a.Topic).Validate(a.Amount); err != nil {
 		return nil, err
@@ -172,8 +173,8 @@ func (s *Service) validate(a Assertion) (*Hasher, error) {
 	return s.currentHasher()
 }
 
-// result counts the outcome of a write, which failed with err or was answered, and
-// returns it.
+// result returns the result of a write that the store answered or that failed with err, and
+// counts it in the metrics.
 func (s *Service) result(a Assertion, write *pendingWrite, err error) (Result, error) {
 	if err != nil {
 		if AsError(err).Code == CodeStoreUnavailable {
@@ -200,9 +201,10 @@ func (s *Service) result(a Assertion, write *pendingWrite, err error) (Result, e
 	}, nil
 }
 
-// assertMarked makes an assertion to a topic with aliases, to one that refused it, or on an
-// instance that has no settings yet. It sends the assertion until the store takes it, under
-// settings that are current in the store, or the deadline is over.
+// assertMarked makes an assertion whose members depend on settings: the topic has aliases, the
+// store refused the mark of a first attempt (refused), or the instance has no settings yet. It
+// repeats the assertion with newer settings until the store accepts the mark or the deadline
+// is over.
 func (s *Service) assertMarked(hasher *Hasher, a Assertion, deadline time.Time, refused *MarkError) (Result, error) {
 	var current *settings
 	pause := firstPause
@@ -254,9 +256,9 @@ func (s *Service) submit(hasher *Hasher, a Assertion, write *pendingWrite, membe
 	s.lane(a.Topic).submit(write)
 }
 
-// members returns the visitor's member of topic, or the one under an alias if the visitor
-// contributed under that. In a choice metric it returns also the others under which the
-// visitor made a choice, since the next choice replaces all.
+// members returns the member under which to store the visitor's contribution to topic: that of
+// an alias under which the visitor contributed, else the topic's own. In a choice metric others
+// are the further members with a choice of the visitor, since the next choice replaces all.
 func (s *Service) members(ctx context.Context, hasher *Hasher, aliases []Topic, topic Topic, visitor string) (member Member, others []Member, err error) {
 	own := hasher.Member(topic, visitor)
 	if len(aliases) == 0 {
@@ -342,7 +344,7 @@ func (s *Service) lane(topic Topic) *lane {
 	defer s.mu.Unlock()
 	l := s.lanes[name]
 	if l == nil {
-		l = &lane{name: name, store: s.store, counters: &s.counters, landed: make(chan struct{}, 1)}
+		l = &lane{name: name, store: s.store, counters: &s.counters, ended: make(chan struct{}, 1)}
 		s.lanes[name] = l
 	}
 	return l

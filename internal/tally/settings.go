@@ -11,10 +11,9 @@ import (
 	"sync/atomic"
 )
 
-// Prefixes of the settings that a [Service] follows. The rest of a name is a topic, or what
-// is blocked.
+// Prefixes of the names of settings that a [Service] uses. A topic or a [Block] follows.
 const (
-	aliasPrefix     = "former "
+	aliasPrefix     = "former " // stored by releases that called an alias a former name
 	aliasMarkPrefix = "alias mark "
 	blockPrefix     = "block "
 )
@@ -102,9 +101,8 @@ type parsedAliases struct {
 	topics []Topic
 }
 
-// useSettings replaces the settings that the service follows; it ignores names that it does
-// not know. It returns an error that names each setting which cannot be parsed, and
-// follows the others.
+// useSettings replaces the settings that the service uses. It ignores unknown names. The error
+// names each setting that cannot be parsed; the others are used.
 func (s *Service) useSettings(stored map[string]string) error {
 	before := s.settings.Load()
 	if before == nil {
@@ -115,7 +113,7 @@ func (s *Service) useSettings(stored map[string]string) error {
 	return err
 }
 
-// parseSettings parses settings that were stored after those of before.
+// parseSettings parses settings that replace those of before.
 func parseSettings(stored map[string]string, before *settings) (*settings, error) {
 	parsed := &settings{
 		aliases: map[Topic]aliasList{}, siteAliases: map[string]int{}, parsed: map[string]parsedAliases{},
@@ -181,8 +179,7 @@ func ParseAliases(value string) (aliases []Topic, err error) {
 	return aliases, nil
 }
 
-// SiteAliases returns how many aliases the topics of a site have in the settings that the
-// service follows.
+// SiteAliases returns the number of aliases of all topics of a site.
 func (s *Service) SiteAliases(site string) int {
 	if current := s.settings.Load(); current != nil {
 		return current.siteAliases[site]
@@ -202,8 +199,8 @@ func (s *Service) Aliases(topic Topic) []Topic {
 // settingsReads serialises the reads of a service's settings.
 type settingsReads struct {
 	active chan struct{} // holds one during a read
-	begun  atomic.Int64  // reads that began
-	last   atomic.Int64  // number of the last that succeeded
+	begun  atomic.Int64  // number of reads that began
+	last   atomic.Int64  // which of them was the last that succeeded, from 1
 }
 
 // lock waits until no other read is active.
@@ -218,8 +215,8 @@ func (r *settingsReads) lock(ctx context.Context) error {
 
 func (r *settingsReads) unlock() { <-r.active }
 
-// LoadSettings reads the settings after the call began, follows them, and returns them.
-// invalid names those that cannot be parsed. Errors: [CodeStoreUnavailable].
+// LoadSettings reads the settings, uses them from then on, and returns them. invalid names
+// those that cannot be parsed. Errors: [CodeStoreUnavailable].
 func (s *Service) LoadSettings(ctx context.Context) (stored map[string]string, invalid, err error) {
 	if err := s.reads.lock(ctx); err != nil {
 		return nil, nil, err
@@ -248,8 +245,8 @@ func (s *Service) currentSettings(ctx context.Context) (*settings, error) {
 	return s.settingsSince(ctx, 0)
 }
 
-// settingsSince returns settings of a read that began after the first begun reads. One of
-// many callers reads for all.
+// settingsSince returns settings of a later read than the first begun ones. Concurrent callers
+// share one read.
 func (s *Service) settingsSince(ctx context.Context, begun int64) (*settings, error) {
 	if err := s.reads.lock(ctx); err != nil {
 		return nil, err

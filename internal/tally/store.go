@@ -37,7 +37,7 @@ type Write struct {
 	Source    Source // for the journal
 	Amount    int64  // the contribution, or the option chosen; allowed by the topic's rule
 	MayCreate bool   // whether this write may create its topic
-	RefuseNew bool   // whether not to apply this write if the member contributes nothing yet
+	RefuseNew bool   // whether to refuse this write if the member contributes nothing yet
 
 	// Set by Apply.
 
@@ -52,11 +52,11 @@ type Write struct {
 // [MaxBatchWrites], unless they are those of one visitor.
 type Batch struct {
 	Topic  Topic
-	Mark   string // of the aliases under which the members were found, see [AliasMark]
+	Mark   string // of the alias list that determined the members, see [AliasMark]
 	Writes []Write
 
-	// Set by Apply. If Err is set, the other results are not. Err is a [MarkError], and
-	// nothing was applied, if the topic has another mark.
+	// Set by Apply. If Err is set, the other results are not. If the topic has another mark,
+	// nothing was applied, and Err is a [MarkError].
 
 	Count   int64
 	Options Options // as in [Change]
@@ -88,24 +88,24 @@ type Reading struct {
 	Err     error
 }
 
-// Share is the number of open pages that one instance holds present on a topic.
+// Share is one instance's part of a presence count: its number of open pages on a topic.
 type Share struct {
 	Topic Topic
 	Pages int64
-	// MayRecord says that the share may begin the history of the topic.
+	// MayRecord allows the share to begin the history of the topic.
 	MayRecord bool
 }
 
 // Health describes a store to its operator.
 type Health struct {
-	// Reached is true once the store answered and was found usable.
+	// Reached is true after the store answered and was usable for the first time.
 	Reached bool
-	// Err is why the store cannot be used now; nil while it can.
+	// Err is why the store cannot be used now, or nil.
 	Err error
 	// Conflict is the part of the configuration that prevents the use of the store, such
 	// as another secret. Waiting does not resolve it.
 	Conflict error
-	// Warnings describe what is dangerous in the store's own configuration.
+	// Warnings describe dangers in the store's own configuration.
 	Warnings []string
 	// Replica describes the replica that is read and followed; nil without one.
 	Replica *ReplicaHealth
@@ -114,8 +114,8 @@ type Health struct {
 // ReplicaHealth describes a replica of a store to its operator.
 type ReplicaHealth struct {
 	IsUsed bool          // numbers are read and followed there
-	Lag    time.Duration // from a write of this instance to its arrival, as measured last; 0: not yet
-	Err    error         // why it cannot be used; nil while it can
+	Lag    time.Duration // from a write of this instance to its arrival, last measurement; 0 before the first
+	Err    error         // why it cannot be used, or nil
 }
 
 // Store keeps contributions, counts and versions. Callers take the parts that they use.
@@ -155,11 +155,11 @@ type Applier interface {
 	Apply(ctx context.Context, batches []Batch)
 }
 
-// Distant is an [Applier] whose nodes may be far away. A batch to a far node takes most of its
-// time on the network. Window does no I/O.
+// Distant is an [Applier] whose nodes may be far away, so that a batch spends most of its time
+// on the network.
 type Distant interface {
-	// Window returns how many calls of Apply for a lane may be in flight, at least 1, if
-	// inFlight are at present, and the least time between the departures of two.
+	// Window returns how many calls of Apply may be in flight for a lane, at least 1, and the
+	// least time between the starts of two. inFlight is their present number. It does no I/O.
 	Window(lane string, inFlight int) (calls int, gap time.Duration)
 }
 

@@ -9,10 +9,9 @@ import (
 // A store keeps the rule of each metric that has data. Data of one kind cannot be read as
 // data of another: members would not be recognised, and would count again.
 
-// Conflict returns an error unless r may apply to a metric's data, which was written under
-// the stored rule, or under one of several if the store could only deduce it. It may
-// apply if one of them is the same, or has the same kind and allows less. A stored window
-// of 0 is one of unknown length.
+// Conflict returns an error if data of the metric cannot be used under rule r. stored is the
+// rule under which the data was written, or the candidates if the store could only deduce it.
+// r must allow all that one of them allows. A stored window of 0 has an unknown length.
 func (r Rule) Conflict(metric string, stored ...Rule) error {
 	names := make([]string, len(stored))
 	for i, s := range stored {
@@ -44,8 +43,8 @@ func (r Rule) extends(stored Rule) bool {
 	return r.Kind == stored.Kind && (anyLength || r.Window == stored.Window) && r.Max >= stored.Max
 }
 
-// StoredRules are the rules in a store, by metric, as text: a later release may know more
-// kinds.
+// StoredRules are the rules in a store, by metric. They are text, because a later release may
+// have stored a kind that this one does not know.
 type StoredRules map[string]string
 
 // Conflict returns the conflict of a metric's rule r with the stored rule, and whether
@@ -65,9 +64,8 @@ func (k StoredRules) Conflict(metric string, r Rule, strict bool) (isStored bool
 	return true, r.Conflict(metric, stored)
 }
 
-// AdoptRules gives an open catalog the rules in a store, except for metrics that were
-// declared otherwise than by default or whose rule it adopted before. It does nothing
-// to other catalogs.
+// AdoptRules gives an open catalog the rules in a store, except for metrics whose declared
+// rule is not the default, or whose rule it adopted before. It does nothing to other catalogs.
 func (c *Catalog) AdoptRules(stored StoredRules) {
 	if !c.isOpen {
 		return
@@ -82,7 +80,7 @@ func (c *Catalog) AdoptRules(stored StoredRules) {
 	for metric, text := range stored {
 		_, isAdopted := adopted[metric]
 		rule, err := ParseRule(text)
-		if given, ok := c.metrics[metric]; err == nil && !isAdopted && (!ok || given == defaults[metric]) {
+		if declared, ok := c.metrics[metric]; err == nil && !isAdopted && (!ok || declared == defaults[metric]) {
 			adopted[metric] = rule
 		}
 	}

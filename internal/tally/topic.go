@@ -131,7 +131,7 @@ func (t Topic) Metric() string {
 	return t.text[t.metricAt : t.keyAt-1]
 }
 
-// Key returns what follows site and metric.
+// Key returns the third part.
 func (t Topic) Key() string { return t.text[t.keyAt:] }
 
 // String returns "site/metric/key".

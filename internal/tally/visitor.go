@@ -54,8 +54,8 @@ func ValidateAnyVisitor(id string) error {
 	return ValidateVisitor(id)
 }
 
-// Hasher hashes visitors and networks with a secret, as stores keep them. It is safe for
-// concurrent use.
+// Hasher computes the keyed hashes of visitors and networks, which stores keep instead of
+// them. It is safe for concurrent use.
 type Hasher struct {
 	secret string
 	macs   sync.Pool // of *mac keyed with secret
@@ -83,7 +83,7 @@ func NewHasher(secret []byte) *Hasher {
 // mac is a keyed hash with buffers for its input and output. A pool saves their allocations.
 type mac struct {
 	hash.Hash
-	buffer [384]byte // a topic and a visitor fit; longer agents do not
+	buffer [384]byte // a topic and a visitor fit; long user agents do not
 	sum    [sha256.Size]byte
 }
 
@@ -103,13 +103,13 @@ func (h *Hasher) sum(parts ...string) [sha256.Size]byte {
 	return m.sum
 }
 
-// Member returns the member that visitor is on topic; never 0.
+// Member returns the keyed hash of visitor for topic; never 0.
 func (h *Hasher) Member(topic Topic, visitor string) Member {
 	sum := h.sum("member", topic.String(), visitor)
 	return max(Member(binary.BigEndian.Uint64(sum[:8])), 1)
 }
 
-// Source returns the hash of the network that client is in; 0 without a client.
+// Source returns the keyed hash of the network of client; 0 for the zero Addr.
 func (h *Hasher) Source(client netip.Addr) Source {
 	if !client.IsValid() {
 		return 0
@@ -125,8 +125,8 @@ func (h *Hasher) Source(client netip.Addr) Source {
 	return source
 }
 
-// sourceNetwork returns the network of client that the journal keeps as [Source]: its IPv4
-// /24 or IPv6 /48.
+// sourceNetwork returns the network of client that a [Source] identifies: an IPv4 /24 or
+// IPv6 /48.
 func sourceNetwork(client netip.Addr) netip.Prefix {
 	client = client.Unmap().WithZone("")
 	bits := 48
@@ -143,8 +143,8 @@ func (h *Hasher) Fingerprint() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// derived returns the visitor's id of a client that sends none. For a metric with final
-// contributions it changes every day (UTC), so that no client is known for longer.
+// derived returns the id of the visitor for a client that sends none. For a metric with final
+// contributions it changes every day (UTC), so that a client cannot be recognised for longer.
 func (h *Hasher) derived(client netip.Addr, agent string, rule Rule, now time.Time) string {
 	day := ""
 	if rule.Final() {

@@ -73,7 +73,7 @@ func (m *historyModel) points(period tally.Period, now int64) (counts []int64) {
 			first--
 		}
 	}
-	for number := max(first, last-int64(period.Kept(historyKept))+1); number < last; number++ {
+	for number := max(first, last-int64(period.Retention(historyKept))+1); number < last; number++ {
 		s := pastState{sum: m.prior}
 		for _, each := range visible {
 			if period.Number(each.version) <= number {
