@@ -1,6 +1,6 @@
 // Package eventstream reads Server-Sent Events (WHATWG HTML, section 9.2) as this
-// service sends them: one line of data an event. The commands watch and doctor read
-// streams with it, and so do tests; package push writes them.
+// service sends them: one line of data for each event. The commands watch and doctor
+// import it, and tests. Package push writes the streams.
 package eventstream
 
 import (
@@ -11,13 +11,12 @@ import (
 	"time"
 )
 
-// maxLineBytes bounds one line of a stream: a frame is far below.
+// maxLineBytes bounds one line of a stream. Frames are far shorter.
 const maxLineBytes = 64 << 10
 
 // Reader reads the events of a stream.
 type Reader struct {
-	// Retry is after what time the client should reconnect, the last value in the
-	// stream; 0 without one.
+	// Retry is the last reconnection time in the stream; 0 without one.
 	Retry   time.Duration
 	scanner *bufio.Scanner
 }

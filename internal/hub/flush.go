@@ -2,7 +2,6 @@ package hub
 
 import (
 	"container/heap"
-	"errors"
 	"slices"
 	"time"
 
@@ -14,11 +13,11 @@ import (
 const maxWrite = 16 << 10
 
 const (
-	// costWindow is over how many deliveries the cost of one is smoothed.
+	// costWindow is the number of deliveries over which the cost of one is averaged.
 	costWindow = 1024
-	// perceptibleLag is the delay of a number that readers do not perceive.
+	// perceptibleLag is the delay above which readers perceive that a number is late.
 	perceptibleLag = 120 * time.Millisecond
-	// initialCost is what one delivery may count while the smoothed cost is still 0.
+	// initialCost bounds the measured cost of one delivery while the average is still 0.
 	initialCost = 20 * time.Microsecond
 )
 
@@ -42,8 +41,8 @@ func (s *shard) flush(subs *subscribers, now int64) {
 		s.markDirty(sub.viewer)
 	}
 	// If the next flush waits four times as long as all waiting deliveries take, three
-	// quarters of the time are left for others. If a reader would perceive that delay,
-	// twice as long leaves half of the time.
+	// quarters of the processor's time are left for other work. If a reader would perceive
+	// that delay, the flush waits twice as long, which leaves half of the time.
 	work := s.cost * int64(len(s.dirty)-s.served)
 	subs.due = now + max(int64(s.hub.options.FlushInterval), 2*work, min(4*work, int64(perceptibleLag)))
 }
@@ -136,7 +135,7 @@ const (
 	partBeat
 )
 
-// serve makes one write to v of everything that it needs.
+// serve makes one write to v with everything that it needs.
 func (s *shard) serve(v *Viewer) {
 	more := s.compose(v)
 	if len(s.buffer) == 0 {
@@ -149,7 +148,7 @@ func (s *shard) serve(v *Viewer) {
 	}
 	n, err := v.conn.TryWrite(s.buffer)
 	if err != nil {
-		s.remove(v, reasonOf(err))
+		s.remove(v, ReasonOf(err))
 		return
 	}
 	s.account(v, n)
@@ -171,18 +170,8 @@ func (s *shard) serve(v *Viewer) {
 	}
 }
 
-// reasonOf returns why a viewer is closed after err. A timeout is the network's: it gave
-// up before the hub did.
-func reasonOf(err error) Reason {
-	var timed interface{ Timeout() bool }
-	if errors.As(err, &timed) && timed.Timeout() {
-		return ReasonWriteTimeout
-	}
-	return ReasonGone
-}
-
-// slots tells which subscriptions of a viewer may have a value to send: allSlots, noSlots, or a
-// single one as 1 + its index. Often one of the many topics of a viewer has changed.
+// slots selects the subscriptions of a viewer that may have a value to send: allSlots, noSlots,
+// or 1 + the index of a single one, since often one of the many topics of a viewer has changed.
 type slots int32
 
 const (
@@ -212,8 +201,8 @@ func (s slots) bounds(n int) (first, end int) {
 	return int(s) - 1, int(s)
 }
 
-// compose fills the buffer with what v needs, and parts with its frames. It returns true
-// if something is left for another turn.
+// compose fills the buffer with the bytes that v needs, and parts with their frames. It returns
+// true if there are more than fit in one write.
 func (s *shard) compose(v *Viewer) (more bool) {
 	s.buffer, s.parts = append(s.buffer[:0], v.pending...), s.parts[:0]
 	if v.is(closing) {
@@ -263,8 +252,8 @@ func (s *shard) addEvent(v *Viewer, json string, kind partKind) {
 	s.parts = append(s.parts, part{end: len(s.buffer), kind: kind})
 }
 
-// account records that v accepted n bytes of the buffer. A frame that was cut counts as
-// sent; its rest is pending.
+// account records that v accepted n bytes of the buffer. A frame of which v accepted a part
+// counts as sent; its rest is pending.
 func (s *shard) account(v *Viewer, n int) {
 	if n == 0 {
 		return

@@ -6,8 +6,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Events are frames beside changes, the same on all transports. After FrameFull a
-// client reconnects later; a client that receives nothing for 60 s reconnects at once.
+// Events are the other frames beside changes, the same on all transports. A client that
+// receives nothing for 60 s reconnects.
 const (
 	// frameLive means that the snapshot is complete and numbers are current.
 	frameLive = `{"event":"live"}`
@@ -20,8 +20,8 @@ const (
 	FrameFull = `{"event":"full"}`
 )
 
-// AppendRefusal appends the frame that answers for a refused topic. With an empty topic
-// the frame answers a message as a whole:
+// AppendRefusal appends the frame for a topic that is refused. The frame for a message that
+// is refused as a whole has no topic:
 //
 //	{"topic":"…","error":{"code":"unknown_site","message":"…"}}
 func AppendRefusal(dst []byte, topic string, err error) []byte {

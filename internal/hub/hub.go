@@ -4,21 +4,20 @@
 // Values come in through [tally.Sink] and go out through [Conn]. Package push owns the
 // connections and calls the hub; the feed calls it from the other side.
 //
-// The hub queues no values for a viewer. It compares, topic by topic, the version that
-// the viewer was sent with the newest one. It never sends a value that a newer one
-// replaces, and always sends the last one. Hence a slow viewer costs no more memory
-// than a fast one.
+// The hub queues no values for a viewer. For each topic it compares the version that it
+// sent with the newest one. It never sends a value that a newer one replaces, and always
+// sends the last one. Hence a slow viewer costs no more memory than a fast one.
 //
 // On one connection the versions of a topic only grow. The hub remembers the versions
 // of topics that a viewer unsubscribed from; if the viewer subscribes again and the
 // store has an older version, the store reissues its value before the viewer gets one.
 //
-// Viewers are divided among shards, one a processor, that share nothing but the newest
-// values. One goroutine owns each shard's viewers and subscribers, makes all writes and
-// closes the connections; others send it commands. A shard flushes a topic that changed
-// at once, and then not again within the flush interval. If all waiting writes take
-// longer, it waits two to four times as long as they take: pushing leaves processor
-// time for writes.
+// Viewers are divided among shards, one for each processor, that share nothing but the
+// newest values. One goroutine owns a shard's viewers and subscribers, makes all writes
+// and closes the connections; others send it commands. A shard flushes a topic that changed
+// at once, and then not again within the flush interval. If the waiting deliveries take
+// longer than that, the shard waits two to four times as long as they take, so that
+// processor time is left for other work, such as likes.
 package hub
 
 import (
@@ -49,8 +48,8 @@ type Options struct {
 	MaxTopics int
 	// MaxTopicsPerViewer is how many topics one viewer may watch; 1,000 if 0.
 	MaxTopicsPerViewer int
-	// StaleSnapshots sends snapshots while the hub is stale, after the event stale. A feed with a
-	// replica has numbers then.
+	// StaleSnapshots makes the hub send snapshots, after the event stale, even while it is
+	// stale: a feed with a replica has numbers then.
 	StaleSnapshots bool
 	// Formats are the encodings of the transports, at least one.
 	Formats []Encoder
@@ -153,7 +152,7 @@ func (h *Hub) settle(read tally.Change, mayLag bool) (newest tally.Change) {
 	}
 }
 
-// raiseFloor makes version the lowest one that settles t.
+// raiseFloor makes version the lowest one that settles t, unless the floor is higher.
 func (h *Hub) raiseFloor(t *topic, version int64) {
 	for {
 		floor := t.floor.Load()
@@ -190,7 +189,7 @@ func (h *Hub) sendToAll(c command) {
 	}
 }
 
-// notifyShards notifies the shards with subscribers of t of a newer value.
+// notifyShards tells the shards with subscribers of t that there is a newer value.
 func (h *Hub) notifyShards(t *topic) {
 	for i := range t.byShard {
 		if subs := &t.byShard[i]; subs.isWatched.Load() && subs.isQueued.CompareAndSwap(false, true) {
@@ -235,7 +234,7 @@ func (h *Hub) acquire(name tally.Topic) *topic {
 	return t
 }
 
-// release gives one reference back. The last one ends watching the topic.
+// release gives one reference back. After the last one the feed no longer watches the topic.
 func (h *Hub) release(t *topic) {
 	s := h.topics.stripe(t.name)
 	s.mu.Lock()
@@ -255,8 +254,8 @@ type stats struct {
 	received  atomic.Int64    // changes
 	delivered atomic.Int64    // frames of changes
 	written   atomic.Int64    // bytes
-	lagging   atomic.Int64    // frames of changes that are no snapshots
-	lag       atomic.Int64    // nanoseconds, the sum over lagging
+	lagging   atomic.Int64    // frames of changes, without snapshots
+	lag       atomic.Int64    // the sum of the lag of these, in nanoseconds
 	oldestLag tally.Histogram // of the oldest change of each chunk of deliveries
 	closed    [reasons]atomic.Int64
 }

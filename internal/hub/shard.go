@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// chunkSize is how many viewers a shard writes to between two looks at its inbox, so
+	// chunkSize is how many viewers a shard writes to before it reads its inbox again, so
 	// that a topic with many viewers hardly delays the others.
 	chunkSize = 128
 	// tickInterval is how often a shard retries blocked viewers.
@@ -19,7 +19,7 @@ const (
 	maxBackoff = 3
 	// noChange is later than every change.
 	noChange = math.MaxInt64
-	// beatInterval is after how many seconds without a frame a viewer is sent a beat:
+	// beatInterval is the number of seconds without a frame after which a viewer gets a beat:
 	// well below the minute after which proxies close idle connections.
 	beatInterval = 25
 )
@@ -46,8 +46,8 @@ const (
 	goLive
 )
 
-// inbox holds what waits for a shard. It is bounded: each subscribers value is in it at
-// most once, [Hub.Send] bounds the frames of a viewer, and package push its other commands.
+// inbox holds the requests to a shard. It is bounded: each subscribers value is in it at most
+// once, [Hub.Send] bounds the frames of a viewer, and package push the other commands.
 type inbox struct {
 	commands []command
 	changed  []*subscribers
@@ -75,15 +75,15 @@ type shard struct {
 	buffer     []byte
 	frame      []byte // of one change, before it is encoded into buffer
 	parts      []part
-	seconds    uint32 // the hub's time when the present chunk began
+	seconds    uint32 // the hub's time at the start of the present chunk
 	lastTick   int64  // when retryBlocked last ran, in ticks
 	lastSecond int64  // when checkSilent last ran, in seconds
 
-	// Since the last update of the hub's stats: frames; bytes; frames that are no
-	// snapshots, and the sum of the times when their changes were received.
+	// Since the last update of the hub's stats, as there. receivedSum is the sum of the times
+	// when the changes of lagging were received.
 	delivered, written, lagging, receivedSum int64
-	// oldest is when the oldest of these changes was received, without those to blocked
-	// viewers, whose networks delay them; or noChange.
+	// oldest is when the oldest of these changes was received, or noChange. Frames to blocked
+	// viewers do not count: the network delays them.
 	oldest int64
 }
 
@@ -105,7 +105,8 @@ func (s *shard) send(c command) {
 	s.notify()
 }
 
-// discardLocked ends a command that comes after the end. It closes a viewer that joins.
+// discardLocked discards a command that the shard does not execute any more. It closes a
+// viewer that joins.
 func (s *shard) discardLocked(c *command) {
 	s.releaseTopics(c)
 	if c.kind == join {
@@ -151,7 +152,7 @@ func (s *shard) run(ctx context.Context) {
 	}
 }
 
-// shutdown closes all viewers. From then on send closes viewers that join.
+// shutdown closes all viewers. After it send closes viewers that join.
 func (s *shard) shutdown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,7 +166,7 @@ func (s *shard) shutdown() {
 	}
 }
 
-// idleTime returns for how long the shard has nothing to do.
+// idleTime returns how long the shard has nothing to do.
 func (s *shard) idleTime(now int64) time.Duration {
 	wait := int64(time.Second) - now%int64(time.Second)
 	if len(s.blocked) > 0 {
@@ -274,7 +275,7 @@ func (s *shard) remove(v *Viewer, reason Reason) {
 	v.conn.Close(reason)
 }
 
-// retryBlocked makes the blocked viewers dirty whose backoff is over, once a tick.
+// retryBlocked, once a tick, makes the blocked viewers dirty whose backoff is over.
 func (s *shard) retryBlocked(now int64) {
 	ticks := now / int64(tickInterval)
 	if ticks == s.lastTick {
@@ -296,8 +297,8 @@ func (s *shard) retryBlocked(now int64) {
 	s.blocked = still
 }
 
-// checkSilent closes the viewers that accepted nothing for the write timeout, and gives
-// a beat to those that were sent nothing, once a second.
+// checkSilent, once a second, closes the viewers that accepted nothing for the write timeout,
+// and sends a beat to those that were sent nothing for beatInterval.
 func (s *shard) checkSilent(now int64) {
 	seconds := now / int64(time.Second)
 	if seconds == s.lastSecond {

@@ -6,7 +6,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// releaseTopics releases the topics of a command that is not executed.
+// releaseTopics releases the topics of a command that will not be executed.
 func (s *shard) releaseTopics(c *command) {
 	if c.kind == subscribe {
 		for _, t := range c.topics {
@@ -15,7 +15,7 @@ func (s *shard) releaseTopics(c *command) {
 	}
 }
 
-// releaseTopic releases a topic that v watches, or does not begin to watch.
+// releaseTopic releases a topic of v and its unit of the quota.
 func (s *shard) releaseTopic(v *Viewer, t *topic) {
 	s.hub.release(t)
 	v.Quota.Release()
@@ -50,16 +50,16 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 		minVersion := v.sentBefore[t.name]
 		delete(v.sentBefore, t.name)
 		subs.entries = append(subs.entries, subscriber{viewer: v, slot: int32(len(v.subscriptions))})
-		v.subscriptions = append(v.subscriptions, subscription{subscribers: subs, sent: unsent(minVersion), position: int32(len(subs.entries) - 1)})
+		v.subscriptions = append(v.subscriptions, subscription{subscribers: subs, sent: notSent(minVersion), position: int32(len(subs.entries) - 1)})
 		if minVersion > 0 {
 			s.hub.raiseFloor(t, minVersion)
 		}
 	}
 }
 
-// subscribedTo returns a function that reports whether v is among the subscribers given
-// or the function was called with them before. It searches if there are few
-// subscriptions, including more, and uses a set if there are many.
+// subscribedTo returns a function that reports whether v is among subs, or the function was
+// called with subs before. more is the number of topics to add. With few subscriptions the
+// function searches them, with many it uses a set.
 func (v *Viewer) subscribedTo(more int) func(*subscribers) bool {
 	const few = 32
 	if len(v.subscriptions)+more <= few {
@@ -102,8 +102,8 @@ func (s *shard) unsubscribe(v *Viewer, topics []*topic) {
 	}
 }
 
-// rememberSent stores the version that v was sent of a topic that it unsubscribes from.
-// If there are too many it forgets any other.
+// rememberSent stores the version last sent of a topic that v unsubscribes from. If there are
+// too many such topics, it forgets any of them.
 func (s *shard) rememberSent(v *Viewer, sub *subscription) {
 	version := sub.minVersion()
 	if version == 0 {

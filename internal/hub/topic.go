@@ -7,8 +7,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// update is a change and its frame in each format, encoded when several viewers of a shard need
-// it. All shards share it.
+// update is a change and its frame in each format. The frames are encoded when several viewers
+// of a shard need them. All shards share them.
 type update struct {
 	change   tally.Change
 	received int64                    // in the hub's time
@@ -39,7 +39,7 @@ type topic struct {
 	floor atomic.Int64
 
 	// Guarded by the mutex of the topic's stripe.
-	refs int // subscriptions, and those on their way to a shard
+	refs int // subscriptions, including those in the inbox of a shard
 
 	byShard []subscribers
 }
@@ -72,8 +72,8 @@ type subscribers struct {
 
 	// Owned by the shard's goroutine.
 	entries   []subscriber
-	flushed   *update // what subscribers are sent; nil until the topic is settled
-	due       int64   // when the next flush may be, in the hub's time
+	flushed   *update // sent to the subscribers; nil until the topic is settled
+	due       int64   // the earliest time of the next flush, in the hub's time
 	heapIndex int     // in the shard's schedule, or notScheduled
 }
 
@@ -88,15 +88,15 @@ type subscriber struct {
 // subscription is one of the topics that a viewer watches.
 type subscription struct {
 	subscribers *subscribers
-	sent        int64 // version last sent, or unsent(minVersion)
+	sent        int64 // version last sent, or notSent(minVersion)
 	position    int32 // index in subscribers.entries
 }
 
-// unsent is the value of sent while nothing was sent. The first frame must have at least
-// minVersion, which the viewer was sent before it unsubscribed.
-func unsent(minVersion int64) int64 { return -1 - minVersion }
+// notSent is the value of sent until the first frame, which must have at least minVersion: the
+// viewer got that version before it unsubscribed.
+func notSent(minVersion int64) int64 { return -1 - minVersion }
 
-// needs reports whether the viewer must be sent the topic at version.
+// needs reports whether the viewer still needs version of the topic.
 func (s *subscription) needs(version int64) bool {
 	if s.sent < 0 {
 		return version >= s.minVersion()
@@ -112,8 +112,8 @@ func (s *subscription) minVersion() int64 {
 	return s.sent
 }
 
-// stripeCount is over how many maps the watched topics are spread, so that feeds and
-// viewers seldom wait for each other. A power of two.
+// stripeCount is the number of maps that hold the watched topics, so that feeds and viewers
+// seldom wait for each other. A power of two.
 const stripeCount = 64
 
 // registry is the set of watched topics.

@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"errors"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -21,7 +23,7 @@ type Reason uint8
 const (
 	ReasonGone         Reason = iota // the client or the network closed the connection
 	ReasonWriteTimeout               // it accepted no bytes for the write timeout
-	ReasonOverflow                   // it requests more answers than it accepts
+	ReasonOverflow                   // it does not accept the answers that it requests
 	ReasonPolicy                     // it broke the protocol's rules
 	ReasonOverload                   // the instance was full
 	ReasonDraining                   // the instance ends
@@ -32,12 +34,21 @@ var reasonNames = [reasons]string{"gone", "write_timeout", "overflow", "policy",
 
 func (r Reason) String() string { return reasonNames[r] }
 
-// maxPending bounds the pending bytes of one viewer: refusals of 1,000 topics with long
-// keys fit.
+// ReasonOf returns why a viewer is closed whose connection ended with err; nil is the end of
+// the input. ETIMEDOUT means that the kernel gave up before the hub did.
+func ReasonOf(err error) Reason {
+	if errors.Is(err, syscall.ETIMEDOUT) {
+		return ReasonWriteTimeout
+	}
+	return ReasonGone
+}
+
+// maxPending bounds the pending bytes of one viewer, so that refusals of 1,000 topics with
+// long keys fit.
 const maxPending = 1 << 19
 
-// Viewer is one connection that watches topics. A connection embeds it, so that both
-// are one allocation. The first call for it is [Hub.Adopt].
+// Viewer is the hub's part of a connection that watches topics. The connection embeds it, so
+// that both are one allocation. The first call for it is [Hub.Adopt].
 type Viewer struct {
 	// Quota bounds the topics of this viewer and others together; nil for no bound. It
 	// is set before Adopt.
@@ -62,7 +73,7 @@ type Viewer struct {
 	lastProgress  uint32 // when it last accepted bytes or began to be blocked, in seconds of the hub's time
 	retry         uint32 // when to write again while blocked, in ticks of the hub's time
 	subscriptions []subscription
-	sentBefore    map[tally.Topic]int64 // topics unsubscribed from, to the version last sent; at most MaxTopicsPerViewer
+	sentBefore    map[tally.Topic]int64 // the version last sent of topics unsubscribed from; at most MaxTopicsPerViewer
 	pending       []byte                // the rest of a frame that was cut, and encoded frames for this viewer alone
 }
 
@@ -72,10 +83,10 @@ type state uint8
 const (
 	joined      state = 1 << iota // in shard.viewers
 	queuedDirty                   // in shard.dirty
-	blocked                       // accepted fewer bytes than it was offered
+	blocked                       // did not accept all bytes of the last write
 	sentStale                     // was sent stale, and no live since
 	needsBeat                     // was sent nothing for beatInterval
-	closing                       // is sent what is pending, then closed
+	closing                       // will be closed after the pending bytes
 	closed
 	inBlockedList // in shard.blocked
 )
@@ -84,23 +95,22 @@ func (v *Viewer) is(s state) bool { return v.state&s != 0 }
 func (v *Viewer) set(s state)     { v.state |= s }
 func (v *Viewer) unset(s state)   { v.state &^= s }
 
-// Adopt assigns v to a shard. All other methods may be called then. The hub neither
-// writes nor closes the connection before [Hub.Join], which must follow; if the hub has
-// ended, Join closes it.
+// Adopt assigns v to a shard. It is called before all other methods. The hub neither writes
+// to the connection nor closes it before [Hub.Join], which must follow.
 func (h *Hub) Adopt(v *Viewer, conn Conn, format Format) {
 	v.conn, v.format = conn, format
 	v.shard = h.shards[h.nextShard.Add(1)%uint32(len(h.shards))]
 }
 
-// Join starts writing to v: first head as it is, then everything else. One write holds
-// head and the snapshot of earlier subscriptions. The hub keeps head.
+// Join starts writing to v. The first write has head, as it is, and the snapshot of earlier
+// subscriptions. The hub keeps head. If the hub has ended, Join closes v.
 func (h *Hub) Join(v *Viewer, head []byte) {
 	v.shard.send(command{kind: join, viewer: v, bytes: head})
 }
 
-// Subscribe adds topics to those that v watches. The hub sends v the snapshot of new
-// ones, and live. The topics returned are refused: full, because the hub watches as many
-// as it may; overQuota, because v's quota is used up.
+// Subscribe adds topics to those that v watches. The hub sends v the snapshot of new ones,
+// and live. It refuses the topics that it returns: full, because the hub watches as many as
+// it may; overQuota, because v's quota is used up.
 func (h *Hub) Subscribe(v *Viewer, topics []tally.Topic) (full, overQuota []tally.Topic) {
 	acquired, full, overQuota := h.acquireFor(v, topics)
 	v.shard.send(command{kind: subscribe, viewer: v, topics: acquired})
@@ -108,7 +118,7 @@ func (h *Hub) Subscribe(v *Viewer, topics []tally.Topic) (full, overQuota []tall
 }
 
 // SubscribeAgain is [Hub.Subscribe] for topics that were refused before. It returns those that
-// are refused again, and sends v nothing if all are.
+// it refuses again. If it refuses all, it sends v nothing, not even live.
 func (h *Hub) SubscribeAgain(v *Viewer, topics []tally.Topic) (refused []tally.Topic) {
 	acquired, full, overQuota := h.acquireFor(v, topics)
 	if len(acquired) > 0 {
@@ -145,8 +155,8 @@ func (h *Hub) Unsubscribe(v *Viewer, topics []tally.Topic) {
 	v.shard.send(command{kind: unsubscribe, viewer: v, topics: watched})
 }
 
-// Send sends v an encoded frame for it alone. The hub keeps frame. If too many bytes wait
-// for the shard, it drops the frame and closes v.
+// Send sends an encoded frame to v alone. The hub keeps frame. If too many bytes wait for the
+// shard, it drops the frame and closes v.
 func (h *Hub) Send(v *Viewer, frame []byte) {
 	size := int64(len(frame))
 	waiting := v.inInbox.Add(size)
@@ -158,8 +168,8 @@ func (h *Hub) Send(v *Viewer, frame []byte) {
 	}
 }
 
-// Finish sends what is pending and closeFrame, encoded, and closes v. It closes a blocked
-// viewer without.
+// Finish sends the pending bytes and closeFrame, which is encoded, and closes v. If v is
+// blocked, Finish closes it at once.
 func (h *Hub) Finish(v *Viewer, closeFrame []byte, reason Reason) {
 	v.shard.send(command{kind: finish, viewer: v, bytes: closeFrame, reason: reason})
 }
@@ -169,9 +179,8 @@ func (h *Hub) Leave(v *Viewer, reason Reason) {
 	v.shard.send(command{kind: leave, viewer: v, reason: reason})
 }
 
-// Quota bounds the topics that several viewers watch together, such as those of one
-// client. A topic counts once for each of them. The nil Quota has no bound. It is safe
-// for concurrent use.
+// Quota bounds the sum of the topics that several viewers watch, such as those of one client.
+// The nil Quota has no bound. It is safe for concurrent use.
 type Quota struct {
 	max  int64 // fixed; 0 means any number
 	used atomic.Int64

@@ -1,7 +1,7 @@
-// Package presence counts the pages that the connections of this instance hold
-// present, and keeps the instance's share of each topic's presence in the store.
-// A share expires in the store unless it is renewed, so an instance that dies
-// takes its readers with it. Package push reports the pages.
+// Package presence counts the pages that are open on connections of this instance, and
+// keeps the instance's share of each topic's count in the store. A share expires in the
+// store unless it is renewed, so the pages of an instance that died stop counting.
+// Package push reports the pages.
 package presence
 
 import (
@@ -33,31 +33,25 @@ const (
 	withdrawTimeout = time.Second
 )
 
-// Store keeps the shares of all instances.
-type Store interface {
-	// SetShares sets this instance's shares, which expire after ttl.
-	SetShares(ctx context.Context, ttl time.Duration, shares []tally.Share) error
-}
-
 // Tracker counts present pages by topic. All methods may be called concurrently.
 type Tracker struct {
-	store     Store
+	store     tally.PresenceStore
 	maxTopics int // 0 means any number
 	failures  atomic.Int64
 
 	mu      sync.Mutex
-	pages   map[tally.Topic]held // by topic; of 0 pages until the store has taken the 0
-	changed map[tally.Topic]bool // shares that the store does not have yet
-	leaving []departure          // oldest first
+	pages   map[tally.Topic]pages // a topic without pages stays until its 0 is stored
+	changed map[tally.Topic]bool  // shares that the store does not have yet
+	leaving []departure           // oldest first
 }
 
-// held is the pages on a topic.
-type held struct {
-	pages     int64
+// pages are the present pages on a topic.
+type pages struct {
+	count     int64
 	mayRecord bool // one of the pages may begin the history of the topic
 }
 
-// departure is a page that left and counts until the time given.
+// departure is a page that left and counts until the leave delay is over.
 type departure struct {
 	until time.Time
 	topic tally.Topic
@@ -65,26 +59,26 @@ type departure struct {
 
 // New returns a Tracker that keeps shares of at most maxTopics topics in store while
 // [Tracker.Run] runs; 0 means any number.
-func New(store Store, maxTopics int) *Tracker {
+func New(store tally.PresenceStore, maxTopics int) *Tracker {
 	return &Tracker{
 		store:     store,
 		maxTopics: maxTopics,
-		pages:     map[tally.Topic]held{},
+		pages:     map[tally.Topic]pages{},
 		changed:   map[tally.Topic]bool{},
 	}
 }
 
-// Enter counts one more page on topic. It returns false, and counts nothing, if
-// that is one topic too many. mayRecord reports whether the page may begin the history of the
-// topic. Enter calls it unless another page on the topic may do so.
+// Enter counts one more page on topic. It returns false, and counts nothing, if that is one
+// topic too many. mayRecord reports whether the page may begin the history of the topic.
+// Enter does not call it if another page on the topic may do so.
 func (t *Tracker) Enter(topic tally.Topic, mayRecord func() bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	h, ok := t.pages[topic]
+	p, ok := t.pages[topic]
 	if !ok && t.maxTopics > 0 && len(t.pages) >= t.maxTopics {
 		return false
 	}
-	t.pages[topic] = held{h.pages + 1, h.mayRecord || mayRecord()}
+	t.pages[topic] = pages{p.count + 1, p.mayRecord || mayRecord()}
 	t.changed[topic] = true
 	return true
 }
@@ -116,20 +110,20 @@ func (t *Tracker) Run(ctx context.Context) error {
 	}
 }
 
-// expire takes off the pages whose leave delay is over.
+// expire removes the pages whose leave delay is over.
 func (t *Tracker) expire(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for len(t.leaving) > 0 && !t.leaving[0].until.After(now) {
 		topic := t.leaving[0].topic
-		h := t.pages[topic]
-		h.pages--
-		t.pages[topic] = h
+		p := t.pages[topic]
+		p.count--
+		t.pages[topic] = p
 		t.changed[topic] = true
 		t.leaving = t.leaving[1:]
 	}
 	if len(t.leaving) == 0 {
-		t.leaving = nil // releases the memory of those that left
+		t.leaving = nil // frees the memory
 	}
 }
 
@@ -143,13 +137,13 @@ func (t *Tracker) takeChanged(all bool) []tally.Share {
 	}
 	var shares []tally.Share
 	for topic := range topics {
-		shares = append(shares, tally.Share{Topic: topic, Pages: t.pages[topic].pages, MayRecord: t.pages[topic].mayRecord})
+		shares = append(shares, tally.Share{Topic: topic, Pages: t.pages[topic].count, MayRecord: t.pages[topic].mayRecord})
 	}
 	clear(t.changed)
 	return shares
 }
 
-// set stores shares in batches. The next renewal sets again what the store refuses.
+// set stores shares in batches. The next renewal repeats those that the store did not take.
 func (t *Tracker) set(ctx context.Context, shares []tally.Share) {
 	for batch := range slices.Chunk(shares, batchSize) {
 		t.setBatch(ctx, batch)
@@ -167,7 +161,7 @@ func (t *Tracker) setBatch(ctx context.Context, shares []tally.Share) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, share := range shares {
-		if share.Pages == 0 && t.pages[share.Topic].pages == 0 {
+		if share.Pages == 0 && t.pages[share.Topic].count == 0 {
 			delete(t.pages, share.Topic)
 		}
 	}
@@ -177,7 +171,7 @@ func (t *Tracker) setBatch(ctx context.Context, shares []tally.Share) {
 func (t *Tracker) withdraw(ctx context.Context) {
 	t.mu.Lock()
 	for topic := range t.pages {
-		t.pages[topic] = held{}
+		t.pages[topic] = pages{}
 	}
 	t.leaving = nil
 	t.mu.Unlock()
@@ -190,8 +184,8 @@ func (t *Tracker) withdraw(ctx context.Context) {
 func (t *Tracker) Present() (pages int64, topics int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, h := range t.pages {
-		pages += h.pages
+	for _, p := range t.pages {
+		pages += p.count
 	}
 	return pages, len(t.pages)
 }

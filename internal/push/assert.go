@@ -2,7 +2,6 @@ package push
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/hub"
@@ -13,8 +12,8 @@ import (
 type Assertion struct {
 	// ID is the number that the client gave it. The answer has it too.
 	ID int64
-	// Start makes the assertion. It does not wait, and calls done once, at once or later,
-	// with the answer, a JSON object that is not empty, or with an error.
+	// Start makes the assertion. It does not wait. It calls done once, at once or later, with
+	// an error or the answer, a JSON object that is not empty.
 	Start func(done func(answer []byte, err error))
 }
 
@@ -22,8 +21,8 @@ const (
 	// maxUnanswered is how many assertions of one connection may be unanswered: more than
 	// a reader presses within the 3 s in which each is answered.
 	maxUnanswered = 16
-	// draining is added to the number of unanswered assertions of a connection that
-	// accepts no more. It is above maxUnanswered.
+	// draining is added to the number of unanswered assertions of a connection that accepts no
+	// more of them. It is above maxUnanswered.
 	draining = 1 << 16
 )
 
@@ -33,9 +32,9 @@ var errTooManyUnanswered = &tally.Error{
 	RetryAfter: time.Second,
 }
 
-// assert starts the assertion in a message. Each assertion with an id is answered, except
-// while draining, when the connection closes before an answer could be sent. Only the
-// reader calls it. An error means that the message has no id.
+// assert starts the assertion in a message. The client gets an answer, unless the connection
+// is draining: then it closes before the answer. Only the reader calls it. An error means
+// that the message has no id.
 func (c *socketConn) assert(data []byte) error {
 	assertion, err := c.rights.ParseAssertion(data)
 	if err != nil {
@@ -77,14 +76,10 @@ func appendAnswer(dst []byte, id int64, answer []byte, err error) []byte {
 	if err == nil {
 		return append(dst, answer[1:]...)
 	}
-	e := tally.AsError(err)
-	dst = append(dst, `"error":{"code":`...)
-	dst = tally.AppendJSONString(dst, string(e.Code))
-	dst = append(dst, `,"message":`...)
-	dst = tally.AppendJSONString(dst, strings.ToValidUTF8(e.Message, "\uFFFD"))
-	if e.RetryAfter > 0 {
-		dst = append(dst, `,"retry_after":`...)
-		dst = strconv.AppendInt(dst, e.RetrySeconds(), 10)
+	dst = hub.AppendError(append(dst, `"error":`...), err)
+	if e := tally.AsError(err); e.RetryAfter > 0 {
+		dst = append(dst[:len(dst)-1], `,"retry_after":`...)
+		dst = append(strconv.AppendInt(dst, e.RetrySeconds(), 10), '}')
 	}
-	return append(dst, "}}"...)
+	return append(dst, '}')
 }

@@ -27,7 +27,7 @@ type conn struct {
 	client *client
 	socket // the viewer's shard alone writes to it, until the hub calls Close
 
-	unanswered atomic.Int32 // assertions without an answer, and draining
+	unanswered atomic.Int32 // assertions without an answer, plus draining
 	hasEnded   bool         // guarded by the mutex of waitingTopics
 
 	present []tally.Topic // owned by the reader; fixed on an event stream
@@ -38,8 +38,8 @@ func (s *Server) newConn(c *client) conn {
 	return conn{Viewer: hub.Viewer{Quota: c.quota}, server: s, client: c}
 }
 
-// hijack takes the connection from net/http. It returns the input that came with the
-// request and was not read yet.
+// hijack takes the connection from net/http. It returns the input after the request that
+// net/http has read already.
 func (c *conn) hijack(w http.ResponseWriter) (early []byte, err error) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
@@ -112,13 +112,4 @@ func (c *conn) TryWrite(p []byte) (n int, err error) {
 			return 0, err
 		}
 	}
-}
-
-// reasonOf returns why a viewer leaves whose connection ended with err. The kernel may be
-// the first to find that sent bytes stay unacknowledged.
-func reasonOf(err error) hub.Reason {
-	if errors.Is(err, syscall.ETIMEDOUT) {
-		return hub.ReasonWriteTimeout
-	}
-	return hub.ReasonGone
 }

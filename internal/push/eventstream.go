@@ -12,8 +12,8 @@ import (
 // status line, the headers of w and the first frames. Errors are returned before
 // anything is written: [tally.CodeTooManyTopics], [tally.CodeTooManyViewers].
 //
-// On a full instance an EventSource gets a response of its own, since it gives up for
-// good on any status but 200. While draining the connection is closed, see abort.
+// On a full instance a browser's EventSource gets status 200 and the event full, since it
+// never reconnects after another status. While draining the connection is closed, see abort.
 func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Session) error {
 	if err := checkTopicCount(session); err != nil {
 		return err
@@ -24,7 +24,7 @@ func (s *Server) EventStream(w http.ResponseWriter, r *http.Request, session Ses
 		return abort(w)
 	}
 	if err != nil {
-		s.cancel(client) // without hijacking: a full instance saves its open files
+		s.cancel(client) // without hijacking, since a full instance saves open files
 		if isEventSource(r) {
 			return s.sendFull(w)
 		}
@@ -52,7 +52,7 @@ func isEventSource(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 }
 
-// sendFull makes an EventSource reconnect later.
+// sendFull sends the event full, after which an EventSource reconnects later.
 func (s *Server) sendFull(w http.ResponseWriter) error {
 	setStreamHeader(w.Header())
 	w.WriteHeader(http.StatusOK)
@@ -61,7 +61,7 @@ func (s *Server) sendFull(w http.ResponseWriter) error {
 	return nil
 }
 
-// setStreamHeader sets the headers of an event stream that no proxy stores or buffers.
+// setStreamHeader sets the headers of an event stream, so that no proxy stores or buffers it.
 func setStreamHeader(header http.Header) {
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")

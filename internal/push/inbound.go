@@ -33,9 +33,8 @@ type violation struct {
 // protocolError returns a violation of the protocol.
 func protocolError(reason string) *violation { return &violation{closeProtocol, reason} }
 
-// inbound decodes the frames that a client sends on a WebSocket from the pieces in which
-// they arrive. It has no buffer while nothing is incomplete. It is not safe for
-// concurrent use.
+// inbound decodes the frames that a client sends on a WebSocket, which may arrive in pieces.
+// It has a buffer only for an incomplete frame or message. It is not safe for concurrent use.
 type inbound struct {
 	partial   []byte // an incomplete frame
 	message   []byte // the fragments of an incomplete message
@@ -54,8 +53,8 @@ type receiver interface {
 // isComplete reports whether no frame and no message is incomplete.
 func (in *inbound) isComplete() bool { return in.partial == nil && !in.inMessage }
 
-// feed decodes the next bytes, which it alters, and passes to the receiver what they
-// complete. It must not be called after a violation or a close frame.
+// feed decodes the next bytes, in place, and passes the messages and control frames that they
+// complete to the receiver. It must not be called after a violation or a close frame.
 func (in *inbound) feed(data []byte, to receiver) *violation {
 	if len(in.partial) > 0 {
 		in.partial = append(in.partial, data...)

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// messageRate is how many messages and pings a client may send in a second, of which
-	// messageBurst may come at once; a page sends a handful in its life. A client that
-	// sends more is closed. A message counts once more for each topicWeight topics.
+	// messageRate is how many messages and pings a client may send in a second, and
+	// messageBurst how many at once; a page sends a handful in its life. A client that sends
+	// more is closed. A message counts once more for each topicWeight topics.
 	messageRate  = 20
 	messageBurst = 100
 	topicWeight  = 50
-	// maxBadMessages is how many messages with a bad syntax a client may send.
+	// maxBadMessages is how many malformed messages a client may send.
 	maxBadMessages = 8
 )
 
@@ -29,7 +29,7 @@ func (c *socketConn) allow(weight int) bool {
 	return messageLimit.Take(&c.budget, c.server.now(), weight) == 0
 }
 
-// receive handles what the client sent. Only the reader calls it.
+// receive handles bytes from the client. Only the reader calls it.
 func (c *socketConn) receive(data []byte) {
 	if c.ignoresInput || len(data) == 0 {
 		return
@@ -79,7 +79,7 @@ func (c *socketConn) pong() *violation {
 	return nil
 }
 
-// text implements receiver. Assertions are limited by themselves, see assert.
+// text implements receiver. Assertions have a limit of their own, see assert.
 func (c *socketConn) text(data []byte) *violation {
 	m, err := parseMessage(data)
 	if err == nil && m.verb == verbAssert {
@@ -122,8 +122,8 @@ const assertPrefix = `{"` + verbAssert + `":`
 var errBadMessage = tally.Errorf(tally.CodeBadBody,
 	`a message is one of {"subscribe":[…]}, {"unsubscribe":[…]}, {"present":[…]}, {"absent":[…]} with a list of topics, or {"assert":"…","id":…}`)
 
-// parseMessage reads an object with one verb and a list of strings. Of an assertion it
-// reads nothing but the verb, since the edge reads it. Errors: [tally.CodeBadBody].
+// parseMessage parses an object with one verb and a list of strings. Of an assertion it reads
+// the verb only; [Rights.ParseAssertion] parses it. Errors: [tally.CodeBadBody].
 func parseMessage(data []byte) (m message, err error) {
 	if bytes.HasPrefix(data, []byte(assertPrefix)) {
 		return message{verb: verbAssert}, nil
@@ -147,7 +147,7 @@ func parseMessage(data []byte) (m message, err error) {
 	return message{}, errBadMessage
 }
 
-// execute executes a client's message.
+// execute executes a message that is no assertion.
 func (c *socketConn) execute(m message) {
 	s := c.server
 	if err := tally.CheckTopicCount(len(m.topics)); err != nil {
@@ -170,5 +170,5 @@ func (c *socketConn) execute(m message) {
 	c.sendRefusals(&refused)
 }
 
-// admitAll admits all topics: a client may leave any.
+// admitAll admits all topics, since a client may leave any.
 func admitAll(tally.Topic) error { return nil }

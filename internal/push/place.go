@@ -8,10 +8,10 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// fullRetry is for how long a client should stay away from a full instance.
+// fullRetry is how long a client should stay away from a full instance.
 const fullRetry = 30 * time.Second
 
-// errFull returns the error of a client for which there is no place.
+// errFull returns an error for a client or topic that exceeds a limit of this instance.
 func errFull(message string) error {
 	return &tally.Error{Code: tally.CodeTooManyViewers, Message: message, RetryAfter: fullRetry}
 }
@@ -30,10 +30,11 @@ type client struct {
 	waiting int        // topics; guarded by the mutex of waitingTopics
 }
 
-// reserve reserves a place for a connection of the client at address, and counts the call
-// as work. Either cancel ends both, or join makes the place one of a connection until
-// forget, and the caller ends the work. With an error the place is beyond a limit: for a
-// connection that is only told so. While draining there is none, and the client is nil.
+// reserve reserves a place for a connection of the client at address, and adds one to
+// s.work. The caller either calls cancel, which undoes both, or join. After join the
+// connection has the place until forget, and the caller has to call s.work.Done. If there is
+// no free place, reserve still reserves one, for a connection that only receives the error
+// full. While draining it reserves nothing, and c is nil.
 func (s *Server) reserve(address netip.Addr) (c *client, full error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,8 +69,8 @@ func (s *Server) cancel(c *client) {
 	s.work.Done()
 }
 
-// join makes the hub serve c, whose place is no longer reserved but held. While draining
-// it closes c too.
+// join gives the reserved place to c, which the hub serves from then on. While draining it
+// also closes c.
 func (s *Server) join(c *conn, format hub.Format, head []byte) {
 	s.mu.Lock()
 	s.reserved--

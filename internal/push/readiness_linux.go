@@ -16,10 +16,9 @@ import (
 	"github.com/tallycast/tallycast/internal/hub"
 )
 
-// readiness waits for input on all connections with one goroutine a processor, each with
-// an epoll set of its own beside the runtime's. It reads from WebSockets, and on event
-// streams only waits for the client to close. A connection without events has neither a
-// goroutine nor a buffer.
+// readiness waits for input on all connections with one goroutine for each processor. Each
+// has an epoll set of its own. It reads from WebSockets. On event streams it only waits for
+// the client to close. A connection without events has neither a goroutine nor a buffer.
 type readiness struct{ loops []*loop }
 
 func newReadiness() (*readiness, error) {
@@ -74,7 +73,7 @@ func (r *readiness) retire(c *socketConn) {
 	}
 }
 
-// run reads until ctx ends and finish, which it calls then, returns.
+// run reads until ctx ends. Then it calls finish, and reads until finish returns.
 func (r *readiness) run(ctx context.Context, finish func()) error {
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group, failed := errgroup.WithContext(reading)
@@ -93,25 +92,25 @@ func (r *readiness) run(ctx context.Context, finish func()) error {
 const (
 	// limitInterval is how often a loop checks time limits.
 	limitInterval = 250 * time.Millisecond
-	// maxReads is how often a loop reads from one socket before the others.
+	// maxReads is how often a loop reads from one socket before it serves the others.
 	maxReads = 2
 )
 
 // loop is one epoll set and the goroutine that serves it.
 type loop struct {
-	file  *os.File // of the set; the runtime waits for it as for a socket
+	file  *os.File // of the set; the runtime's poller waits for it
 	set   int
-	loops int // of all; each has the descriptors with the same remainder
+	loops int // number of loops; each has the descriptors with one remainder modulo loops
 
 	// Owned by the goroutine in run.
 	buffer []byte
-	limits map[*socketConn]time.Time // when incomplete messages and retired sockets must end
+	limits map[*socketConn]time.Time // deadlines of incomplete messages and retired sockets
 	unread []*socketConn             // may have more input
 
 	mu         sync.Mutex
 	watched    []watched     // by descriptor / loops
 	generation int32         // the newest
-	toLimit    []*socketConn // get a time limit at the next check
+	toLimit    []*socketConn // get a deadline at the next check
 }
 
 // watched is a connection and a number that distinguishes it from earlier ones with the
@@ -201,13 +200,14 @@ func (l *loop) run(ctx context.Context) error {
 			}
 		}
 		for _, c := range unread {
-			c.ready(l, unix.EPOLLRDHUP) // perhaps it came with the event before
+			c.ready(l, unix.EPOLLRDHUP) // the event before may have announced the end of the input
 		}
 	}
 	return nil
 }
 
-// checkLimits ends the messages and the sockets whose time is over.
+// checkLimits closes the connections with an incomplete message, and the retired sockets, whose
+// deadline has passed.
 func (l *loop) checkLimits(now time.Time) {
 	l.mu.Lock()
 	toLimit := l.toLimit
@@ -234,7 +234,7 @@ func (l *loop) checkLimits(now time.Time) {
 	}
 }
 
-// endReader ends reading from c, for err or because its client closed.
+// endReader ends reading from c, see [socketConn.endReader].
 func (l *loop) endReader(c *socketConn, err error) {
 	delete(l.limits, c)
 	l.forget(c.fd())
@@ -243,7 +243,7 @@ func (l *loop) endReader(c *socketConn, err error) {
 
 // ready implements readable: the client of a stream closed.
 func (c *streamConn) ready(l *loop, _ uint32) {
-	c.server.hub.Leave(&c.Viewer, reasonOf(l.failure(c)))
+	c.server.hub.Leave(&c.Viewer, hub.ReasonOf(l.failure(c)))
 }
 
 // failure returns the error that ended the connection of c, or nil if its client closed.
@@ -263,8 +263,8 @@ func (l *loop) failure(c *streamConn) error {
 }
 
 // ready implements readable: it reads the input, at most maxReads times. A read that does
-// not fill the buffer leaves no input: what comes later is another event. Only the end of
-// the input, which comes with EPOLLRDHUP, takes a further read.
+// not fill the buffer leaves no input; later input causes another event. Only the end of the
+// input, which EPOLLRDHUP announces, needs a further read.
 func (c *socketConn) ready(l *loop, events uint32) {
 	if c.readerHasEnded {
 		return
@@ -291,8 +291,7 @@ func (c *socketConn) ready(l *loop, events uint32) {
 	l.unread = append(l.unread, c)
 }
 
-// limitMessage sets the time limit of an incomplete message, and removes it from a
-// complete one.
+// limitMessage sets a deadline if a message is incomplete, and else removes the deadline.
 func (l *loop) limitMessage(c *socketConn) {
 	if c.ignoresInput || c.isRetired.Load() {
 		return
@@ -308,8 +307,8 @@ func (l *loop) limitMessage(c *socketConn) {
 	}
 }
 
-// setUserTimeout makes the kernel close a connection with bytes that stay unacknowledged
-// for that time (TCP_USER_TIMEOUT, RFC 5482).
+// setUserTimeout makes the kernel end a connection whose bytes stay unacknowledged for timeout
+// (TCP_USER_TIMEOUT, RFC 5482).
 func setUserTimeout(fd int, timeout time.Duration) error {
 	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/hub"
 )
 
 // readiness reads from connections on systems without epoll, with one goroutine each.
@@ -45,7 +47,7 @@ func (s socket) closeSocket() { _ = s.net.Close() }
 func (r *readiness) watchStream(c *streamConn) {
 	c.server.work.Go(func() { // ends when the shard closes the connection
 		_, err := io.Copy(io.Discard, c.net)
-		c.server.hub.Leave(&c.Viewer, reasonOf(err))
+		c.server.hub.Leave(&c.Viewer, hub.ReasonOf(err))
 	})
 }
 
@@ -81,12 +83,12 @@ func (r *readiness) retire(c *socketConn) {
 	_ = c.net.SetReadDeadline(time.Now().Add(closeTimeout))
 }
 
-// run waits until ctx ends and finish, which it calls then, returns.
+// run waits until ctx ends. Then it calls finish.
 func (r *readiness) run(ctx context.Context, finish func()) error {
 	<-ctx.Done()
 	finish()
 	return nil
 }
 
-// setUserTimeout does nothing: a connection ends when the kernel stops to resend.
+// setUserTimeout does nothing: a connection ends when the kernel gives up resending.
 func setUserTimeout(int, time.Duration) error { return nil }

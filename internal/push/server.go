@@ -8,7 +8,7 @@
 // makes the handshake of WebSockets, and reads and writes their frames, since libraries
 // need a goroutine for each viewer.
 //
-// The HTTP edge calls [Server] with what it knows of the client.
+// The HTTP handlers call [Server] with a [Session].
 package push
 
 import (
@@ -43,34 +43,33 @@ type Options struct {
 	RetryInterval time.Duration
 }
 
-// Session is what the edge knows of a client that wants to watch topics.
+// Session describes a client that wants to watch topics.
 type Session struct {
 	// Client is the address by which viewers are limited; the zero Addr has no limit.
 	Client netip.Addr
 	// Rights are those of the client. A WebSocket keeps them for its messages.
 	Rights Rights
-	// Topics and Present are the topics that the request names.
+	// Topics and Present are the names of topics in the request: to watch, and to be present on.
 	Topics  []string
 	Present []string
-	// Refused are topics that the request names and the edge refuses. The client gets
-	// their errors.
+	// Refused are topics in the request that the caller refuses. The client gets their errors.
 	Refused []Refusal
 }
 
 // Rights decide what a client may do. They may be called concurrently.
 type Rights interface {
-	// Admit returns why the client may not watch topic, or nil.
+	// Admit returns an error if the client may not watch topic.
 	Admit(topic tally.Topic) error
 	// MayRecord reports whether the client may begin the history of a topic by being present.
-	// Each call counts.
+	// Each call counts towards a limit.
 	MayRecord(topic tally.Topic) bool
-	// ParseAssertion reads an assertion that the client of a WebSocket sends. It does not
-	// keep message. It returns an error if the message has no valid id; all others are
-	// those of [Assertion.Start].
+	// ParseAssertion parses an assertion that the client of a WebSocket sent. It does not
+	// keep message. It returns an error only if the message has no valid id. [Assertion.Start]
+	// reports all others.
 	ParseAssertion(message []byte) (Assertion, error)
 }
 
-// Refusal is a topic, as a client named it, and why it is refused.
+// Refusal is the name of a topic in a request, and the error for it.
 type Refusal struct {
 	Name string
 	Err  error
@@ -126,8 +125,8 @@ func New(h *hub.Hub, presence Presence, catalog *tally.Catalog, options Options)
 	}, nil
 }
 
-// Run reads from the connections until ctx and then the last WebSocket ends, for which
-// the hub must have ended too.
+// Run reads from the connections until ctx ends and all WebSockets have ended. They end
+// when the hub ends.
 func (s *Server) Run(ctx context.Context) error {
 	var retrying sync.WaitGroup
 	retrying.Go(func() { s.retryWaiting(ctx) }) // ends with ctx
@@ -143,14 +142,14 @@ func (s *Server) Run(ctx context.Context) error {
 // now returns the time since the server was made.
 func (s *Server) now() time.Duration { return time.Since(s.start) }
 
-// answerTimeout is for how long Drain waits for assertions on their way: the 3 s in which
-// the service answers each, and a second to send the answer.
+// answerTimeout bounds how long Drain waits for unanswered assertions: the 3 s in which the
+// service answers each, and a second to send the answer.
 const answerTimeout = 4 * time.Second
 
 // Drain accepts no more connections and closes the present ones in random order, evenly
-// over the time given, or at once when ctx ends. A connection with unanswered assertions
-// is closed after their answers. Drain takes that time even without connections: until a
-// balancer notices, it sends requests to this instance.
+// over length, or at once when ctx ends. It closes a connection with unanswered assertions
+// after their answers. Drain takes length even without connections, since a balancer sends
+// requests to this instance until it notices.
 func (s *Server) Drain(ctx context.Context, length time.Duration) {
 	type viewer struct {
 		conn   *conn
@@ -207,9 +206,9 @@ func randomBetween(low, high time.Duration) time.Duration {
 	return low + rand.N(high-low)
 }
 
-// abort closes the connection of a request without a response: only another instance can
-// serve the client. A proxy retries there at once, and a browser reconnects as after
-// every lost connection; a response would keep it away.
+// abort closes the connection of a request without a response, since only another instance
+// can serve the client. A proxy retries there at once, and a browser reconnects as after
+// every lost connection. After a response with an error it would wait, or give up.
 func abort(w http.ResponseWriter) error {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is a TCP socket that no longer belongs to package net, whose state of a connection
-// takes more memory than the rest of a viewer: both addresses, locks, and an entry in the
-// runtime's poller.
+// socket is a TCP socket that was taken from package net. That package's state of a
+// connection takes more memory than the rest of a viewer: both addresses, locks, and an entry
+// in the runtime's poller.
 type socket struct{ descriptor int32 }
 
 func (s socket) fd() int { return int(s.descriptor) }
@@ -37,8 +37,8 @@ func newSocket(tcp *net.TCPConn) (socket, error) {
 	return socket{int32(fd)}, nil
 }
 
-// write makes one attempt to write. The socket does not block, so the scheduler need not
-// know of the call, which would take more time than all else of a delivery.
+// write makes one attempt to write. The socket does not block, so the call bypasses the
+// scheduler. To notify the scheduler would take more time than the rest of a delivery.
 func (s socket) write(p []byte) (int, error) {
 	n, _, err := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(s.descriptor), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 	if err != 0 {

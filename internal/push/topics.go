@@ -13,8 +13,8 @@ var errTooManyWatched = errFull("this instance watches as many topics as it may 
 // errQuota refuses a topic because the client address watches as many as it may.
 var errQuota = errFull("this address watches as many topics as it may, which is a share of --max-watched-topics")
 
-// refusals are the errors of topics that a client named, as frames of its transport. The
-// nil value drops them.
+// refusals are the errors of topics in a request, as frames of the client's transport. A nil
+// *refusals drops them.
 type refusals struct {
 	encode hub.Encoder
 	frames []byte
@@ -26,7 +26,7 @@ func (r *refusals) add(name string, err error) {
 	}
 }
 
-// resolve returns the topics with these names that admit allows.
+// resolve returns the topics with these names that exist and that admit allows.
 func (s *Server) resolve(names []string, admit func(tally.Topic) error, refused *refusals) (topics []tally.Topic) {
 	for _, name := range names {
 		topic, err := s.catalog.Resolve(name)
@@ -47,7 +47,7 @@ func checkTopicCount(session Session) error {
 	return tally.CheckTopicCount(max(len(session.Topics), len(session.Present)) + len(session.Refused))
 }
 
-// watchSession makes c watch and present on the topics of its session.
+// watchSession makes c watch, and be present on, the topics of its session.
 func (s *Server) watchSession(c *conn, session Session, refused *refusals) {
 	for _, each := range session.Refused {
 		refused.add(each.Name, each.Err)
@@ -76,7 +76,7 @@ func (s *Server) unsubscribe(c *conn, topics []tally.Topic) {
 	s.hub.Unsubscribe(&c.Viewer, topics)
 }
 
-// enter makes c present on the topics named.
+// enter makes c present on the topics with these names.
 func (s *Server) enter(c *conn, names []string, rights Rights, refused *refusals) {
 	topics := s.resolve(names, func(topic tally.Topic) error {
 		if s.catalog.Rule(topic).Kind != tally.Presence {

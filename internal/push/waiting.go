@@ -12,23 +12,23 @@ import (
 const (
 	// defaultRetryInterval is the time between two attempts to watch the waiting topics.
 	defaultRetryInterval = 10 * time.Second
-	// maxWaiting bounds the waiting topics, 16 bytes each; those of one connection are as many as
-	// it may watch. Others stay refused.
+	// maxWaiting bounds the waiting topics of all connections, 16 bytes each. Further ones stay
+	// refused.
 	maxWaiting = 100_000
-	// maxWaitingPerAddress bounds the waiting topics of one client address, so that others can
-	// wait, too.
+	// maxWaitingPerAddress bounds the waiting topics of one client address, so that those of
+	// others can wait, too.
 	maxWaitingPerAddress = maxWaiting / 10
 )
 
-// waitingTopics are the topics that connections want to watch and that were refused because
-// there was no place for them.
+// waitingTopics are topics that connections want to watch. They were refused because of
+// MaxTopics of the hub or the quota of the address, and are tried again.
 type waitingTopics struct {
 	mu     sync.Mutex
 	byConn map[*conn][]tally.Topic // guarded by mu; no list is empty
 	count  int                     // of all topics; guarded by mu
 }
 
-// add adds topics of c, unless c has ended.
+// add adds topics of c, unless c has ended. It drops those above the bounds.
 func (w *waitingTopics) add(c *conn, topics []tally.Topic) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -96,10 +96,9 @@ func (s *Server) retryWaiting(ctx context.Context) {
 	}
 }
 
-// retry watches the waiting topics of c for which there is a place. An unsubscription comes
-// before or after it.
+// retry watches the waiting topics of c for which there is a place.
 func (s *Server) retry(c *conn) {
-	s.waiting.mu.Lock()
+	s.waiting.mu.Lock() // held during the subscription, so that unsubscribe comes before or after it
 	defer s.waiting.mu.Unlock()
 	if topics := s.waiting.byConn[c]; len(topics) > 0 {
 		s.waiting.setLocked(c, s.hub.SubscribeAgain(&c.Viewer, topics))

@@ -17,13 +17,13 @@ import (
 const closeTimeout = time.Second
 
 // socketConn is the connection of a WebSocket. The shard, which writes, and the reader
-// use its descriptor independently. The last one to end closes it, so that neither uses
-// a descriptor that is another connection's by then.
+// use its descriptor independently. The last one to end closes the descriptor: otherwise
+// the other one could use it after another connection got the same number.
 type socketConn struct {
 	conn
-	hasEnded  atomic.Bool // the shard or the reader has
-	isRetired atomic.Bool // the shard has ended
-	hasReader bool        // guarded by the mutex of its loop
+	isReleased atomic.Bool // the shard or the reader has ended
+	isRetired  atomic.Bool // the shard has ended
+	hasReader  bool        // guarded by the mutex of its loop
 
 	// Owned by the reader.
 
@@ -72,9 +72,9 @@ func (s *Server) WebSocket(w http.ResponseWriter, r *http.Request, session Sessi
 	return nil
 }
 
-// begin serves the client. A session with topics gets a live event for them; a session
-// without gets the first one when it subscribes. One write holds head and the first frames.
-// early is the input that came with the handshake.
+// begin serves the client. A session with topics gets the event live after their snapshot; a
+// session without gets it after the first subscription. One write holds head and the first
+// frames. early is the input that came with the handshake.
 func (c *socketConn) begin(session Session, head, early []byte) {
 	s := c.server
 	refused := refusals{encode: appendText}
@@ -137,27 +137,27 @@ func (c *socketConn) Close(hub.Reason) {
 	c.release()
 }
 
-// endReader ends the reader: the client closed the connection, its time is over, or the
-// connection ended with err.
+// endReader ends the reader. err is nil if the client closed the connection or a time limit is
+// over.
 func (c *socketConn) endReader(err error) {
 	if c.readerHasEnded {
 		return
 	}
 	c.readerHasEnded = true
-	c.server.hub.Leave(&c.Viewer, reasonOf(err))
+	c.server.hub.Leave(&c.Viewer, hub.ReasonOf(err))
 	c.server.leaveAll(&c.conn)
 	c.release()
 }
 
 // release closes the descriptor when the shard and the reader have both called it.
 func (c *socketConn) release() {
-	if c.hasEnded.Swap(true) {
+	if c.isReleased.Swap(true) {
 		c.closeSocket()
 		c.server.work.Done()
 	}
 }
 
-// send sends the client a frame of its own.
+// send sends a frame to this client alone.
 func (c *socketConn) send(json []byte) {
 	c.server.hub.Send(&c.Viewer, appendText(nil, json))
 }
