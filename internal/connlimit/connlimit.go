@@ -1,7 +1,7 @@
-// Package connlimit keeps the clients of a public HTTP listener from using up the file
-// descriptors of the process. It counts the connections of each client address, closes
-// idle ones to make room for new ones, and reserves some descriptors for the rest of the
-// process, such as the operator's listener. Package server imports it.
+// Package connlimit keeps the clients of a public HTTP listener from using all file
+// descriptors of the process. It limits the connections of each client address, closes idle
+// ones to make room for new ones, and reserves some descriptors for the rest of the process,
+// such as the operator's listener. Package server imports it.
 //
 // It does not count hijacked connections: package push limits those.
 package connlimit
@@ -43,9 +43,9 @@ type Limiter struct {
 	// Fixed after construction.
 	options Options
 	start   time.Time
-	// A new connection has the lowest free descriptor, so its number tells how many are
-	// in use. From shedFrom on the limiter closes idle connections, from refuseFrom on
-	// also new ones, since a closed descriptor is free only a moment later.
+	// A new connection gets the lowest free descriptor, so its number shows how many are in
+	// use. From shedFrom on the limiter closes idle connections. From refuseFrom on it also
+	// refuses new ones, since a closed descriptor becomes free only a moment later.
 	shedFrom, refuseFrom int
 	descriptor           func(net.Conn) int // replaced by tests
 
@@ -60,18 +60,17 @@ type Limiter struct {
 }
 
 const (
-	// The rest of the process has 1/reserveShare of the descriptors, within the bounds:
-	// enough for the operator's requests and a store that reconnects, and no more.
+	// The limiter reserves 1/reserveShare of the descriptors for the rest of the process,
+	// within the bounds: enough for the operator's requests and for reconnecting the store.
 	reserveShare = 8
 	minReserve   = 16
 	maxReserve   = 256
-	// When descriptors run short the limiter closes 1/shedShare of the connections at
-	// once, so that it seldom has to search them all.
+	// If descriptors run short the limiter closes 1/shedShare of the connections at once, so
+	// that it seldom searches them all.
 	shedShare = 16
 	minShed   = 8
-	// stuckAfter is after what time a request counts as stuck: its client sends the
-	// body, or reads the response, as slowly as only an attacker does. The service
-	// itself responds within 3 s.
+	// stuckAfter is the duration after which a request counts as stuck: only an attacker
+	// sends a body, or reads a response, so slowly. The service itself responds within 3 s.
 	stuckAfter = 5 * time.Second
 )
 
@@ -85,7 +84,7 @@ func New(o Options) *Limiter {
 	return l
 }
 
-// conn is an open connection that is not hijacked.
+// conn is an open connection, unless it is hijacked.
 type conn struct {
 	// Fixed once accepted.
 	net      net.Conn
@@ -99,14 +98,14 @@ type conn struct {
 type status int64
 
 const (
-	fresh   status = iota // before its first request
+	unused  status = iota // before its first request
 	active                // in a request
 	idle                  // between requests
 	closing               // closed by the limiter
 	statuses
 )
 
-// pack packs a status and its beginning, in the limiter's time.
+// pack packs a status and the time when it began, on the limiter's clock.
 func pack(s status, since time.Duration) int64 { return int64(since)*int64(statuses) + int64(s) }
 
 func unpack(state int64) (s status, since time.Duration) {
@@ -149,9 +148,9 @@ func (l *Limiter) ConnState(c net.Conn, state http.ConnState) {
 	entry := known.(*conn)
 	switch state {
 	case http.StateActive:
-		// A connection becomes active when the server has read a header, or has read a
-		// part of one until the timeout.
-		if s, since := unpack(entry.state.Load()); s == fresh && l.now()-since >= l.options.HeaderTimeout {
+		// The server makes a connection active after it has read a header, or after a timeout
+		// if it has read a part of one.
+		if s, since := unpack(entry.state.Load()); s == unused && l.now()-since >= l.options.HeaderTimeout {
 			l.slow.Add(1)
 		}
 		entry.state.Store(pack(active, l.now()))
@@ -171,7 +170,7 @@ func (l *Limiter) admit(c net.Conn) bool {
 		entry.isExempt = l.options.IsExempt(peer)
 		entry.client = ratelimit.ClientAddress(peer)
 	}
-	entry.state.Store(pack(fresh, l.now()))
+	entry.state.Store(pack(unused, l.now()))
 	if l.shedFrom > 0 {
 		if n := l.descriptor(c); n >= l.shedFrom && !l.shed() || n >= l.refuseFrom {
 			l.shedByFiles.Add(1)
@@ -192,19 +191,19 @@ func descriptor(c net.Conn) (n int) {
 		return 0
 	}
 	if raw, err := descriptor.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { n = int(fd) }) // fails for a closed one only
+		_ = raw.Control(func(fd uintptr) { n = int(fd) }) // fails for a closed connection only
 	}
 	return n
 }
 
 // count counts a connection for its client. If the client has as many as it may, count
-// closes another one, see candidate. It returns false if it can close none. Only Accept
-// calls it, so that no other connection is counted meanwhile.
+// closes another one, see candidate. It returns false if it can close none. Calls are not
+// concurrent: only Accept makes them.
 func (l *Limiter) count(entry *conn) bool {
 	if entry.isExempt || l.options.PerAddress == 0 {
 		return true
 	}
-	var all []*conn // if they are as many as the client may have
+	var all []*conn // nil if the client may have more
 	l.mu.Lock()
 	if len(l.clients[entry.client]) >= l.options.PerAddress {
 		all = slices.Collect(maps.Keys(l.clients[entry.client]))
@@ -235,8 +234,8 @@ func (l *Limiter) uncount(c *conn) {
 	}
 }
 
-// candidate is a connection that the limiter may close, since it is idle, has sent no
-// request, or is stuck in one.
+// candidate is a connection that the limiter may close: it is idle, has sent no request, or is
+// stuck in one.
 type candidate struct {
 	*conn
 	state int64
@@ -251,7 +250,7 @@ func (c *conn) candidate(now time.Duration) (candidate, bool) {
 	switch {
 	case s == idle: // clients expect it
 		found.rank = 0
-	case s == fresh:
+	case s == unused:
 		found.rank = 1
 	case s == active && now-since > stuckAfter:
 		found.rank = 2

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// lineCells is how many buckets a key chooses from: 128 bytes, two cache lines.
+	// lineCells is the number of buckets in which a key can be: 128 bytes, two cache lines.
 	lineCells = 8
-	// maxShardLines bounds the memory of buckets: 524,288 in all, 8 MB. A new
-	// contribution to a topic keeps a bucket in use for 30 s with the default limit, so
-	// that is enough for 17,000 of them a second.
+	// maxShardLines bounds the memory of buckets: 524,288 in all, 8 MB. With the default
+	// limit a new contribution to a topic uses a bucket for 30 s, so this is enough for
+	// 17,000 of them a second.
 	maxShardLines = 1024
 )
 
@@ -20,7 +20,7 @@ const (
 // the same on all instances. Its lowest bits are its [bucketLimit].
 type bucketKey uint64
 
-// bucketLimit is which limit a bucket belongs to. Instances send each other these numbers.
+// bucketLimit identifies the limit of a bucket. Instances send each other these numbers.
 type bucketLimit uint8
 
 const (
@@ -37,25 +37,25 @@ func newBucketKey(hash uint64, limit bucketLimit) bucketKey {
 
 func (k bucketKey) limit() bucketLimit { return bucketLimit(k) & (bucketLimits - 1) }
 
-// bucket is the state of one bucket: when it is full again, on the limiter's clock. A full
-// bucket need not be kept.
+// bucket is the state of one bucket. A full one may be forgotten.
 type bucket struct {
 	key  bucketKey
-	full time.Duration
+	full time.Duration // when it is full again, on the limiter's clock
 }
 
 type line [lineCells]bucket
 
-// bucketShard is a set of buckets, associative within a line. It needs no sweep, since a new
-// key replaces a full bucket of its line. If the line has no full bucket, the shard doubles, up
-// to maxShardLines; then the new key replaces the bucket that is nearest to full.
+// bucketShard is a set of buckets, associative within a line like a processor's cache. It needs
+// no sweep, since a new key replaces a full bucket of its line. If the line has no full bucket,
+// the shard doubles its lines, up to maxShardLines. Then the new key replaces the bucket of the
+// line that is nearest to full.
 type bucketShard struct {
 	mu    sync.Mutex
-	lines []line      // a power of two
-	used  []bucketKey // units taken here since they were last shared, a key for each
+	lines []line      // their number is a power of two
+	used  []bucketKey // a key for each unit taken on this instance since the last share
 }
 
-// findLocked returns the bucket of key.
+// findLocked returns the bucket of key, a full one if the shard has none.
 func (s *bucketShard) findLocked(key bucketKey, now time.Duration, evicted *atomic.Int64) *bucket {
 	for {
 		line := &s.lines[s.lineOf(key)]
@@ -114,8 +114,7 @@ func (l *Limiter) take(key bucketKey, now time.Duration) (wait time.Duration) {
 	return rate.Take(&s.findLocked(key, now, &l.evictedBuckets).full, now, 1)
 }
 
-// settle ends the reservation of one unit that take took. It gives the unit back unless it
-// isUsed.
+// settle ends the reservation of one unit by take. It gives the unit back unless isUsed.
 func (l *Limiter) settle(key bucketKey, isUsed bool) {
 	rate := l.rates[key.limit()]
 	if rate.interval == 0 {

@@ -10,24 +10,24 @@ import (
 	"sync"
 )
 
-// addressCipher turns networks and topics into keys: one AES block is a pseudo-random
-// function of its 16 bytes. The secret hides addresses from other readers of the
-// channel that instances share, and keeps outsiders from making collisions.
+// addressCipher computes keys of networks and topics: the encryption of one AES block is a
+// pseudo-random function of its 16 bytes. The secret hides addresses from other readers of
+// the channel on which instances share them, and prevents collisions on purpose.
 type addressCipher struct {
 	block    cipher.Block
-	isShared bool // all instances use it
+	isShared bool // its key is the one of all instances
 }
 
 // newAddressCipher returns the cipher with a key.
 func newAddressCipher(key [sha256.Size]byte, isShared bool) *addressCipher {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
-		panic(err) // the length is a constant that AES takes
+		panic(err) // cannot fail: AES takes keys of this length
 	}
 	return &addressCipher{block, isShared}
 }
 
-// scratch is memory for encryptions, so that they do not allocate.
+// scratch holds the blocks of encryptions, so that these do not allocate.
 type scratch struct{ network, in, out [aes.BlockSize]byte }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -50,9 +50,10 @@ func (l *Limiter) keys(client netip.Addr, w Write) (k clientKeys) {
 	var topic [aes.BlockSize]byte
 	if hasTopic {
 		binary.BigEndian.PutUint64(topic[:], hashTopic(w.Topic))
-		topic[aes.BlockSize-1] = 1 // so that no topic has the block of the network alone
+		topic[aes.BlockSize-1] = 1 // not 0, so that the key never is that of the network alone
 	}
-	// topicKey encrypts the block of a network once more, together with the topic.
+	// topicKey returns the key of the network with the topic: it encrypts the network's block
+	// again, combined with the topic.
 	topicKey := func(limit bucketLimit) bucketKey {
 		subtle.XORBytes(s.in[:], s.network[:], topic[:])
 		block.Encrypt(s.out[:], s.in[:])
@@ -67,9 +68,9 @@ func (l *Limiter) keys(client netip.Addr, w Write) (k clientKeys) {
 	if client.Is4() {
 		return k
 	}
-	wide, _ := client.Prefix(48) // fails for IPv4 alone
+	wide, _ := client.Prefix(48) // fails for IPv4 only
 	s.in = wide.Addr().As16()
-	s.in[aes.BlockSize-1] = 48 // otherwise the first /64 would have the same block
+	s.in[aes.BlockSize-1] = 48 // otherwise the first /64 of the network would have the same block
 	block.Encrypt(s.network[:], s.in[:])
 	k.wideWrites = newBucketKey(binary.BigEndian.Uint64(s.network[:]), wideWriteBucket)
 	k.wideCreates = newBucketKey(binary.BigEndian.Uint64(s.network[8:]), wideCreateBucket)

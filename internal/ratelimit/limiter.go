@@ -13,21 +13,20 @@ import (
 )
 
 const (
-	// burst is how many periods' worth of reads and writes may come at once: a page
-	// with many hearts opens with one request each.
+	// burst is the size of the buckets of reads and writes, in periods of the limit: a page
+	// with many hearts begins with a request for each.
 	burst = 3
-	// shardCount is over how many maps addresses are spread, so that requests seldom
-	// wait for each other. A power of two.
+	// shardCount is the number of maps that hold the addresses, so that requests seldom wait
+	// for each other. A power of two.
 	shardCount = 64
-	// maxShardAddresses bounds the memory that a client with many addresses can make
-	// the process use: 262,144 addresses in all, about 30 MB.
+	// maxShardAddresses bounds the memory that a client with many addresses can use:
+	// 262,144 addresses in all, about 30 MB.
 	maxShardAddresses = 4096
-	// wideFactor is the number of times that an IPv6 /48 has the limits of an address.
-	// Providers usually assign a customer a network between a /64 and a /48.
+	// wideFactor is how many times an address's limits an IPv6 /48 has. Providers usually
+	// assign a customer a network between a /64 and a /48.
 	wideFactor = 16
-	// shareInterval is how often instances share what addresses used. An address
-	// exceeds its limit by at most what it sends in this time, and has to wait longer
-	// after it.
+	// shareInterval is how often instances share the use of addresses. Within this time an
+	// address can exceed its limit by using several instances. Then it has to wait longer.
 	shareInterval = 100 * time.Millisecond
 )
 
@@ -39,7 +38,7 @@ type address struct {
 	key addressKey
 	// When each bucket is full again, on the limiter's clock.
 	writes, reads, topics time.Duration
-	// Used on this instance since it was last shared.
+	// Used on this instance since the last share.
 	newWrites, newTopics int32
 	isUsed               bool // in the shard's list of used addresses
 }
@@ -51,19 +50,19 @@ func (e *address) isIdle(now time.Duration) bool {
 type shard struct {
 	mu        sync.Mutex
 	addresses map[addressKey]*address
-	used      []*address // since they were last shared
+	used      []*address // since the last share
 }
 
-// Limits are those of one client address.
+// Limits are the limits of one client address.
 type Limits struct {
 	Writes, Reads Limit
-	NewTopics     Limit // topics that it creates
+	NewTopics     Limit // topics that the address creates
 	Topic         Limit // new contributions to one topic
 }
 
-// Limiter limits the writes, the reads, the new topics and the new contributions to each
-// topic of client addresses. An IPv6 /48 has [wideFactor] times the limits of writes, new
-// topics and new contributions. All methods may be called concurrently.
+// Limiter limits what a client address does: writes, reads, new topics, and new contributions
+// to each topic. An IPv6 /48 has 16 times the limits of writes, new topics and new
+// contributions. All methods may be called concurrently.
 type Limiter struct {
 	// Fixed after construction.
 	writes, reads, topics Rate
@@ -82,13 +81,13 @@ type Limiter struct {
 	secretMutex sync.Mutex // held while the secret is applied
 }
 
-// New returns a limiter. secret returns the key of the hash under which instances share
-// addresses, or an error if it is not known yet; with nil this instance counts alone.
+// New returns a limiter. secret returns the key of the hashes of addresses that instances
+// share, or an error if it is not known yet. If secret is nil, this instance counts alone.
 func New(limits Limits, secret func() ([]byte, error)) *Limiter {
 	l := &Limiter{
 		writes: NewRate(limits.Writes, burst),
 		reads:  NewRate(limits.Reads, burst),
-		topics: NewRate(limits.NewTopics, 1), // one period's worth is enough to publish a site
+		topics: NewRate(limits.NewTopics, 1), // one period is enough to publish a site
 		rates: [bucketLimits]Rate{
 			topicBucket:      NewRate(limits.Topic, 1),
 			wideTopicBucket:  NewRate(limits.Topic.times(wideFactor), 1),
@@ -127,8 +126,8 @@ func (l *Limiter) Read(client netip.Addr, n int) (wait time.Duration) {
 	return wait
 }
 
-// Run shares what addresses used with the other instances by calling broadcast, and
-// forgets idle addresses, until ctx ends.
+// Run sends the use of addresses to the other instances with broadcast, and forgets idle
+// addresses, until ctx ends.
 func (l *Limiter) Run(ctx context.Context, broadcast func(payload []byte)) error {
 	ticker := time.NewTicker(shareInterval)
 	defer ticker.Stop()
@@ -163,8 +162,8 @@ func (l *Limiter) lock(key addressKey, now time.Duration) (*shard, *address) {
 	return s, l.addressLocked(s, key, now)
 }
 
-// addressLocked returns the state of an address. If the shard is full it forgets any
-// other address: that is milder than refusing a client that did nothing.
+// addressLocked returns the state of an address. If the shard is full it forgets any other
+// address, which is better than refusing a client that did nothing.
 func (l *Limiter) addressLocked(s *shard, key addressKey, now time.Duration) *address {
 	if e := s.addresses[key]; e != nil {
 		return e
@@ -183,9 +182,9 @@ func (l *Limiter) addressLocked(s *shard, key addressKey, now time.Duration) *ad
 	return e
 }
 
-// useLocked adds e to the addresses to share.
+// useLocked adds e to the addresses to share, once their keys are those of all instances.
 func (l *Limiter) useLocked(s *shard, e *address) {
-	if !e.isUsed && l.secret != nil {
+	if !e.isUsed && l.cipher.Load().isShared {
 		e.isUsed = true
 		s.used = append(s.used, e)
 	}

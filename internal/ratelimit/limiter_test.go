@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"testing"
@@ -184,7 +185,8 @@ func TestLimiter_SharePayloadSize(t *testing.T) {
 
 // Memory is bounded, and idle addresses are forgotten.
 func TestLimiter_Memory(t *testing.T) {
-	for name, secret := range map[string]func() ([]byte, error){"shared": secret, "alone": nil} {
+	unknown := func() ([]byte, error) { return nil, errors.New("the store was not reached yet") }
+	for name, secret := range map[string]func() ([]byte, error){"shared": secret, "unknown": unknown, "alone": nil} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := New(Limits{Writes: perSecond(20)}, secret)

@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// Write describes a write to the limits.
+// Write describes a write of a client.
 type Write struct {
 	Topic   string
 	Creates bool // it may create the topic, if the limits allow that
 	Adds    bool // it may be a new contribution, which the limit of the topic counts
 }
 
-// Permit is what the limits allow one write. The caller must settle it after the write.
+// Permit says what the limits allow one write to do. The caller must call Settle after the
+// write.
 type Permit struct {
-	MayCreate    bool
+	MayCreate    bool          // whether the write may create its topic
 	MayAdd       bool          // whether the write may be a new contribution
 	WaitToCreate time.Duration // 0 unless the limit of new topics refuses
 	WaitToAdd    time.Duration // 0 unless the limit of the topic refuses
@@ -28,18 +29,18 @@ type Permit struct {
 type clientKeys struct {
 	address addressKey
 	topic   bucketKey // 0 if the topic has no limit
-	// Of the IPv6 /48. 0 for IPv4.
+	// Keys of the IPv6 /48; 0 for IPv4.
 	wideTopic, wideWrites, wideCreates bucketKey
 }
 
-// Write takes one write of client, and reserves a new topic and a new contribution. If the
-// limit of writes refuses it returns how long to wait, and no permit.
+// Write takes one write of client from the limits, and reserves a new topic and a new
+// contribution. If the limit of writes refuses, Write returns how long to wait, and no permit.
 func (l *Limiter) Write(client netip.Addr, w Write) (p Permit, wait time.Duration) {
 	p = Permit{limiter: l, MayCreate: w.Creates, MayAdd: true}
 	if !l.limitsWrites {
 		return p, 0
 	}
-	l.applySecret() // before anything is counted, since it forgets all counts
+	l.applySecret() // before counting, since it forgets all counts
 	p.clientKeys = l.keys(client, w)
 	now := l.now()
 	if wait = l.takeWrite(&p, now); wait > 0 {
@@ -54,7 +55,7 @@ func (l *Limiter) Write(client netip.Addr, w Write) (p Permit, wait time.Duratio
 	return p, 0
 }
 
-// takeWrite takes the write and reserves the new topic of p.
+// takeWrite takes the write from the limits of p's address and /48, and reserves a new topic.
 func (l *Limiter) takeWrite(p *Permit, now time.Duration) (wait time.Duration) {
 	if p.wideWrites != 0 {
 		if wait = l.take(p.wideWrites, now); wait > 0 {

@@ -1,6 +1,6 @@
-// Package ratelimit limits how often clients do something, by the generic cell rate
-// algorithm (GCRA, ITU-T I.371). A [Rate] is one limit; a [Limiter] applies four to
-// each client address and shares with the other instances what addresses used.
+// Package ratelimit limits how often clients do something, with the generic cell rate
+// algorithm (GCRA, ITU-T I.371). A [Rate] is one limit. A [Limiter] applies four to each
+// client address, and shares the use of addresses with the other instances.
 //
 // A client that stays within a limit is never refused. Memory is bounded: if there are
 // too many addresses the limiter forgets some, which then start with full buckets.
@@ -20,11 +20,11 @@ type Limit struct {
 // times returns the limit with n times as many events.
 func (l Limit) times(n int) Limit { return Limit{Count: n * l.Count, Per: l.Per} }
 
-// Rate is a limit as a bucket that fills steadily. The state of a bucket is the time at
-// which it will be full again, on a clock of the caller. The zero Rate allows everything.
+// Rate is a limit as a token bucket, which fills steadily. The state of a bucket is the time
+// when it is full again, on the caller's clock. The zero Rate allows everything.
 type Rate struct {
-	interval time.Duration // in which the bucket gains one event; 0 for no limit
-	depth    time.Duration // in which an empty bucket becomes full
+	interval time.Duration // time in which the bucket gains one event; 0 for no limit
+	depth    time.Duration // time in which an empty bucket becomes full
 }
 
 // NewRate returns a rate whose full bucket holds burst times l.Count events.
@@ -50,8 +50,8 @@ func (r Rate) Take(full *time.Duration, now time.Duration, n int) (wait time.Dur
 	return 0
 }
 
-// maxDebt bounds the debt of a bucket, in full buckets: as many further instances may allow a
-// full bucket each before they receive the broadcasts of each other.
+// maxDebt bounds the debt of a bucket, in full buckets: before they receive each other's
+// broadcasts, this many further instances may each allow a full bucket.
 const maxDebt = 16
 
 // drain takes n events that another instance allowed. If the bucket holds fewer, the rest is
@@ -72,8 +72,8 @@ func (r Rate) cost(n int) time.Duration {
 	return r.interval * time.Duration(n)
 }
 
-// ClientAddress returns the address by which limits count a client: an IPv4 address
-// itself, or the first address of an IPv6 /64, since one customer has all of it.
+// ClientAddress returns the address under which limits count a client: an IPv4 address
+// itself, or the first address of an IPv6 /64, since a customer has at least a /64.
 func ClientAddress(address netip.Addr) netip.Addr {
 	if address.Is4() {
 		return address

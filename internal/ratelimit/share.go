@@ -4,34 +4,35 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
-// What instances send each other: two bytes that name the format, then for each client
-// address that used anything since the last time
+// Instances send each other payloads. The first two bytes are the format. The entries of
+// payloadFormat are client addresses and their use since the last share:
 //
 //	8 bytes   key of the address, big endian
 //	uvarint   writes
 //	uvarint   new topics
 //
-// or for each unit taken from a bucket
+// Those of bucketPayloadFormat are units that were taken from buckets:
 //
 //	8 bytes   key of the bucket, big endian
 //
-// Instances ignore a payload that begins with other bytes.
+// Instances ignore a payload of another format.
 const (
 	payloadFormat       = "u\x01"
 	bucketPayloadFormat = "u\x02"
-	// maxPayloadBytes bounds a payload, so that it does not delay changes on the same
-	// channel.
+	// maxPayloadBytes bounds a payload, so that it does not delay changes, which come over
+	// the same connection.
 	maxPayloadBytes = 32 << 10
-	// maxEntryBytes is the most that one address takes.
+	// maxEntryBytes bounds the size of an entry.
 	maxEntryBytes = 8 + 2*binary.MaxVarintLen32
 )
 
-// applySecret makes the limiter use the same keys as all instances, and forget what was
-// counted under another key. It returns false while the secret is not known: until then
-// this instance counts alone.
+// applySecret makes the limiter use the same keys as all instances, and forget all counts
+// under its former key. It returns false while the secret is not known: until then this
+// instance counts alone.
 func (l *Limiter) applySecret() bool {
 	if l.cipher.Load().isShared {
 		return true
@@ -65,66 +66,63 @@ func (l *Limiter) applySecret() bool {
 	return true
 }
 
-// share passes to send what addresses used on this instance since the last call. It
-// does nothing while the secret is not known.
+// share calls send with the use of addresses on this instance since the last call. It does
+// nothing while the secret is not known.
 func (l *Limiter) share(send func(payload []byte)) {
 	if !l.applySecret() {
 		return
 	}
-	var payloads [][]byte
+	addresses, buckets := payloads{format: payloadFormat}, payloads{format: bucketPayloadFormat}
 	for i := range l.shards {
-		payloads = l.shards[i].appendUsed(payloads)
+		l.shards[i].takeUsed(&addresses)
+		l.buckets[i].takeUsed(&buckets)
 	}
-	var buckets [][]byte
-	for i := range l.buckets {
-		buckets = l.buckets[i].appendUsed(buckets)
-	}
-	for _, payload := range buckets {
-		send(payload)
-	}
-	for _, payload := range payloads {
+	for _, payload := range slices.Concat(buckets.list, addresses.list) {
 		send(payload)
 	}
 }
 
-// appendUsed appends what was used in this shard to the last of payloads, or to new ones.
-func (s *shard) appendUsed(payloads [][]byte) [][]byte {
+// payloads are payloads of one format.
+type payloads struct {
+	format string
+	list   [][]byte
+}
+
+// last returns the payload for the next entry.
+func (p *payloads) last() *[]byte {
+	if n := len(p.list); n == 0 || len(p.list[n-1]) > maxPayloadBytes-maxEntryBytes {
+		p.list = append(p.list, append(make([]byte, 0, 1024), p.format...))
+	}
+	return &p.list[len(p.list)-1]
+}
+
+// takeUsed moves the use of addresses to payloads.
+func (s *shard) takeUsed(to *payloads) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.used {
-		last := len(payloads) - 1
-		if last < 0 || len(payloads[last]) > maxPayloadBytes-maxEntryBytes {
-			payloads = append(payloads, append(make([]byte, 0, 1024), payloadFormat...))
-			last++
-		}
-		p := binary.BigEndian.AppendUint64(payloads[last], uint64(e.key))
-		p = binary.AppendUvarint(p, uint64(e.newWrites))
-		payloads[last] = binary.AppendUvarint(p, uint64(e.newTopics))
+		payload := to.last()
+		*payload = binary.BigEndian.AppendUint64(*payload, uint64(e.key))
+		*payload = binary.AppendUvarint(*payload, uint64(e.newWrites))
+		*payload = binary.AppendUvarint(*payload, uint64(e.newTopics))
 		e.newWrites, e.newTopics, e.isUsed = 0, 0, false
 	}
 	clear(s.used)
 	s.used = s.used[:0]
-	return payloads
 }
 
-// appendUsed appends the keys of the units taken in this shard to the last of payloads, or
-// to new ones.
-func (s *bucketShard) appendUsed(payloads [][]byte) [][]byte {
+// takeUsed moves the keys of taken units to payloads.
+func (s *bucketShard) takeUsed(to *payloads) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, key := range s.used {
-		last := len(payloads) - 1
-		if last < 0 || len(payloads[last]) > maxPayloadBytes-maxEntryBytes {
-			payloads = append(payloads, append(make([]byte, 0, 1024), bucketPayloadFormat...))
-			last++
-		}
-		payloads[last] = binary.BigEndian.AppendUint64(payloads[last], uint64(key))
+		payload := to.last()
+		*payload = binary.BigEndian.AppendUint64(*payload, uint64(key))
 	}
 	s.used = s.used[:0]
-	return payloads
 }
 
-// Receive takes what addresses used on another instance out of their buckets here.
+// Receive takes the use of addresses on another instance out of their buckets here.
 func (l *Limiter) Receive(payload []byte) {
 	l.applySecret()
 	now := l.now()
@@ -151,7 +149,7 @@ func (l *Limiter) Receive(payload []byte) {
 		s := l.shard(key)
 		s.mu.Lock()
 		e := l.addressLocked(s, key, now)
-		// A bucket holds far less than an int32: a greater number empties it too.
+		// Every bucket holds far fewer than 2^31 events, so a greater number empties it too.
 		l.writes.drain(&e.writes, now, int(min(writes, 1<<31-1)))
 		l.topics.drain(&e.topics, now, int(min(topics, 1<<31-1)))
 		s.mu.Unlock()
