@@ -7,9 +7,9 @@ export PATH := $(CURDIR)/.ci/node_modules/.bin:$(PATH):/usr/local/go/bin:/usr/sb
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-# All Go commands use the same flags, so that each package is compiled once, and once
-# more with the race detector. nomsgpack leaves out an encoding of Gin that nothing here
-# uses (6.5 MB). The commit comes from COMMIT, not from version control.
+# All Go commands use the same flags, so that each package is compiled once, and for
+# make test-all once more with the race detector. nomsgpack leaves out an encoding of Gin
+# that nothing here uses (6.5 MB). The commit comes from COMMIT, not from version control.
 export GOFLAGS := $(sort $(GOFLAGS) -buildvcs=false -tags=nomsgpack -trimpath)
 export CGO_ENABLED := 0
 
@@ -29,9 +29,9 @@ export TALLYCAST_TEST_BINARIES := $(CURDIR)/$(BINARIES)
 step = printf '\n\033[1m==> %s\033[0m\n'
 sub  = $(MAKE) --no-print-directory
 
-.PHONY: build check test test-all tools install binaries $(BINARIES)/tallycast lint types test-go test-units \
-	test-processes test-long test-web test-engines test-frameworks test-platforms bench-tools test-bench test-peers \
-	litestream-binaries hosting-tools test-hosting dist test-dist generate fmt run clean help
+.PHONY: build check test test-all tools install binaries race-binary $(BINARIES)/tallycast lint types test-go test-units \
+	test-processes test-race test-long test-web test-web-alone test-engines test-frameworks test-platforms bench-tools \
+	test-bench test-peers litestream-binaries hosting-tools test-hosting dist test-dist generate fmt run clean help
 .DEFAULT_GOAL := build
 
 build: ## Build ./tallycast, one static binary.
@@ -42,11 +42,12 @@ check: lint types ## Check format, vet, staticcheck and types; run the unit test
 
 test: ## Install what the tests need; run all contracts on every store, and the web tests in Chromium.
 	@$(step) 'tools, lint' && $(sub) -j2 install lint
-	@$(step) 'Go tests' && $(sub) -j2 --output-sync=target test-units test-bench test-processes
-	@$(step) web && $(sub) test-web
+	@$(step) 'Go, web' && $(sub) -j3 --output-sync=target test-processes test-web test-units test-bench
+	@$(step) 'web, alone' && $(sub) test-web-alone
 	@$(step) 'all passed'
 
-test-all: test ## Run everything else: all browsers, site generators, every platform, bench peers, long tests.
+test-all: test ## Run everything else: the race detector, all browsers, site generators, every platform, long tests.
+	@$(step) race       && $(sub) test-race
 	@$(step) long       && $(sub) test-long
 	@$(step) engines    && $(sub) test-engines
 	@$(step) frameworks && $(sub) test-frameworks
@@ -70,7 +71,10 @@ tools: ## Install the missing programs that the tests run.
 install: tools
 	@$(sub) web/node_modules/.package-lock.json
 
-binaries: $(BINARIES)/tallycast ## Build the program for the tests: as released, and with the race detector.
+binaries: $(BINARIES)/tallycast ## Build the program for the tests, as released.
+
+race-binary: ## Build the program with the race detector, for tests that have it.
+	@mkdir -p $(BINARIES)
 	CGO_ENABLED=1 go build $(RACE) -o $(BINARIES)/tallycast-race ./cmd/tallycast
 
 # The linker does not run, and writes nothing, if the binary is up to date.
@@ -89,37 +93,48 @@ types: web/node_modules/.package-lock.json ## Check the types of the widgets.
 	npm --prefix web run check
 
 # Packages that start several processes for each test. These wait most of the time, and
-# measure latency: they run one after the other, beside the unit tests.
+# measure latency: they run one after the other, beside the unit tests and the web tests.
 PROCESSES := ./deploy ./internal/testkit/checker ./internal/testkit/e2e
-UNITS      = $$(go list ./... | grep -vxF "$$(go list $(PROCESSES))")
+# Packages whose work is concurrency and whose dependencies are few.
+CONCURRENT := ./internal/connlimit ./internal/hub ./internal/presence ./internal/ratelimit ./internal/tally
+UNITS       = $$(go list ./... | grep -vxF "$$(go list $(PROCESSES))")
+OTHER_UNITS = $$(go list ./... | grep -vxF "$$(go list $(PROCESSES) $(CONCURRENT))")
 
 # Tests of stores of several Redis processes: make check leaves them to make test.
 # The size of the binary, too.
 NOT_IN_CHECK := Cluster|Sentinel|SlotMigration|WrongMode|ByTopicIsComplete|Replica|TestBinary
 
-RACE_TEST := CGO_ENABLED=1 go test -vet=off $(RACE) -shuffle=on -timeout 12m
+# The race detector needs a second compilation of every package, and its tests use two to
+# four times as much CPU. So make test uses it for few packages, and make test-all for all.
+TEST      := go test -vet=off -shuffle=on -timeout 12m
+RACE_TEST := CGO_ENABLED=1 $(TEST) $(RACE)
 
-test-go: test-units test-processes ## Run the Go tests, most of them with the race detector.
+test-go: test-units test-processes ## Run the Go tests, few of them with the race detector.
 
 test-units: binaries
+	$(RACE_TEST) $(CONCURRENT)
+	$(TEST) $(OTHER_UNITS)
+
+test-processes: binaries
+	$(TEST) -p 1 $(PROCESSES)
+
+# test-long runs the tests of PROCESSES with the race detector.
+test-race: binaries race-binary ## Run the unit tests with the race detector.
 	$(RACE_TEST) $(UNITS)
 
-# With the race detector the program uses three times as much CPU: here only the checker
-# has it, which looks for races with faults. The other tests run the program as released;
-# test-long runs them with the race detector.
-test-processes: binaries
-	$(RACE_TEST) ./internal/testkit/checker
-	go test -vet=off -shuffle=on -timeout 12m -p 1 ./deploy ./internal/testkit/e2e
-
 # Schedules of faults and property tests run longer, timeouts have their real lengths.
-test-long: binaries web/node_modules/.package-lock.json ## Run the tests that have a long form, in that form.
+test-long: binaries race-binary web/node_modules/.package-lock.json ## Run the tests that have a long form, in that form.
 	TALLYCAST_TEST_LONG=1 $(RACE_TEST) -p 1 -timeout 30m $(PROCESSES) ./internal/redisstore
 	OUTAGE_SECONDS=30 node web/test/run.js region.test.js
 	$(RACE_TEST) -run Merge ./internal/owner -merge-time=2m
 	$(RACE_TEST) ./internal/hub ./internal/tally -rapid.checks=5000
 
 test-web: web/node_modules/.package-lock.json binaries ## Run the widgets in Chromium; a smoke test in Firefox and WebKit.
-	npm --prefix web test
+	npm --prefix web run check
+	node web/test/run.js shared
+
+test-web-alone: web/node_modules/.package-lock.json binaries ## Run the web tests that measure time.
+	node web/test/run.js alone
 
 test-frameworks: ## Compare the keys of seeds with the pages that Astro and Next.js build.
 	go test -tags nomsgpack,frameworks -timeout 30m -run 'Astro|Next' ./internal/seed
@@ -152,7 +167,7 @@ litestream-binaries: ## Build Litestream and the entrypoint of its image into IN
 hosting-tools: litestream-binaries ## Build what the tests of hosting run: Litestream, its entrypoint, an S3 server.
 	go build -C deploy/litestream -ldflags '-s -w' -o $(INTO)/ github.com/johannesboyne/gofakes3/cmd/gofakes3
 
-test-hosting: binaries hosting-tools ## Lose the disk of a container and restore it with Litestream.
+test-hosting: race-binary hosting-tools ## Lose the disk of a container and restore it with Litestream.
 	go vet -C deploy/litestream ./...
 	go test -C deploy/litestream -vet=off ./...
 	CGO_ENABLED=1 go test -vet=off $(RACE) -tags nomsgpack,hosting -timeout 12m -run Litestream ./deploy

@@ -29,14 +29,18 @@ const run = (command, args) =>
 
 let status = built ? 0 : run('go', ['build', '-o', binary, '../cmd/tallycast']);
 if (status === 0) {
+  // The arguments are files, or one of the two groups of files below; without any, all files.
   const only = process.argv.slice(2);
-  const files = (only.length ? only : readdirSync(here).filter((name) => name.endsWith('.test.js'))).map((file) => join(here, file));
+  const group = ['shared', 'alone'].find((name) => only[0] === name);
+  const all = !only.length || group;
+  const files = (all ? readdirSync(here).filter((name) => name.endsWith('.test.js')) : only).map((file) => join(here, file));
   const test = (/** @type {number} */ atOnce, /** @type {string[]} */ files) =>
     files.length ? run(process.execPath, ['--test', `--test-concurrency=${atOnce}`, `--test-timeout=${TIMEOUT}`, ...files.sort()]) : 0;
   // Each file starts its own browser and services. Tests of frames, tasks and screenshots run alone.
   const alone = (/** @type {string} */ file) => /(load|latency|screenshots)\.test\.js$/.test(file);
   // Files mostly wait, so one more than the two cores keeps these busy.
-  status = test(3, files.filter((file) => !alone(file))) || test(1, files.filter(alone));
+  if (group !== 'alone') status = test(3, files.filter((file) => !alone(file)));
+  if (group !== 'shared') status ||= test(1, files.filter(alone));
 }
 rmSync(dir, { recursive: true, force: true });
 process.exit(status);
