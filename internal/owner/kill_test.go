@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -98,11 +99,39 @@ func killed(t *testing.T, w *stores, does string, n int, from, to tally.Topic) b
 	return false
 }
 
+// beforeEachCall runs a test with n = 1, 2, …, on each store, until it reports that its child
+// did not die: it has fewer than n calls. Each run has stores of its own; several run at the same
+// time, since most of them wait for a lease.
+func beforeEachCall(t *testing.T, test func(t *testing.T, w *stores, n int) (died bool)) {
+	t.Parallel()
+	for name, start := range map[string]func(testing.TB) *stores{"SQLite": onSQLite, "Redis": onRedis} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var ended atomic.Bool
+			for first := 1; !ended.Load(); first += atOnce {
+				t.Run(fmt.Sprintf("calls from %d", first), func(t *testing.T) {
+					for n := first; n < first+atOnce; n++ {
+						t.Run(strconv.Itoa(n), func(t *testing.T) {
+							t.Parallel()
+							if !test(t, start(t), n) {
+								ended.Store(true)
+							}
+						})
+					}
+				})
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
 // killedMerge merges two topics in a child that dies before its nth call. It returns the store,
 // reopened, and the sum of the topics before. died is false if the merge ended.
-func killedMerge(t *testing.T, w *stores, store fullStore, metric string, n int) (reopened fullStore, from, to tally.Topic, sum int64, died bool) {
+func killedMerge(t *testing.T, w *stores, metric string, n int) (reopened fullStore, from, to tally.Topic, sum int64, died bool) {
 	t.Helper()
-	o := open(store)
+	o := open(w.first)
 	from, to = newTopic(metric), newTopic(metric)
 	amount := int64(5)
 	if metric == "visits" {
@@ -114,72 +143,59 @@ func killedMerge(t *testing.T, w *stores, store fullStore, metric string, n int)
 	}
 	o.edit(t, tally.Edit{Topic: from, Kind: tally.EditSeed, Value: 100})
 	o.edit(t, tally.Edit{Topic: to, Kind: tally.EditAdjustment, Value: 1000})
-	if err := store.Close(); err != nil { // one process at a time holds a file
+	if err := w.first.Close(); err != nil { // one process at a time holds a file
 		t.Fatal(err)
 	}
-	died = killed(t, w, "merge", n, from, to)
+	if died = killed(t, w, "merge", n, from, to); !died && n < 8 {
+		t.Errorf("a merge has only %d calls", n-1)
+	}
 	return w.reopen(t), from, to, 6*amount + 1100, died
 }
 
 // Repeating a merge that was killed before any of its calls finishes it.
 func TestMerge_KilledAndRepeated(t *testing.T) {
-	onEachStore(t, func(t *testing.T, w *stores) {
-		store := w.first
-		for n := 1; ; n++ {
-			reopened, from, to, sum, died := killedMerge(t, w, store, "claps", n)
-			store = reopened
-			o := open(store)
-			if change := o.mergeAll(t, to, from); change.Count != sum {
-				t.Fatalf("killed before call %d, then repeated: %+v; want %d", n, change, sum)
-			}
-			if state := o.state(t, from); state.Version != 0 {
-				t.Errorf("killed before call %d: %+v", n, state)
-			}
-			o.gained(t, to, 30)
-			if got := o.mine(t, to, visitor(1)); got != 5 {
-				t.Errorf("killed before call %d: a visitor of both topics contributes %d", n, got)
-			}
-			if !died {
-				if n < 8 {
-					t.Errorf("a merge has only %d calls", n)
-				}
-				return
-			}
+	beforeEachCall(t, func(t *testing.T, w *stores, n int) bool {
+		store, from, to, sum, died := killedMerge(t, w, "claps", n)
+		o := open(store)
+		if change := o.mergeAll(t, to, from); change.Count != sum {
+			t.Fatalf("killed before call %d, then repeated: %+v; want %d", n, change, sum)
 		}
+		if state := o.state(t, from); state.Version != 0 {
+			t.Errorf("killed before call %d: %+v", n, state)
+		}
+		o.gained(t, to, 30)
+		if got := o.mine(t, to, visitor(1)); got != 5 {
+			t.Errorf("killed before call %d: a visitor of both topics contributes %d", n, got)
+		}
+		return died
 	})
 }
 
 // A running instance finishes a killed merge, even if the target was merged with another topic
 // or edited before. Nothing is added twice.
 func TestMerge_KilledAndFinishedByAnother(t *testing.T) {
-	onEachStore(t, func(t *testing.T, w *stores) {
-		store := w.first
-		for n := 1; ; n++ {
-			reopened, from, to, sum, died := killedMerge(t, w, store, []string{"claps", "visits"}[n%2], n)
-			store = reopened
-			o := openWith(store, owner.Options{LeaseTime: shortLease / 2})
-			stop := run(t, o)
-			if n%3 == 0 {
-				other := newTopic(to.Metric())
-				o.contribute(t, other, visitor(1), 1, readerAddress)
-				o.mergeAll(t, to, other)
-				sum++
-			}
-			edits := []tally.Edit{{Topic: to, Kind: tally.EditAdjustment, Value: 7000}}
-			processtest.Eventually(t, "the topic takes edits", func() bool {
-				o.Receive(owner.SettingsChanged()) // read the settings now
-				return o.Edit(t.Context(), "test", edits) == nil
-			})
-			sum += edits[0].After.Count - edits[0].Before.Count
-			o.mergeAll(t, to, from)
-			stop()
-			if got := o.state(t, to).Count; got != sum {
-				t.Errorf("killed before call %d: count %d, want %d", n, got, sum)
-			}
-			if !died {
-				return
-			}
+	beforeEachCall(t, func(t *testing.T, w *stores, n int) bool {
+		store, from, to, sum, died := killedMerge(t, w, []string{"claps", "visits"}[n%2], n)
+		o := openWith(store, owner.Options{LeaseTime: shortLease / 2})
+		stop := run(t, o)
+		if n%3 == 0 {
+			other := newTopic(to.Metric())
+			o.contribute(t, other, visitor(1), 1, readerAddress)
+			o.mergeAll(t, to, other)
+			sum++
 		}
+		edits := []tally.Edit{{Topic: to, Kind: tally.EditAdjustment, Value: 7000}}
+		processtest.Eventually(t, "the topic takes edits", func() bool {
+			o.Receive(owner.SettingsChanged()) // read the settings now
+			return o.Edit(t.Context(), "test", edits) == nil
+		})
+		sum += edits[0].After.Count - edits[0].Before.Count
+		o.mergeAll(t, to, from)
+		stop()
+		if got := o.state(t, to).Count; got != sum {
+			t.Errorf("killed before call %d: count %d, want %d", n, got, sum)
+		}
+		return died
 	})
 }
 
@@ -187,29 +203,23 @@ func TestMerge_KilledAndFinishedByAnother(t *testing.T) {
 var botAddress = netip.MustParseAddr("203.0.113.99")
 
 func TestRevert_KilledAndRepeated(t *testing.T) {
-	onEachStore(t, func(t *testing.T, w *stores) {
-		store := w.first
-		for n := 1; ; n++ {
-			o := open(store)
-			page := newTopic("likes")
-			o.like(t, page, visitor(1))
-			for v := range 30 {
-				o.contribute(t, page, visitor(100+v), 1, botAddress)
-			}
-			if err := store.Close(); err != nil { // one process at a time holds a file
-				t.Fatal(err)
-			}
-			died := killed(t, w, "revert", n, page, page)
-			store = w.reopen(t)
-			o = open(store)
-			_, err := o.Revert(t.Context(), "again", owner.Selection{Topics: []tally.Topic{page}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{botAddress}}, false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			o.counts(t, page, 1)
-			if !died {
-				return
-			}
+	beforeEachCall(t, func(t *testing.T, w *stores, n int) bool {
+		o := open(w.first)
+		page := newTopic("likes")
+		o.like(t, page, visitor(1))
+		for v := range 30 {
+			o.contribute(t, page, visitor(100+v), 1, botAddress)
 		}
+		if err := w.first.Close(); err != nil { // one process at a time holds a file
+			t.Fatal(err)
+		}
+		died := killed(t, w, "revert", n, page, page)
+		o = open(w.reopen(t))
+		_, err := o.Revert(t.Context(), "again", owner.Selection{Topics: []tally.Topic{page}, From: time.Now().Add(-time.Hour), Addresses: []netip.Addr{botAddress}}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.counts(t, page, 1)
+		return died
 	})
 }
