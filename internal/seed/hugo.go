@@ -43,6 +43,9 @@ const (
 	newPaths = 123
 	// newURLs is the first version that expands tokens in the field url.
 	newURLs = 131
+	// versionTimeout is how long Hugo may take to print its version: 0.1 s, on a busy machine
+	// much longer. A wrong version would give seeds the keys of no page.
+	versionTimeout = 30 * time.Second
 )
 
 // hugoVersion matches a version in the output of hugo version, and as people write it.
@@ -51,7 +54,7 @@ var hugoVersion = regexp.MustCompile(`(?:^|hugo )v?0\.(\d{1,4})(?:\.|\b)`)
 // installedHugo returns the minor version of the installed hugo, which probably builds the
 // site; [currentHugo] if none is installed.
 func installedHugo() int {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // it answers in 0.1 s
+	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "hugo", "version").Output()
 	if err != nil {
