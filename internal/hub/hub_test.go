@@ -155,11 +155,18 @@ func TestSubscribe_TooManyTopics(t *testing.T) {
 	h.Settle(change(a, 1))
 	h.Settle(change(b, 1))
 	p.expect(t, "default/likes/c!too_many_topics", "default/likes/a=1@1", "default/likes/b=1@1", "live")
-	other := viewer(h, -1, c)
+	other := &pipe{capacity: -1}
+	other.Quota = NewQuota(2)
+	h.Adopt(&other.Viewer, other, 0)
+	h.Subscribe(&other.Viewer, []tally.Topic{c})
+	h.Join(&other.Viewer, nil)
 	h.Settle(change(c, 1))
 	other.expect(t, "default/likes/c=1@1", "live")
 	if full, overQuota := h.Subscribe(&other.Viewer, []tally.Topic{topicOf(t, "default/likes/d")}); len(full) != 1 || len(overQuota) != 0 {
 		t.Errorf("refused %v and %v, want one: the hub is full", full, overQuota)
+	}
+	if used := other.Quota.used.Load(); used != 1 {
+		t.Errorf("%d topics are counted, want 1: the hub refused the other", used)
 	}
 }
 

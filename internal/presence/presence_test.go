@@ -23,6 +23,7 @@ type recordingStore struct {
 	shares map[tally.Topic]int64
 	lasts  map[tally.Topic]bool // shares that may begin a history
 	calls  int
+	onZero func() // called once, while the store takes a share of 0; may be nil
 }
 
 // never forbids a page to begin a history.
@@ -39,6 +40,10 @@ func (s *recordingStore) SetShares(_ context.Context, _ time.Duration, shares []
 		s.shares[share.Topic] = share.Pages
 		if share.MayRecord {
 			s.lasts[share.Topic] = true
+		}
+		if share.Pages == 0 && s.onZero != nil {
+			s.onZero()
+			s.onZero = nil
 		}
 	}
 	return nil
@@ -114,6 +119,18 @@ func TestTracker_LeaveDelay(t *testing.T) {
 		time.Sleep(3 * batchInterval / 2)
 		store.expect(t, map[tally.Topic]int64{a: 2})
 		time.Sleep(leaveDelay)
+		store.expect(t, map[tally.Topic]int64{a: 1})
+	})
+}
+
+// A page that returns while the store takes the share of 0 is counted.
+func TestTracker_ReturnWhileStored(t *testing.T) {
+	run(t, func(t *testing.T, tracker *Tracker, store *recordingStore) {
+		a := topicOf(t, "a")
+		store.onZero = func() { tracker.Enter(a, never) }
+		tracker.Enter(a, never)
+		tracker.Leave(a)
+		time.Sleep(leaveDelay + 3*batchInterval)
 		store.expect(t, map[tally.Topic]int64{a: 1})
 	})
 }
