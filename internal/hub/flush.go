@@ -25,10 +25,11 @@ const (
 // too recent.
 func (s *shard) handleChange(subs *subscribers, now int64) {
 	switch {
-	case len(subs.entries) == 0 || subs.heapIndex != notScheduled || subs.topic.newest.Load() == subs.flushed:
+	case len(subs.entries) == 0 || subs.isScheduled || subs.topic.newest.Load() == subs.flushed:
 	case subs.due <= now || subs.flushed == nil:
 		s.flush(subs, now)
 	default:
+		subs.isScheduled = true
 		heap.Push(&s.schedule, subs)
 	}
 }
@@ -49,7 +50,7 @@ func (s *shard) flush(subs *subscribers, now int64) {
 
 func (s *shard) flushDue(now int64) {
 	for len(s.schedule) > 0 && s.schedule[0].due <= now {
-		s.flush(heap.Pop(&s.schedule).(*subscribers), now)
+		s.flushNext(now)
 	}
 }
 
@@ -57,8 +58,15 @@ func (s *shard) flushDue(now int64) {
 func (s *shard) flushScheduled() {
 	now := s.now()
 	for len(s.schedule) > 0 {
-		s.flush(heap.Pop(&s.schedule).(*subscribers), now)
+		s.flushNext(now)
 	}
+}
+
+// flushNext flushes the first of the schedule, which may have no viewers any more.
+func (s *shard) flushNext(now int64) {
+	subs := heap.Pop(&s.schedule).(*subscribers)
+	subs.isScheduled = false
+	s.flush(subs, now)
 }
 
 // markDirty adds v to the dirty viewers, unless it is blocked and waits for its retry.
@@ -219,19 +227,19 @@ func (s *shard) compose(v *Viewer) (more bool) {
 	for slot, end := v.unsent.bounds(len(v.subscriptions)); slot < end; slot++ {
 		sub := &v.subscriptions[slot]
 		u := sub.subscribers.flushed
-		if u == nil || sub.sent < 0 && (s.stale && !s.hub.options.StaleSnapshots || !sub.needs(u.change.Version)) {
+		if u == nil || sub.sent < 0 && (s.stale && !s.hub.options.StaleSnapshots || !sub.needs(u.version)) {
 			isComplete = false
 			continue
 		}
-		if sub.needs(u.change.Version) {
+		if sub.needs(u.version) {
 			if len(s.buffer) >= maxWrite {
 				return true
 			}
 			if len(sub.subscribers.entries) == 1 { // a kept frame would be used once
-				s.frame = tally.AppendFrame(s.frame[:0], u.change)
+				s.frame = tally.AppendFrame(s.frame[:0], u.change(sub.subscribers.topic.name))
 				s.buffer = formats[v.format](s.buffer, s.frame)
 			} else {
-				s.buffer = append(s.buffer, u.frame(v.format, formats)...)
+				s.buffer = append(s.buffer, u.frame(sub.subscribers.topic.name, v.format, formats)...)
 			}
 			s.parts = append(s.parts, part{end: len(s.buffer), kind: partChange, slot: int32(slot)})
 		}
@@ -282,7 +290,7 @@ func (s *shard) account(v *Viewer, n int) {
 					s.oldest = received
 				}
 			}
-			sub.sent = sub.subscribers.flushed.change.Version
+			sub.sent = sub.subscribers.flushed.version
 			s.delivered++
 		case partStale:
 			v.set(sentStale)
@@ -322,28 +330,14 @@ type schedule []*subscribers
 
 func (s schedule) Len() int           { return len(s) }
 func (s schedule) Less(i, j int) bool { return s[i].due < s[j].due }
-func (s schedule) Swap(i, j int) {
-	s[i], s[j] = s[j], s[i]
-	s[i].heapIndex, s[j].heapIndex = i, j
-}
+func (s schedule) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
 
-func (s *schedule) Push(x any) {
-	subs := x.(*subscribers)
-	subs.heapIndex = len(*s)
-	*s = append(*s, subs)
-}
+func (s *schedule) Push(x any) { *s = append(*s, x.(*subscribers)) }
 
 func (s *schedule) Pop() any {
 	last := len(*s) - 1
 	subs := (*s)[last]
 	(*s)[last] = nil
 	*s = (*s)[:last]
-	subs.heapIndex = notScheduled
 	return subs
-}
-
-func (s *schedule) remove(subs *subscribers) {
-	if subs.heapIndex != notScheduled {
-		heap.Remove(s, subs.heapIndex)
-	}
 }

@@ -162,7 +162,7 @@ func (h *Hub) raiseFloor(t *topic, version int64) {
 	}
 	// Settle loads the floor after it stores the newest value, and this method loads in
 	// the opposite order: one of them sees the other's store.
-	if newest := t.newest.Load(); newest != nil && newest.change.Version < version {
+	if newest := t.newest.Load(); newest != nil && newest.version < version {
 		h.refresh(t)
 	}
 }
@@ -191,14 +191,14 @@ func (h *Hub) sendToAll(c command) {
 
 // notifyShards tells the shards with subscribers of t that there is a newer value.
 func (h *Hub) notifyShards(t *topic) {
-	for i := range t.byShard {
-		if subs := &t.byShard[i]; subs.isWatched.Load() && subs.isQueued.CompareAndSwap(false, true) {
-			h.shards[i].sendChanged(subs)
+	for subs := t.first.Load(); subs != nil; subs = subs.next.Load() {
+		if subs.isQueued.CompareAndSwap(false, true) {
+			h.shards[subs.shard].sendChanged(subs)
 		}
 	}
 }
 
-// Newest returns the newest known value of a watched topic.
+// Newest implements [tally.Sink].
 func (h *Hub) Newest(name tally.Topic) (change tally.Change, ok bool) {
 	t := h.topics.find(name)
 	if t == nil {
@@ -208,7 +208,7 @@ func (h *Hub) Newest(name tally.Topic) (change tally.Change, ok bool) {
 	if u == nil {
 		return tally.Change{}, false
 	}
-	return u.change, true
+	return u.change(name), true
 }
 
 // acquire returns the topic with one more reference. The first reference makes the feed
@@ -222,10 +222,7 @@ func (h *Hub) acquire(name tally.Topic) *topic {
 		if most := h.options.MaxTopics; most > 0 && h.topics.count.Load() >= int64(most) {
 			return nil
 		}
-		t = &topic{name: name, byShard: make([]subscribers, len(h.shards))}
-		for i := range t.byShard {
-			t.byShard[i].topic, t.byShard[i].heapIndex = t, notScheduled
-		}
+		t = &topic{name: name}
 		s.topics[name] = t
 		h.topics.count.Add(1)
 		h.feed.Watch(name) // under the lock, so that Watch and Unwatch keep their order

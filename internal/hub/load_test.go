@@ -97,7 +97,7 @@ func TestShard_CostAfterPause(t *testing.T) {
 	h.Join(&stalled.Viewer, nil)
 	turn(2)
 	turn(3)
-	l := &h.topics.find(a).byShard[0]
+	l := h.topics.find(a).subscribersOf(0)
 	if wait := time.Duration(l.due - s.now()); wait > time.Second {
 		t.Errorf("after a pause of 300 ms the topic waits for %v", wait)
 	}

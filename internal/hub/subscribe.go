@@ -31,8 +31,7 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 		v.subscriptions = make([]subscription, 0, len(topics))
 	}
 	for _, t := range topics {
-		subs := &t.byShard[s.index]
-		if isSubscribed(subs) {
+		if isSubscribed(t) {
 			s.releaseTopic(v, t)
 			continue
 		}
@@ -43,8 +42,10 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 			s.releaseTopic(v, t)
 			continue
 		}
-		if len(subs.entries) == 0 {
-			subs.isWatched.Store(true)
+		subs := t.subscribersOf(s.index)
+		if subs == nil {
+			subs = &subscribers{topic: t, shard: uint16(s.index)}
+			s.hub.topics.addSubscribers(subs)
 			subs.flushed = t.newest.Load()
 		}
 		minVersion := v.sentBefore[t.name]
@@ -57,23 +58,23 @@ func (s *shard) subscribe(v *Viewer, topics []*topic) {
 	}
 }
 
-// subscribedTo returns a function that reports whether v is among subs, or the function was
-// called with subs before. more is the number of topics to add. With few subscriptions the
+// subscribedTo returns a function that reports whether v watches a topic, or the function was
+// called with it before. more is the number of topics to add. With few subscriptions the
 // function searches them, with many it uses a set.
-func (v *Viewer) subscribedTo(more int) func(*subscribers) bool {
+func (v *Viewer) subscribedTo(more int) func(*topic) bool {
 	const few = 32
 	if len(v.subscriptions)+more <= few {
-		return func(subs *subscribers) bool {
-			return slices.ContainsFunc(v.subscriptions, func(sub subscription) bool { return sub.subscribers == subs })
+		return func(t *topic) bool {
+			return slices.ContainsFunc(v.subscriptions, func(sub subscription) bool { return sub.subscribers.topic == t })
 		}
 	}
-	set := make(map[*subscribers]bool, len(v.subscriptions)+more)
+	set := make(map[*topic]bool, len(v.subscriptions)+more)
 	for _, sub := range v.subscriptions {
-		set[sub.subscribers] = true
+		set[sub.subscribers.topic] = true
 	}
-	return func(subs *subscribers) bool {
-		found := set[subs]
-		set[subs] = true
+	return func(t *topic) bool {
+		found := set[t]
+		set[t] = true
 		return found
 	}
 }
@@ -81,12 +82,12 @@ func (v *Viewer) subscribedTo(more int) func(*subscribers) bool {
 // unsubscribe removes v from the subscribers of topics. It ignores topics that v does
 // not watch.
 func (s *shard) unsubscribe(v *Viewer, topics []*topic) {
-	removed := make(map[*subscribers]bool, len(topics))
+	removed := make(map[*topic]bool, len(topics))
 	for _, t := range topics {
-		removed[&t.byShard[s.index]] = true
+		removed[t] = true
 	}
 	for i := len(v.subscriptions) - 1; i >= 0; i-- {
-		if !removed[v.subscriptions[i].subscribers] {
+		if !removed[v.subscriptions[i].subscribers.topic] {
 			continue
 		}
 		s.rememberSent(v, &v.subscriptions[i])
@@ -134,9 +135,8 @@ func (s *shard) unlink(sub subscription) {
 	subs.entries[last] = subscriber{}
 	subs.entries = subs.entries[:last]
 	if last == 0 {
-		subs.isWatched.Store(false)
 		subs.entries, subs.flushed = nil, nil
-		s.schedule.remove(subs)
+		s.hub.topics.removeSubscribers(subs)
 	}
 	s.releaseTopic(v, subs.topic)
 }

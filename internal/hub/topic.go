@@ -7,19 +7,27 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// update is a change and its frame in each format. The frames are encoded when several viewers
-// of a shard need them. All shards share them.
+// update is a state of a topic and its frame in each format. The frames are encoded when several
+// viewers of a shard need them. All shards share them.
 type update struct {
-	change   tally.Change
+	count    int64
+	options  tally.Options
+	version  int64
 	received int64                    // in the hub's time
 	frames   atomic.Pointer[[][]byte] // by Format; nil until they are encoded
 }
 
-// frame returns the frame of u in a format, and keeps the frames of all formats.
-func (u *update) frame(format Format, formats []Encoder) []byte {
+// change returns u as a change of the topic with that name.
+func (u *update) change(name tally.Topic) tally.Change {
+	return tally.Change{Topic: name, Count: u.count, Options: u.options, Version: u.version}
+}
+
+// frame returns the frame of u, of the topic with that name, in a format. It keeps the frames of
+// all formats.
+func (u *update) frame(name tally.Topic, format Format, formats []Encoder) []byte {
 	frames := u.frames.Load()
 	if frames == nil {
-		json := tally.AppendFrame(make([]byte, 0, 128), u.change)
+		json := tally.AppendFrame(make([]byte, 0, 128), u.change(name))
 		encoded := make([][]byte, len(formats))
 		for i, encode := range formats {
 			encoded[i] = encode(make([]byte, 0, len(json)+16), json)
@@ -30,28 +38,34 @@ func (u *update) frame(format Format, formats []Encoder) []byte {
 	return (*frames)[format]
 }
 
-// topic is a watched topic.
+// topic is a watched topic. There may be millions, most of them with one viewer.
 type topic struct {
 	name   tally.Topic
 	newest atomic.Pointer[update] // nil until the feed settles the topic
 	// floor is the lowest version that settles the topic: the highest one that was sent
 	// to a viewer that unsubscribed and subscribed again.
 	floor atomic.Int64
+	// first begins the list of the shards' subscribers. The mutex of the topic's stripe guards
+	// changes of the list. A shard adds its subscribers before it loads the newest value, and
+	// notifyShards loads the list after the value was stored: one of them sees the other's
+	// store.
+	first atomic.Pointer[subscribers]
 
 	// Guarded by the mutex of the topic's stripe.
-	refs int // subscriptions, including those in the inbox of a shard
-
-	byShard []subscribers
+	refs int32 // subscriptions, including those in the inbox of a shard
 }
 
 // advance makes change, received at now, the newest value if its version is higher. It
 // returns the newest value, and whether that is change.
 func (t *topic) advance(change tally.Change, now int64) (newest tally.Change, isNew bool) {
-	next := &update{change: change, received: now}
+	var next *update
 	for {
 		current := t.newest.Load()
-		if current != nil && current.change.Version >= change.Version {
-			return current.change, false
+		if current != nil && current.version >= change.Version {
+			return current.change(t.name), false
+		}
+		if next == nil {
+			next = &update{count: change.Count, options: change.Options, version: change.Version, received: now}
 		}
 		if t.newest.CompareAndSwap(current, next) {
 			return change, true
@@ -59,25 +73,48 @@ func (t *topic) advance(change tally.Change, now int64) (newest tally.Change, is
 	}
 }
 
-// subscribers are the viewers of one shard that watch a topic.
-type subscribers struct {
-	topic *topic
-	// isQueued is true while this is in the shard's inbox. The goroutine that changed
-	// the topic sets it; the shard clears it before it loads the newest value.
-	isQueued atomic.Bool
-	// isWatched is true while there are subscribers. The shard sets it before it loads
-	// the newest value, and notifyShards loads it after the value was stored: one of
-	// them sees the other's store.
-	isWatched atomic.Bool
-
-	// Owned by the shard's goroutine.
-	entries   []subscriber
-	flushed   *update // sent to the subscribers; nil until the topic is settled
-	due       int64   // the earliest time of the next flush, in the hub's time
-	heapIndex int     // in the shard's schedule, or notScheduled
+// subscribersOf returns the subscribers of a shard, or nil.
+func (t *topic) subscribersOf(shard int) *subscribers {
+	for subs := t.first.Load(); subs != nil; subs = subs.next.Load() {
+		if int(subs.shard) == shard {
+			return subs
+		}
+	}
+	return nil
 }
 
-const notScheduled = -1
+// addLocked adds subs to the list.
+func (t *topic) addLocked(subs *subscribers) {
+	subs.next.Store(t.first.Load())
+	t.first.Store(subs)
+}
+
+// removeLocked removes subs from the list. Its own next stays for those who read the list.
+func (t *topic) removeLocked(subs *subscribers) {
+	link := &t.first
+	for link.Load() != subs {
+		link = &link.Load().next
+	}
+	link.Store(subs.next.Load())
+}
+
+// subscribers are the viewers of one shard that watch a topic, at least one as long as they are
+// in the topic's list.
+type subscribers struct {
+	topic *topic                      // fixed
+	next  atomic.Pointer[subscribers] // in the topic's list
+
+	// Owned by the shard's goroutine.
+	entries []subscriber
+	flushed *update // sent to the subscribers; nil until the topic is settled
+	due     int64   // the earliest time of the next flush, in the hub's time
+
+	// isQueued is true while this is in the shard's inbox. The goroutine that changed
+	// the topic sets it; the shard clears it before it loads the newest value.
+	isQueued    atomic.Bool
+	shard       uint16 // fixed; its index
+	isScheduled bool   // owned by the shard's goroutine: it is in the shard's schedule
+}
 
 // subscriber is one of the viewers that watch a topic.
 type subscriber struct {
@@ -143,4 +180,20 @@ func (r *registry) find(name tally.Topic) *topic {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.topics[name]
+}
+
+// addSubscribers adds the first subscribers of a shard to their topic.
+func (r *registry) addSubscribers(subs *subscribers) {
+	s := r.stripe(subs.topic.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	subs.topic.addLocked(subs)
+}
+
+// removeSubscribers removes what addSubscribers added.
+func (r *registry) removeSubscribers(subs *subscribers) {
+	s := r.stripe(subs.topic.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	subs.topic.removeLocked(subs)
 }

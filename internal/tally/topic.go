@@ -23,9 +23,7 @@ var reservedSites = map[string]bool{
 // Topic names one count: site, metric and key. Topics are comparable, and two
 // that name the same count are equal. The zero Topic names none.
 type Topic struct {
-	text     string // site/metric/key
-	metricAt uint8  // where the metric begins in text
-	keyAt    uint8  // where the key begins in text
+	text string // site/metric/key; nothing else, since each watched topic is stored several times
 }
 
 // ParseTopic parses "site/metric/key". It normalises the key to NFC and drops one trailing
@@ -52,11 +50,7 @@ func NewTopic(site, metric, key string) (Topic, error) {
 	if err != nil {
 		return Topic{}, err
 	}
-	return Topic{
-		text:     site + "/" + metric + "/" + key,
-		metricAt: uint8(len(site) + 1),
-		keyAt:    uint8(len(site) + len(metric) + 2),
-	}, nil
+	return Topic{text: site + "/" + metric + "/" + key}, nil
 }
 
 // ValidSite reports whether name may be the name of a site.
@@ -117,22 +111,27 @@ func normalKey(key string) (string, error) {
 
 // Site returns the first part.
 func (t Topic) Site() string {
-	if t.text == "" {
-		return ""
-	}
-	return t.text[:t.metricAt-1]
+	site, _, _ := t.parts()
+	return site
 }
 
 // Metric returns the second part.
 func (t Topic) Metric() string {
-	if t.text == "" {
-		return ""
-	}
-	return t.text[t.metricAt : t.keyAt-1]
+	_, metric, _ := t.parts()
+	return metric
 }
 
 // Key returns the third part.
-func (t Topic) Key() string { return t.text[t.keyAt:] }
+func (t Topic) Key() string {
+	_, _, key := t.parts()
+	return key
+}
+
+func (t Topic) parts() (site, metric, key string) {
+	site, rest, _ := strings.Cut(t.text, "/")
+	metric, key, _ = strings.Cut(rest, "/")
+	return site, metric, key
+}
 
 // String returns "site/metric/key".
 func (t Topic) String() string { return t.text }
