@@ -40,10 +40,11 @@ func (v *viewer) take(change tally.Change) tally.Change {
 	return change
 }
 
-func (v *viewer) Push(change tally.Change)              { v.take(change) }
-func (v *viewer) Settle(read tally.Change) tally.Change { return v.take(read) }
-func (v *viewer) Stale()                                { v.setLive(false) }
-func (v *viewer) Live()                                 { v.setLive(true) }
+func (v *viewer) Push(change tally.Change)                  { v.take(change) }
+func (v *viewer) Settle(read tally.Change) tally.Change     { return v.take(read) }
+func (v *viewer) Newest(t tally.Topic) (tally.Change, bool) { return v.shown(t), true }
+func (v *viewer) Stale()                                    { v.setLive(false) }
+func (v *viewer) Live()                                     { v.setLive(true) }
 func (v *viewer) shown(topic tally.Topic) (c tally.Change) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -21,7 +21,7 @@ type feed struct {
 	// Guarded by mu.
 	topics       map[string]*topicState    // by the topic's text
 	sweeps       [2]sweepList              // the same topics: others, presence
-	watches      uint64                    // number of the last watch
+	watches      uint32                    // number of the last watch
 	wanted       int                       // topics with wanted set
 	isFirst      bool                      // nothing was watched before; see takeFirst
 	dirty        []*topicState             // to subscribe or unsubscribe: those with queued set
@@ -34,27 +34,39 @@ type feed struct {
 	live         bool                      // all topics of the session's start were settled
 }
 
-// topicState is the state of a watched topic, or of one that is being unsubscribed.
+// topicState is the state of a watched topic, or of one that is being unsubscribed. There may be
+// millions, so it is small.
 type topicState struct {
-	topic      tally.Topic
-	number     uint64 // of the watch
-	wanted     bool   // between Watch and Unwatch
-	subscribed bool   // the last command sent in this session was SUBSCRIBE
-	queued     bool   // is in dirty
-	settling   bool   // is in settle
-	settled    bool   // settled since it was subscribed in this session
-	prefetched bool   // a prefetch with its last SUBSCRIBE is undecided
-	blocksLive bool   // must be settled before the feed is live
-	isPresence bool   // fixed
-	pending    int32  // commands without a confirmation
-	place      int    // in its sweepList
+	topic   tally.Topic
+	number  uint32 // of the watch; after 2^32 watches numbers repeat
+	place   int32  // in its sweepList
+	pending uint16 // commands without a confirmation; takeDirty bounds their sum
+	flags   topicFlags
 }
+
+// topicFlags is a set of flags of a watched topic.
+type topicFlags uint8
+
+const (
+	wanted     topicFlags = 1 << iota // between Watch and Unwatch
+	subscribed                        // the last command sent in this session was SUBSCRIBE
+	queued                            // is in dirty
+	settling                          // is in settle
+	settled                           // settled since it was subscribed in this session
+	prefetched                        // a prefetch with its last SUBSCRIBE is undecided
+	blocksLive                        // must be settled before the feed is live
+	isPresence                        // fixed
+)
+
+func (t *topicState) is(f topicFlags) bool { return t.flags&f != 0 }
+func (t *topicState) set(f topicFlags)     { t.flags |= f }
+func (t *topicState) unset(f topicFlags)   { t.flags &^= f }
 
 // watch is a topic between Watch and Unwatch. Its number distinguishes it from the next
 // watch, for which a state that was read before is too old.
 type watch struct {
 	topic  tally.Topic
-	number uint64
+	number uint32
 }
 
 func newFeed(isPresence func(tally.Topic) bool, intervals Intervals) *feed {
@@ -70,7 +82,7 @@ func newFeed(isPresence func(tally.Topic) bool, intervals Intervals) *feed {
 
 // sweepOf returns the list that has t.
 func (f *feed) sweepOf(t *topicState) *sweepList {
-	if t.isPresence {
+	if t.is(isPresence) {
 		return &f.sweeps[1]
 	}
 	return &f.sweeps[0]
@@ -89,17 +101,21 @@ func (f *feed) watch(topic tally.Topic) {
 	defer f.mu.Unlock()
 	t := f.topics[topic.String()]
 	if t == nil {
-		t = &topicState{topic: topic, isPresence: f.isPresence(topic)}
+		t = &topicState{topic: topic}
+		if f.isPresence(topic) {
+			t.set(isPresence)
+		}
 		f.topics[topic.String()] = t
 		f.sweepOf(t).add(t)
 	}
-	if !t.wanted {
+	if !t.is(wanted) {
 		f.watches++
-		t.wanted, t.number = true, f.watches
+		t.set(wanted)
+		t.number = f.watches
 		f.wanted++
 		f.isFirst = f.isFirst || f.wanted == 1
 	}
-	if t.subscribed {
+	if t.is(subscribed) {
 		f.settleLocked(t) // again: the new viewer has no state yet
 	} else {
 		f.queueLocked(t)
@@ -123,12 +139,12 @@ func (f *feed) unwatch(topic tally.Topic) {
 	if t == nil {
 		return
 	}
-	if t.wanted {
+	if t.is(wanted) {
 		f.wanted--
 	}
-	t.wanted = false
+	t.unset(wanted)
 	f.unblockLocked(t)
-	if t.subscribed {
+	if t.is(subscribed) {
 		f.queueLocked(t)
 	} else {
 		f.dropLocked(t)
@@ -137,8 +153,8 @@ func (f *feed) unwatch(topic tally.Topic) {
 
 // queueLocked queues t to be subscribed or unsubscribed.
 func (f *feed) queueLocked(t *topicState) {
-	if f.session && !t.queued {
-		t.queued = true
+	if f.session && !t.is(queued) {
+		t.set(queued)
 		f.dirty = append(f.dirty, t)
 		notify(f.dirtyReady)
 	}
@@ -146,8 +162,8 @@ func (f *feed) queueLocked(t *topicState) {
 
 // settleLocked queues t to be settled, if its subscription is confirmed.
 func (f *feed) settleLocked(t *topicState) {
-	if t.wanted && t.subscribed && t.pending == 0 && !t.settling {
-		t.settling = true
+	if t.is(wanted) && t.is(subscribed) && t.pending == 0 && !t.is(settling) {
+		t.set(settling)
 		f.settle = append(f.settle, t)
 		notify(f.settleReady)
 	}
@@ -155,21 +171,23 @@ func (f *feed) settleLocked(t *topicState) {
 
 // dropLocked removes t, unless it is still subscribed or queued.
 func (f *feed) dropLocked(t *topicState) {
-	if !t.wanted && !t.subscribed && t.pending == 0 && !t.queued {
+	if !t.is(wanted) && !t.is(subscribed) && t.pending == 0 && !t.is(queued) {
 		f.removeLocked(t)
 	}
 }
 
 func (f *feed) removeLocked(t *topicState) {
-	delete(f.topics, t.topic.String())
+	if delete(f.topics, t.topic.String()); len(f.topics) == 0 {
+		f.topics = map[string]*topicState{} // a map keeps the size that it once had
+	}
 	delete(f.behind, t)
 	f.sweepOf(t).remove(t)
 }
 
 // unblockLocked lets the feed become live without t.
 func (f *feed) unblockLocked(t *topicState) {
-	if t.blocksLive {
-		t.blocksLive = false
+	if t.is(blocksLive) {
+		t.unset(blocksLive)
 		f.blockers--
 		if f.blockers == 0 {
 			notify(f.settleReady) // the feed may be live now
@@ -186,12 +204,14 @@ func (f *feed) reset(session bool) {
 	f.dirty, f.settle, f.pending, f.blockers = nil, nil, 0, 0
 	clear(f.behind)
 	for _, t := range f.topics {
-		if !t.wanted {
+		if !t.is(wanted) {
 			f.removeLocked(t)
 			continue
 		}
-		*t = topicState{topic: t.topic, number: t.number, wanted: true, blocksLive: session, isPresence: t.isPresence, place: t.place}
+		t.pending = 0
+		t.flags &= wanted | isPresence
 		if session {
+			t.set(blocksLive)
 			f.blockers++
 			f.queueLocked(t)
 		}
@@ -209,20 +229,22 @@ func (f *feed) takeDirty(limit int) (subscribe, unsubscribe []tally.Topic) {
 	}
 	n := min(limit, len(f.dirty))
 	for _, t := range f.dirty[:n] {
-		t.queued = false
-		if t.wanted == t.subscribed {
+		t.unset(queued)
+		if t.is(wanted) == t.is(subscribed) {
 			f.dropLocked(t)
 			continue
 		}
-		t.subscribed, t.settled = t.wanted, false
+		t.unset(settled)
 		if f.pending == 0 {
 			f.pendingSince = time.Now()
 		}
 		t.pending++
 		f.pending++
-		if t.wanted {
+		if t.is(wanted) {
+			t.set(subscribed)
 			subscribe = append(subscribe, t.topic)
 		} else {
+			t.unset(subscribed)
 			unsubscribe = append(unsubscribe, t.topic)
 		}
 	}
@@ -248,7 +270,7 @@ func (f *feed) confirm(text string) {
 	if len(f.dirty) > 0 {
 		notify(f.dirtyReady)
 	}
-	if !t.prefetched {
+	if !t.is(prefetched) {
 		f.settleLocked(t)
 	}
 	f.dropLocked(t)
@@ -270,8 +292,8 @@ func (f *feed) takeSettle(limit int) (watches []watch) {
 	defer f.mu.Unlock()
 	n := min(limit, len(f.settle))
 	for _, t := range f.settle[:n] {
-		t.settling = false
-		if t.wanted && t.subscribed && t.pending == 0 {
+		t.unset(settling)
+		if t.is(wanted) && t.is(subscribed) && t.pending == 0 {
 			watches = append(watches, watch{t.topic, t.number})
 		}
 	}
@@ -288,7 +310,7 @@ func (f *feed) isCurrent(w watch) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.topics[w.topic.String()]
-	return t != nil && t.wanted && t.number == w.number
+	return t != nil && t.is(wanted) && t.number == w.number
 }
 
 // setSettled records that the topics were settled.
@@ -297,7 +319,9 @@ func (f *feed) setSettled(watches []watch) {
 	defer f.mu.Unlock()
 	for _, w := range watches {
 		if t := f.topics[w.topic.String()]; t != nil && t.number == w.number {
-			t.settled = t.subscribed
+			if t.is(subscribed) {
+				t.set(settled)
+			}
 			f.unblockLocked(t)
 		}
 	}
@@ -308,7 +332,7 @@ func (f *feed) watchedTopic(text string) (tally.Topic, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.topics[text]
-	if t == nil || !t.wanted {
+	if t == nil || !t.is(wanted) {
 		return tally.Topic{}, false
 	}
 	return t.topic, true
@@ -330,18 +354,11 @@ func (f *feed) isWatched() bool {
 	return f.wanted > 0
 }
 
-// takeSweep returns the settled topics that the sweep reads now.
-func (f *feed) takeSweep(now time.Time) (watches []watch) {
+// takeSweep appends the settled topics that the sweep takes now, of others and of presence.
+func (f *feed) takeSweep(now time.Time, others, presence []watch) (_, _ []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i := range f.sweeps {
-		for _, t := range f.sweeps[i].take(now) {
-			if t.settled && t.wanted {
-				watches = append(watches, watch{t.topic, t.number})
-			}
-		}
-	}
-	return watches
+	return f.sweeps[0].appendTo(others, now), f.sweeps[1].appendTo(presence, now)
 }
 
 // becomeLive makes the feed live if all topics are settled, and reports whether it did.
@@ -374,7 +391,7 @@ func (f *feed) wantedTopics() (topics []tally.Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, t := range f.topics {
-		if t.wanted {
+		if t.is(wanted) {
 			topics = append(topics, t.topic)
 		}
 	}
@@ -387,8 +404,8 @@ func (f *feed) watchBeforeLive(topic tally.Topic) {
 	f.watch(topic)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if t := f.topics[topic.String()]; t != nil && f.session && !t.blocksLive {
-		t.blocksLive = true
+	if t := f.topics[topic.String()]; t != nil && f.session && !t.is(blocksLive) {
+		t.set(blocksLive)
 		f.blockers++
 		f.live = false
 	}

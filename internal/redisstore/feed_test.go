@@ -40,14 +40,15 @@ func TestFeed_WatchAgain(t *testing.T) {
 		t.Errorf("the first watch is current: %t, the second: %t", f.isCurrent(first), f.isCurrent(second))
 	}
 	f.setSettled([]watch{first})
-	if watches := f.takeSweep(time.Now()); len(watches) != 0 {
+	if watches, _ := f.takeSweep(time.Now(), nil, nil); len(watches) != 0 {
 		t.Errorf("settled: %v", watches)
 	}
 	f.watch(topic) // a second viewer: the same watch
 	if !f.isCurrent(second) {
 		t.Error("a watch ended when it was watched again")
 	}
-	if f.setSettled([]watch{second}); len(f.takeSweep(time.Now())) != 1 {
+	f.setSettled([]watch{second})
+	if watches, _ := f.takeSweep(time.Now(), nil, nil); len(watches) != 1 {
 		t.Error("the second watch is not settled")
 	}
 }

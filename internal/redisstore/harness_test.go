@@ -27,10 +27,11 @@ func topic(t testing.TB, text string) tally.Topic {
 // viewer is a sink that keeps the newest value of each topic, as the hub does, and records
 // the events "stale" and "live".
 type viewer struct {
-	mu     sync.Mutex
-	held   map[tally.Topic]tally.Change
-	events []string
-	pushes int
+	mu      sync.Mutex
+	held    map[tally.Topic]tally.Change
+	settled map[tally.Topic]int // how often
+	events  []string
+	pushes  int
 }
 
 func (v *viewer) mergeLocked(change tally.Change) tally.Change {
@@ -51,7 +52,22 @@ func (v *viewer) Push(change tally.Change) {
 func (v *viewer) Settle(read tally.Change) tally.Change {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.settled[read.Topic]++
 	return v.mergeLocked(read)
+}
+
+func (v *viewer) Newest(topic tally.Topic) (tally.Change, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	held, ok := v.held[topic]
+	return held, ok
+}
+
+// settles returns how often the topic was read.
+func (v *viewer) settles(topic tally.Topic) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.settled[topic]
 }
 
 func (v *viewer) Stale() { v.record("stale") }
@@ -95,7 +111,7 @@ func (v *viewer) waitFor(t testing.TB, store tally.Store, topic tally.Topic, cou
 
 // startFeed runs the store's feed into a new viewer until the test ends.
 func startFeed(t testing.TB, store *redisstore.Store) *viewer {
-	v := &viewer{held: map[tally.Topic]tally.Change{}}
+	v := &viewer{held: map[tally.Topic]tally.Change{}, settled: map[tally.Topic]int{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { // ends with ctx; the cleanup waits for it

@@ -45,6 +45,12 @@ func (n names) dayJournal(topic tally.Topic, day int64) string {
 	return n.journal(topic) + strconv.FormatInt(day, 10)
 }
 
+// appendCount appends the name of a topic's count.
+func (n names) appendCount(dst []byte, topic tally.Topic) []byte {
+	dst = append(append(dst, n.prefix...), '{')
+	return append(append(dst, topic.String()...), "}"+countKind...)
+}
+
 const (
 	countKind   = ":count"
 	membersKind = ":members"

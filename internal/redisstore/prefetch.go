@@ -196,7 +196,7 @@ func (f *feed) beginPrefetch(topics []tally.Topic) []watch {
 	for _, topic := range topics {
 		// While an earlier command is on the way, the next confirmation belongs to that one.
 		if t := f.topics[topic.String()]; t != nil && t.pending == 1 {
-			t.prefetched = true
+			t.set(prefetched)
 			watches = append(watches, watch{t.topic, t.number})
 		}
 	}
@@ -211,11 +211,11 @@ func (f *feed) endPrefetch(watches []watch, isMarked bool) (confirmed []bool) {
 	confirmed = make([]bool, len(watches))
 	for i, w := range watches {
 		t := f.topics[w.topic.String()]
-		if t == nil || !t.prefetched {
+		if t == nil || !t.is(prefetched) {
 			continue
 		}
-		t.prefetched = false
-		confirmed[i] = isMarked && t.wanted && t.number == w.number && t.pending == 0
+		t.unset(prefetched)
+		confirmed[i] = isMarked && t.is(wanted) && t.number == w.number && t.pending == 0
 		if !confirmed[i] {
 			f.settleLocked(t)
 		}

@@ -106,7 +106,7 @@ func (f *feed) behindFor(now time.Time, limit time.Duration) (watches []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for t, since := range f.behind {
-		if t.wanted && now.Sub(since) > limit {
+		if t.is(wanted) && now.Sub(since) > limit {
 			watches = append(watches, watch{t.topic, t.number})
 		}
 	}

@@ -72,6 +72,7 @@ var (
 	heartbeatScript = newScript("heartbeat")
 	probeScript     = newUnboundedScript("probe")
 	readScript      = newUnboundedScript("read")
+	compareScript   = newUnboundedScript("compare")
 	followScript    = newUnboundedScript("follow")
 )
 

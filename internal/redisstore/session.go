@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -35,8 +36,8 @@ type session struct {
 	sink     tally.Sink
 	received func(payload []byte)
 
-	ctx    context.Context
-	pubsub *redis.PubSub
+	ctx        context.Context
+	subscriber *redistopology.Subscriber
 
 	probeResult atomic.Pointer[error] // of the last probe, see probeErr
 	probePassed chan struct{}         // holds a token after a successful probe
@@ -93,9 +94,8 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 		}
 		return e.reportStale()
 	}
-	client := n.NewSubscriber()
-	defer client.Close()
-	e.pubsub = client.Subscribe(ctx) // connects with the first channel
+	e.subscriber = n.NewSubscriber(ctx)
+	defer e.subscriber.Close()
 	// The third is named like a topic's channel, to check the right to subscribe to those.
 	e.scratch = s.names.scratch(s.instance, 0).channel
 	control := []string{s.names.probe(s.instance), e.scratch}
@@ -105,13 +105,12 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	e.unconfirmed = len(control)
 	s.stats.commands.count("subscribe")
 	subscribed := make(chan error, 1)
-	go func() { subscribed <- e.pubsub.Subscribe(ctx, control...) }() // ends within its timeouts; awaited below
+	go func() { subscribed <- e.subscriber.Connect(ctx, control...) }() // ends within its timeouts; awaited below
 	err := e.check()
 	if failed := <-subscribed; err == nil && failed != nil {
 		err = fmt.Errorf("subscribe: %w", failed)
 	}
 	if err != nil {
-		_ = e.pubsub.Close() // never fails
 		return ended(err)
 	}
 	e.echoes.begin()
@@ -129,7 +128,7 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 	}
 	<-ctx.Done()
 	wasLive = ended(context.Cause(ctx))
-	_ = e.pubsub.Close() // ends receive
+	e.subscriber.Close() // ends receive
 	parts.Wait()
 	n.feed.reset(false)
 	if n.has(s.names.seedMark()) {
@@ -172,7 +171,7 @@ func (e *session) reportLive() {
 func (e *session) receive() error {
 	s := e.store
 	for {
-		message, err := e.pubsub.Receive(e.ctx)
+		message, err := e.subscriber.Receive(e.ctx)
 		if err != nil {
 			if e.ctx.Err() != nil {
 				return nil
@@ -245,18 +244,18 @@ func (e *session) subscribe() error {
 			continue
 		}
 		p := e.newPrefetch(subscribe)
-		if err := e.sendCommand("subscribe", e.pubsub.Subscribe, subscribe); err != nil {
+		if err := e.sendCommand("subscribe", subscribe); err != nil {
 			return err
 		}
 		e.startPrefetch(p)
-		if err := e.sendCommand("unsubscribe", e.pubsub.Unsubscribe, unsubscribe); err != nil {
+		if err := e.sendCommand("unsubscribe", unsubscribe); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *session) sendCommand(name string, command func(context.Context, ...string) error, topics []tally.Topic) error {
+func (e *session) sendCommand(name string, topics []tally.Topic) error {
 	if len(topics) == 0 {
 		return nil
 	}
@@ -265,7 +264,7 @@ func (e *session) sendCommand(name string, command func(context.Context, ...stri
 		channels[i] = e.store.names.channel(topic)
 	}
 	e.store.stats.commands.count(name)
-	if err := command(e.ctx, channels...); err != nil && e.ctx.Err() == nil {
+	if err := e.subscriber.Send(name, channels); err != nil && e.ctx.Err() == nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil

@@ -212,6 +212,34 @@ func TestSettle_EqualVersions(t *testing.T) {
 	}
 }
 
+// A sweep reads the topics that differ from what the sink holds, and no others.
+func TestSweep_LostChange(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	prefix := newPrefix()
+	config := storeConfig{server: server, url: server.URL(0)}
+	config.options.Intervals = redisstore.Intervals{Busy: 20 * time.Millisecond, Sweep: time.Millisecond}
+	store := config.connect(t, catalog(), prefix)
+	same, missing, broken := topic(t, "default/likes/same"), topic(t, "default/likes/missing"), topic(t, "default/likes/broken")
+	choice, changed, created := topic(t, "default/votes/choice"), topic(t, "default/likes/changed"), topic(t, "default/likes/created")
+	for _, topic := range []tally.Topic{same, broken, choice, changed} {
+		like(t, store, topic, 1)
+	}
+	v := watch(t, store, same, missing, broken, choice, changed, created)
+	key := func(topic tally.Topic) string { return prefix + ":{" + topic.String() + "}:count" }
+	server.Do("DEL", key(broken))
+	server.Do("SET", key(broken), "text")
+	for i, topic := range []tally.Topic{changed, created, changed} { // each is found in another sweep
+		server.Do("HSET", key(topic), "n", i+7, "v", v.shown(changed).Version+int64(i)+1)
+		v.waitFor(t, store, topic, int64(i+7))
+	}
+	for _, topic := range []tally.Topic{same, missing, broken, choice} {
+		if n := v.settles(topic); n != 1 {
+			t.Errorf("%s was settled %d times", topic, n)
+		}
+	}
+}
+
 func TestSweep_ExpiredShares(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})

@@ -2,11 +2,8 @@ package redistopology
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -78,49 +75,6 @@ func (n *Node) newClient(settings *redis.Options) *redis.Client {
 		client.AddHook(commandCounter(count))
 	}
 	return client
-}
-
-// subscriberReadInterval is the least time between two reads of a subscription's
-// connection. Most of what a change costs an instance is waking goroutines for it. If
-// changes of many topics come at a high rate they are read together; a reader of a page
-// does not perceive the delay. At lower rates each is read at once.
-const subscriberReadInterval = time.Millisecond
-
-var errBroken = errors.New("the connection of the subscription broke")
-
-// NewSubscriber returns a client for one subscription. It connects only once: go-redis
-// would otherwise reconnect and resubscribe at a time that the caller does not know.
-func (n *Node) NewSubscriber() *redis.Client {
-	settings := *n.settings
-	var used atomic.Bool
-	dial := redis.NewDialer(&settings)
-	settings.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if used.Swap(true) {
-			return nil, errBroken
-		}
-		conn, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return &pacedConn{Conn: conn}, nil
-	}
-	return n.newClient(&settings)
-}
-
-// pacedConn is a connection that is read at most once in subscriberReadInterval. One
-// goroutine reads.
-type pacedConn struct {
-	net.Conn
-	lastRead time.Time
-}
-
-func (c *pacedConn) Read(p []byte) (int, error) {
-	if wait := subscriberReadInterval - time.Since(c.lastRead); wait > 0 {
-		time.Sleep(wait)
-	}
-	n, err := c.Conn.Read(p)
-	c.lastRead = time.Now()
-	return n, err
 }
 
 // AppendScripts adds the commands to pipe that load all scripts into the node's cache. loaded

@@ -96,6 +96,17 @@ func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call
 	return c
 }
 
+// CallHead is how many arguments of [NewCallOf] it sets itself.
+const CallHead = firstKey
+
+// NewCallOf returns a call of script, which has no deadline, with its first keys as the first
+// arguments after CallHead. The call uses args until it ends. It is not for a Cluster: keys
+// need not be strings.
+func NewCallOf(script *Script, keys int, args []any) Call {
+	args[0], args[1], args[2] = "evalsha", script.hash, keys
+	return Call{script: script, firstArg: firstKey + keys, args: args}
+}
+
 // Append adds arguments.
 func (c *Call) Append(args ...any) { c.args = append(c.args, args...) }
 

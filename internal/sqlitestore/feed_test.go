@@ -52,6 +52,8 @@ func (l *lagging) Settle(read tally.Change) tally.Change {
 	return l.held
 }
 
+func (l *lagging) Newest(tally.Topic) (tally.Change, bool) { return l.Settle(tally.Change{}), true }
+
 func (l *lagging) Stale() { l.record("stale") }
 func (l *lagging) Live()  { l.record("live") }
 

@@ -234,10 +234,11 @@ func TestStore_FullDisk(t *testing.T) {
 // idle is a sink that ignores everything.
 type idle struct{}
 
-func (idle) Push(tally.Change)                     {}
-func (idle) Settle(read tally.Change) tally.Change { return read }
-func (idle) Stale()                                {}
-func (idle) Live()                                 {}
+func (idle) Push(tally.Change)                       {}
+func (idle) Settle(read tally.Change) tally.Change   { return read }
+func (idle) Newest(tally.Topic) (tally.Change, bool) { return tally.Change{}, false }
+func (idle) Stale()                                  {}
+func (idle) Live()                                   {}
 
 func TestOpen_AnotherSecret(t *testing.T) {
 	path := made(t)

@@ -38,6 +38,9 @@ type Sink interface {
 	// store to reissue its state.
 	Settle(read Change) (held Change)
 
+	// Newest returns what the sink holds of a watched topic, if that was settled.
+	Newest(topic Topic) (held Change, ok bool)
+
 	// Stale reports that changes may be missed from now on.
 	Stale()
 	// Live reports that no change is missed any more. All watched topics were settled since

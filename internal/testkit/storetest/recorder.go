@@ -60,6 +60,13 @@ func (r *recorder) Settle(read tally.Change) tally.Change {
 	return r.mergeLocked(read)
 }
 
+func (r *recorder) Newest(topic tally.Topic) (tally.Change, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held, ok := r.held[topic]
+	return held, ok
+}
+
 func (r *recorder) Stale() { r.setLive(false) }
 func (r *recorder) Live()  { r.setLive(true) }
 
