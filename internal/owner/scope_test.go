@@ -3,6 +3,7 @@ package owner_test
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,11 +11,16 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/owner"
+	"github.com/tallycast/tallycast/internal/redisstore"
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// blogEditor is the access of a token for one of the two sites.
+// blogEditor is the access of a token for one site.
 var blogEditor = owner.Access{Role: owner.Editor, Token: "editorial", Sites: []string{"blog", "not-declared"}}
+
+// blogAndDocs is the access of a token for two of three sites.
+var blogAndDocs = owner.Access{Role: owner.Viewer, Sites: []string{"docs", "blog"}}
 
 // A Service within a site fails for another site as for one that does not exist, in every
 // use case, and changes nothing there.
@@ -159,7 +165,7 @@ func TestWithin_PagesOfSeveralSites(t *testing.T) {
 				o.edit(t, tally.Edit{Topic: name, Kind: tally.EditCount, Value: int64((i*7 + n*3) % 5)})
 			}
 		}
-		part := o.Within(owner.Access{Role: owner.Viewer, Sites: []string{"docs", "blog"}})
+		part := o.Within(blogAndDocs)
 		names := func(s *owner.Service, order tally.Order, limit int) (names []string) {
 			for after := ""; ; {
 				page, err := s.List(ctx, tally.Listing{Order: order, Limit: limit, After: after})
@@ -188,6 +194,50 @@ func TestWithin_PagesOfSeveralSites(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Counts that are newer than the order of a list neither repeat nor hide topics.
+func TestWithin_PagesBehindCounts(t *testing.T) {
+	t.Parallel()
+	url := redistest.Start(t, redistest.Options{}).URL(0)
+	var parts []*owner.Service
+	for range 2 {
+		store, err := redisstore.Open(url, catalog(), redisstore.Options{TopInterval: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+		if err == nil {
+			err = store.Connect(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		parts = append(parts, open(store).Within(blogAndDocs))
+	}
+	reader, writer := parts[0], parts[1]
+	set := func(s *owner.Service, name string, count int64) {
+		if err := s.Edit(t.Context(), "test", []tally.Edit{{Topic: topic(name), Kind: tally.EditCount, Value: count}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"blog/likes/a", "docs/likes/b", "blog/likes/c", "docs/likes/d"}
+	for i, name := range want {
+		set(reader, name, int64(10-i))
+	}
+	var got []string
+	for listing := (tally.Listing{Order: tally.ByCount, Limit: 1}); ; {
+		page, err := reader.List(t.Context(), listing)
+		if err != nil || len(page.States) != 1 || len(got) > len(want) {
+			t.Fatalf("%+v after %v, error %v", page, got, err)
+		}
+		got = append(got, page.States[0].Topic.String())
+		if listing.After = page.Next; page.Next == "" {
+			break
+		}
+		set(writer, "blog/likes/a", 20) // the order follows after an hour
+		set(writer, "docs/likes/b", 1)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("listed %v, want %v", got, want)
+	}
 }
 
 // The log of one site is found among many entries of others.

@@ -1,7 +1,6 @@
 package owner
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -246,48 +245,12 @@ func (s siteStore) Usage(ctx context.Context, maxAge time.Duration) (tally.Usage
 	return usage, err
 }
 
-// List merges the pages of the sites.
-func (s siteStore) List(ctx context.Context, listing tally.Listing) (merged tally.Page, err error) {
-	scopes, err := s.scopes(listing.Scope)
-	if err != nil {
-		return tally.Page{}, err
-	}
-	if len(scopes) == 1 {
-		listing.Scope = scopes[0]
-		return s.all.List(ctx, listing)
-	}
-	var end *tally.Cursor // beyond which a page does not reach
-	for _, scope := range scopes {
-		listing.Scope = scope
-		page, err := s.all.List(ctx, listing)
-		if err != nil {
+func (s siteStore) List(ctx context.Context, listing tally.Listing) (tally.Page, error) {
+	if site := listing.Scope.Site; site != "" {
+		if err := s.check(site); err != nil {
 			return tally.Page{}, err
 		}
-		merged.States = append(merged.States, page.States...)
-		next := tally.Listing{Order: listing.Order, After: page.Next}
-		if last, err := next.Cursor(); err != nil {
-			return tally.Page{}, err
-		} else if last != nil && (end == nil || compareCursors(*last, *end) < 0) {
-			end = last
-		}
 	}
-	cursor := func(state tally.State) tally.Cursor {
-		return tally.Cursor{Value: map[tally.Order]int64{tally.ByNewest: state.Version, tally.ByCount: state.Count}[listing.Order], Topic: state.Topic}
-	}
-	slices.SortFunc(merged.States, func(a, b tally.State) int { return compareCursors(cursor(a), cursor(b)) })
-	if end != nil {
-		merged.Next = end.Text(listing.Order)
-		merged.States = slices.DeleteFunc(merged.States, func(state tally.State) bool { return compareCursors(cursor(state), *end) > 0 })
-	}
-	if limit := cmp.Or(listing.Limit, tally.MaxPortion); len(merged.States) > limit {
-		merged.States = merged.States[:limit]
-		merged.Next = cursor(merged.States[limit-1]).Text(listing.Order)
-	}
-	return merged, nil
-}
-
-// compareCursors orders topics as pages of stores do: greater values first, then by name.
-func compareCursors(a, b tally.Cursor) int {
-	return cmp.Or(cmp.Compare(b.Value, a.Value), strings.Compare(a.Topic.Site(), b.Topic.Site()),
-		strings.Compare(a.Topic.Metric(), b.Topic.Metric()), strings.Compare(a.Topic.Key(), b.Topic.Key()))
+	listing.Sites = s.sites
+	return s.all.List(ctx, listing)
 }

@@ -47,7 +47,7 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	}
 	var sources []*ranking
 	for _, site := range s.catalog.Sites() {
-		if l.Scope.Site != "" && l.Scope.Site != site {
+		if !l.HasSite(site) {
 			continue
 		}
 		if l.Order == tally.ByNewest {

@@ -21,7 +21,7 @@ const completeNames = ""
 func (s *Store) namedTopics(ctx context.Context, l tally.Listing, after *tally.Cursor) func(n int) ([]tally.Cursor, projectionEnd, error) {
 	sites := slices.Sorted(slices.Values(s.catalog.Sites()))
 	sites = slices.DeleteFunc(sites, func(site string) bool {
-		return l.Scope.Site != "" && site != l.Scope.Site || after != nil && site < after.Topic.Site()
+		return !l.HasSite(site) || after != nil && site < after.Topic.Site()
 	})
 	first, end := nameRange(l.Scope)
 	start := first

@@ -21,6 +21,7 @@ const (
 // scannedList is topics in order, collected by a scan for a page and those after it.
 type scannedList struct {
 	scope  tally.Scope
+	sites  []string
 	order  tally.Order
 	at     time.Time
 	topics []tally.Cursor // in the order byRank, which is by name if all values are 0
@@ -28,7 +29,7 @@ type scannedList struct {
 }
 
 func (l *scannedList) isFor(listing tally.Listing) bool {
-	return l != nil && l.scope == listing.Scope && l.order == listing.Order
+	return l != nil && l.scope == listing.Scope && l.order == listing.Order && slices.Equal(l.sites, listing.Sites)
 }
 
 // scanCache has the list that was collected last.
@@ -100,7 +101,7 @@ func (s *Store) scannedTopics(ctx context.Context, l tally.Listing, after *tally
 
 // scanList returns the first maxScannedTopics topics of a listing after a cursor.
 func (s *Store) scanList(ctx context.Context, listing tally.Listing, after tally.Cursor) (*scannedList, error) {
-	l := &scannedList{scope: listing.Scope, order: listing.Order, at: time.Now()}
+	l := &scannedList{scope: listing.Scope, sites: listing.Sites, order: listing.Order, at: time.Now()}
 	shorten := func() {
 		slices.SortFunc(l.topics, byRank)
 		l.topics = slices.Compact(l.topics)
@@ -109,6 +110,7 @@ func (s *Store) scanList(ctx context.Context, listing tally.Listing, after tally
 		}
 	}
 	err := s.Topics(ctx, listing.Scope, func(topics []tally.Topic) error {
+		topics = slices.DeleteFunc(topics, func(topic tally.Topic) bool { return !listing.HasSite(topic.Site()) })
 		found, err := s.cursors(ctx, listing.Order, topics)
 		for _, c := range found {
 			if after.Topic == (tally.Topic{}) || byRank(c, after) > 0 {

@@ -140,13 +140,14 @@ func (r *Reader) Topics(ctx context.Context, scope tally.Scope, each func([]tall
 // list returns the states after cursor, which may be nil, in the order of listing: at least
 // one more than its limit, if there are so many.
 func (r *Reader) list(ctx context.Context, conn *sql.Conn, listing tally.Listing, cursor *tally.Cursor) (states []tally.State, err error) {
-	scopes := []tally.Scope{listing.Scope}
-	if listing.Order != tally.ByTopic && listing.Scope.Metric == "" {
-		if scopes, err = metricsWithData(ctx, conn, listing.Scope.Site); err != nil {
-			return nil, err
-		}
+	scopes, err := listScopes(ctx, conn, listing)
+	if err != nil {
+		return nil, err
 	}
 	for _, scope := range scopes {
+		if listing.Order == tally.ByTopic && len(states) > listing.Limit {
+			break
+		}
 		listing.Scope = scope
 		begin := len(states)
 		for _, after := range afterCursor(listing, cursor) {
@@ -169,6 +170,30 @@ func (r *Reader) list(ctx context.Context, conn *sql.Conn, listing tally.Listing
 		return cmp.Compare(listValue(listing.Order, b), listValue(listing.Order, a))
 	})
 	return states, nil
+}
+
+// listScopes returns the parts of a listing that are read one by one: a metric each, or in the
+// order [tally.ByTopic] a site each if the listing names sites.
+func listScopes(ctx context.Context, conn *sql.Conn, listing tally.Listing) (scopes []tally.Scope, err error) {
+	scopes = []tally.Scope{listing.Scope}
+	if listing.Sites != nil && listing.Scope.Site == "" {
+		scopes = nil
+		for _, site := range listing.Sites {
+			scopes = append(scopes, tally.Scope{Site: site})
+		}
+	}
+	if listing.Order == tally.ByTopic || listing.Scope.Metric != "" {
+		return scopes, nil
+	}
+	var metrics []tally.Scope
+	for _, scope := range scopes {
+		found, err := metricsWithData(ctx, conn, scope.Site)
+		if err != nil {
+			return nil, err
+		}
+		metrics = append(metrics, found...)
+	}
+	return metrics, nil
 }
 
 // sqlCondition is a condition of SQL and its arguments.

@@ -163,10 +163,14 @@ func TestList_PagesOfSeveralMetrics(t *testing.T) {
 		tally.ByNewest: func(s tally.State) int64 { return s.Version },
 		tally.ByCount:  func(s tally.State) int64 { return s.Count },
 	} {
-		for _, scope := range []tally.Scope{{}, {Site: "blog"}, {Site: "blog", Metric: "heart"}, {Site: "blog", Metric: "heart", Prefix: "1"}} {
+		for _, listing := range []tally.Listing{
+			{}, {Scope: tally.Scope{Site: "blog"}}, {Scope: tally.Scope{Site: "blog", Metric: "heart"}}, {Scope: tally.Scope{Site: "blog", Metric: "heart", Prefix: "1"}},
+			{Sites: []string{"a", "z"}}, {Sites: []string{"a", "z"}, Scope: tally.Scope{Site: "a", Metric: "likes"}},
+		} {
+			listing.Order, listing.Limit = order, 4
 			var want []tally.State
 			for _, e := range edits {
-				if scope.Contains(e.Topic) {
+				if listing.Scope.Contains(e.Topic) && listing.HasSite(e.Topic.Site()) {
 					want = append(want, e.After)
 				}
 			}
@@ -175,7 +179,7 @@ func TestList_PagesOfSeveralMetrics(t *testing.T) {
 					cmp.Compare(a.Topic.Metric(), b.Topic.Metric()), cmp.Compare(a.Topic.Key(), b.Topic.Key()))
 			})
 			var got []tally.State
-			for listing := (tally.Listing{Scope: scope, Order: order, Limit: 4}); ; {
+			for {
 				page, err := store.List(t.Context(), listing)
 				if err != nil {
 					t.Fatal(err)
@@ -186,7 +190,7 @@ func TestList_PagesOfSeveralMetrics(t *testing.T) {
 				}
 			}
 			if len(want) == 0 || !slices.Equal(got, want) {
-				t.Errorf("order %d of %+v: %v, want %v", order, scope, got, want)
+				t.Errorf("%+v: %v, want %v", listing, got, want)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package tally
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -39,10 +40,16 @@ const (
 // Listing asks for a page of topics, presence left out.
 type Listing struct {
 	Scope  Scope
+	Sites  []string // if not nil, only topics of these sites, which are sorted
 	Order  Order
 	Limit  int    // at most MaxPortion, which is also what 0 means
 	After  string // the Next of the previous page; empty: the first page
 	Before int64  // if not 0, only topics whose version is below it
+}
+
+// HasSite reports whether the list has the topics of a site.
+func (l Listing) HasSite(site string) bool {
+	return (l.Scope.Site == "" || l.Scope.Site == site) && (l.Sites == nil || slices.Contains(l.Sites, site))
 }
 
 // Page answers a [Listing]. Next is empty on the last page.
