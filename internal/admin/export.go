@@ -133,7 +133,7 @@ func (q *request) importData() (any, error) {
 		return nil, err
 	}
 	refused := []transfer.Refusal{}
-	target := siteRecorder{transfer.NewStoreTarget(q.owner.Store(), q.owner.Catalog()), q.owner.NewImportCheck(), map[string]bool{}}
+	target := siteRecorder{transfer.NewStoreTarget(q.owner.Store(), q.owner.Catalog(), q.owner.NewImportCheck().Admit), map[string]bool{}}
 	report, err := transfer.Import(q.detached(), target, bytes.NewReader(body), transfer.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
@@ -168,31 +168,28 @@ func (q *request) auditImport(report transfer.Report, replace bool, sites map[st
 	return q.owner.Audit(q.detached(), entry)
 }
 
-// siteRecorder is a target that refuses settings that the owner's calls would refuse, and records
-// the sites of the items that it stored; "" for an item that concerns all sites.
+// siteRecorder is a target that records the sites of the lines that it stored; "" for a line that
+// concerns all sites.
 type siteRecorder struct {
 	transfer.Target
-	check *owner.ImportCheck
 	sites map[string]bool
 }
 
-func (t siteRecorder) Store(ctx context.Context, replace bool, lines []transfer.Line) ([]transfer.Refusal, error) {
-	refused, err := t.Target.Store(ctx, replace, lines)
-	for _, line := range lines {
-		if !slices.ContainsFunc(refused, func(r transfer.Refusal) bool { return r.Line == line.Number }) {
+func (t siteRecorder) Store(ctx context.Context, replace bool, batch transfer.Batch) ([]transfer.Refusal, error) {
+	refused, err := t.Target.Store(ctx, replace, batch)
+	isRefused := map[int64]bool{}
+	for _, each := range refused {
+		isRefused[each.Line] = true
+	}
+	for _, setting := range batch.Settings {
+		if !isRefused[setting.Number] {
+			t.sites[tally.SettingSite(setting.Name)] = true
+		}
+	}
+	for _, line := range batch.Lines {
+		if !isRefused[line.Number] {
 			t.sites[line.Topic.Site()] = true
 		}
 	}
 	return refused, err
-}
-
-func (t siteRecorder) SetSetting(ctx context.Context, name, value string) error {
-	err := t.check.Admit(ctx, name, value)
-	if err == nil {
-		err = t.Target.SetSetting(ctx, name, value)
-	}
-	if err == nil {
-		t.sites[tally.SettingSite(name)] = true
-	}
-	return err
 }

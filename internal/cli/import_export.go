@@ -70,10 +70,9 @@ func (c *importCommand) restore(p *process, in *input) (report transfer.Report, 
 type discard struct{}
 
 func (discard) Begin(context.Context, transfer.Header) error { return nil }
-func (discard) Store(context.Context, bool, []transfer.Line) ([]transfer.Refusal, error) {
+func (discard) Store(context.Context, bool, transfer.Batch) ([]transfer.Refusal, error) {
 	return nil, nil
 }
-func (discard) SetSetting(context.Context, string, string) error { return nil }
 
 // clientTarget imports through the admin API, in parts.
 type clientTarget struct {
@@ -85,31 +84,26 @@ type clientTarget struct {
 func (t *clientTarget) Begin(ctx context.Context, header transfer.Header) error {
 	t.header = header
 	t.header.Secret = nil // a service refuses any but its own
-	_, err := t.send(ctx, false, transfer.EncodePart(t.header, nil))
+	_, err := t.send(ctx, false, transfer.EncodePart(t.header, transfer.Batch{}))
 	return err
 }
 
-func (t *clientTarget) Store(ctx context.Context, replace bool, lines []transfer.Line) ([]transfer.Refusal, error) {
-	report, err := t.send(ctx, replace, transfer.EncodePart(t.header, lines))
+func (t *clientTarget) Store(ctx context.Context, replace bool, batch transfer.Batch) ([]transfer.Refusal, error) {
+	report, err := t.send(ctx, replace, transfer.EncodePart(t.header, batch))
 	if err != nil {
 		return nil, err
 	}
-	refused := report.Refusals
+	numbers, refused := batch.Numbers(), report.Refusals
 	for i, each := range refused {
 		// The first line of a part is the header.
-		if at := each.Line - 2; at >= 0 && at < int64(len(lines)) {
-			refused[i].Line = lines[at].Number
+		if at := each.Line - 2; at >= 0 && at < int64(len(numbers)) {
+			refused[i].Line = numbers[at]
 		}
 	}
 	if int64(len(refused)) < report.Refused {
 		return refused, fmt.Errorf("the service refused %s and named %d", counted(report.Refused, "line"), len(refused))
 	}
 	return refused, nil
-}
-
-func (t *clientTarget) SetSetting(ctx context.Context, name, value string) error {
-	_, err := t.send(ctx, false, transfer.EncodeSettingPart(t.header, name, value))
-	return err
 }
 
 func (t *clientTarget) send(ctx context.Context, replace bool, part []byte) (report transfer.Report, err error) {

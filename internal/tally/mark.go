@@ -116,37 +116,49 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 	return current, nil
 }
 
-// AddAliases adds aliases, except the topic's own name, to the stored list of topic. It returns
-// the new mark of the list, which the caller sets for the topic. Calls may be concurrent.
-// Errors: [CodeInternal] if the stored aliases cannot be parsed; [CodeStoreUnavailable].
-func AddAliases(ctx context.Context, store SettingsStore, topic Topic, aliases []Topic) (mark string, err error) {
-	names := AliasSettings(topic)
-	for {
+// AddAliases adds aliases, except a topic's own name, to the stored lists of topics. It returns
+// the new marks of the lists, which the caller sets for the topics. A topic without aliases gets
+// no mark. Calls may be concurrent. Errors: [CodeInternal] if stored aliases cannot be parsed;
+// [CodeStoreUnavailable].
+func AddAliases(ctx context.Context, store SettingsStore, added map[Topic][]Topic) (marks map[Topic]string, err error) {
+	var names []string
+	for topic := range added {
+		names = append(names, AliasSettings(topic)...)
+	}
+	for len(names) > 0 {
 		stored, err := store.Settings(ctx, names...)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		all, err := TopicAliases(stored, topic)
-		if err != nil {
-			return "", err
-		}
-		for _, alias := range aliases {
-			if alias != topic && !slices.Contains(all, alias) {
-				all = append(all, alias)
+		marks = map[Topic]string{}
+		expected, entries := map[string]string{}, map[string]string{}
+		for topic, aliases := range added {
+			all, err := TopicAliases(stored, topic)
+			if err != nil {
+				return nil, err
 			}
+			for _, alias := range aliases {
+				if alias != topic && !slices.Contains(all, alias) {
+					all = append(all, alias)
+				}
+			}
+			if len(all) == 0 {
+				continue
+			}
+			_, value := AliasSetting(topic, all)
+			marks[topic] = rand.Text()
+			list, mark := AliasSettings(topic)[0], AliasSettings(topic)[1]
+			expected[list], expected[mark] = stored[list], stored[mark]
+			entries[list], entries[mark] = value, marks[topic]
 		}
-		if len(all) == 0 {
-			return "", nil
+		if len(entries) == 0 {
+			return nil, nil
 		}
-		_, value := AliasSetting(topic, all)
-		mark := rand.Text()
-		swapped, err := store.SwapSettings(ctx,
-			map[string]string{names[0]: stored[names[0]], names[1]: stored[names[1]]},
-			map[string]string{names[0]: value, names[1]: mark})
-		if err != nil || swapped {
-			return mark, err
+		if swapped, err := store.SwapSettings(ctx, expected, entries); err != nil || swapped {
+			return marks, err
 		}
 	}
+	return nil, nil
 }
 
 // MergeState returns the part of stored settings that every merge changes. No merge ran during

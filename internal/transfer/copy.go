@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -58,14 +59,21 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 	if err != nil {
 		return report, err
 	}
+	var exported []Setting
 	for name, value := range settings {
-		if !isExported(name, scope) {
-			continue
+		if isExported(name, scope) {
+			exported = append(exported, Setting{Name: name, Value: value})
 		}
-		if err := (storeTarget{store: target}).SetSetting(ctx, name, value); err != nil {
-			return report, fmt.Errorf("copy the setting %q: %w", name, err)
+	}
+	for chunk := range slices.Chunk(exported, batchLines) {
+		refused, err := storeTarget{store: target}.storeSettings(ctx, chunk)
+		if err == nil && len(refused) > 0 {
+			err = errors.New(refused[0].Reason)
 		}
-		report.Settings++
+		if err != nil {
+			return report, fmt.Errorf("copy the settings: %w", err)
+		}
+		report.Settings += int64(len(chunk))
 	}
 	copied, err := report.copyTopics(ctx, source, target, catalog, options)
 	if err == nil {

@@ -23,7 +23,7 @@ func TestImport_TruncatedFile(t *testing.T) {
 		"within a line": text[:len(text)-len(lines[len(lines)-1])-30],
 	} {
 		to := open(t, secret)
-		report, err := Import(context.Background(), NewStoreTarget(to, catalog()), bytes.NewReader(cut), ImportOptions{})
+		report, err := Import(context.Background(), NewStoreTarget(to, catalog(), nil), bytes.NewReader(cut), ImportOptions{})
 		if !errors.Is(err, ErrIncomplete) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -40,7 +40,7 @@ func TestImport_MissingLines(t *testing.T) {
 		if !strings.Contains(line, "members") {
 			continue
 		}
-		_, err := Import(context.Background(), NewStoreTarget(to, catalog()),
+		_, err := Import(context.Background(), NewStoreTarget(to, catalog(), nil),
 			bytes.NewReader(joined(without(lines, i))), ImportOptions{})
 		if !errors.Is(err, ErrIncomplete) {
 			t.Errorf("without line %d: %v", i+1, err)
@@ -158,7 +158,7 @@ func TestImport_InvalidHeader(t *testing.T) {
 		`{"tallycast":"export"}` + "\n":                              "lacks the number",
 		`{"tallycast":"export","format":2,"fingerprint":"x"}` + "\n": "format 2",
 	} {
-		_, err := Import(context.Background(), NewStoreTarget(to, catalog()), strings.NewReader(text), ImportOptions{})
+		_, err := Import(context.Background(), NewStoreTarget(to, catalog(), nil), strings.NewReader(text), ImportOptions{})
 		if tally.AsError(err).Code != tally.CodeBadBody || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%.40q: %v, want %q", text, err, reason)
 		}
@@ -217,7 +217,7 @@ func TestImport_AgainAfterFailure(t *testing.T) {
 		edit(t, from, "blog/likes/page", tally.EditSeed, 7)
 		text := export(t, from, tally.Scope{})
 		options := ImportOptions{Replace: replace, Fingerprint: fingerprint()}
-		report, err := Import(t.Context(), NewStoreTarget(&failing{to, 1}, catalog()), bytes.NewReader(text), options)
+		report, err := Import(t.Context(), NewStoreTarget(&failing{to, 1}, catalog(), nil), bytes.NewReader(text), options)
 		if !errors.Is(err, errGone) || report.Contributions != 10_000 {
 			t.Fatalf("%+v, %v", report, err)
 		}
@@ -247,7 +247,7 @@ func TestImport_RetryWhileStoreIsAway(t *testing.T) {
 	text := export(t, from, tally.Scope{})
 	imported(t, &away{to, 2}, text, ImportOptions{RetryFor: time.Minute})
 	same(t, from, to)
-	_, err := Import(context.Background(), NewStoreTarget(&away{to, 2}, catalog()), bytes.NewReader(text), ImportOptions{})
+	_, err := Import(context.Background(), NewStoreTarget(&away{to, 2}, catalog(), nil), bytes.NewReader(text), ImportOptions{})
 	if tally.AsError(err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("without retries: %v", err)
 	}

@@ -137,18 +137,16 @@ type Line struct {
 	Number int64  // of the line in the file, from 1
 }
 
-// EncodePart returns a header and lines, which [Import] reads with [ImportOptions].Part.
-func EncodePart(h Header, lines []Line) []byte {
+// EncodePart returns a header and a batch, which [Import] reads with [ImportOptions].Part.
+func EncodePart(h Header, batch Batch) []byte {
 	text := appendJSON(nil, h)
-	for _, line := range lines {
+	for _, setting := range batch.Settings {
+		text = appendJSON(text, settingRecord{setting.Name, setting.Value})
+	}
+	for _, line := range batch.Lines {
 		text = appendJSON(text, line.record())
 	}
 	return text
-}
-
-// EncodeSettingPart is [EncodePart] for a setting.
-func EncodeSettingPart(h Header, name, value string) []byte {
-	return appendJSON(appendJSON(nil, h), settingRecord{name, value})
 }
 
 // appendJSON appends a line of an export: a header or a record.

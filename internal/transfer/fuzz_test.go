@@ -28,12 +28,10 @@ type recorder struct{ lines []Line }
 
 func (*recorder) Begin(context.Context, Header) error { return nil }
 
-func (s *recorder) Store(_ context.Context, _ bool, lines []Line) ([]Refusal, error) {
-	s.lines = append(s.lines, lines...)
+func (s *recorder) Store(_ context.Context, _ bool, batch Batch) ([]Refusal, error) {
+	s.lines = append(s.lines, batch.Lines...)
 	return nil, nil
 }
-
-func (*recorder) SetSetting(context.Context, string, string) error { return nil }
 
 // No input panics, and lines that were read are the same after writing and reading again.
 func FuzzImport(f *testing.F) {
@@ -57,7 +55,7 @@ func FuzzImport(f *testing.F) {
 		}
 		again := &recorder{}
 		header := NewHeader([]byte("any"), false, time.Unix(0, 0))
-		if _, err := Import(context.Background(), again, bytes.NewReader(EncodePart(header, first.lines)), ImportOptions{Part: true}); err != nil {
+		if _, err := Import(context.Background(), again, bytes.NewReader(EncodePart(header, Batch{Lines: first.lines})), ImportOptions{Part: true}); err != nil {
 			t.Fatal(err)
 		}
 		if len(again.lines) != len(first.lines) {
@@ -65,7 +63,7 @@ func FuzzImport(f *testing.F) {
 		}
 		for i, line := range first.lines {
 			line.Number = again.lines[i].Number
-			if got, want := EncodePart(header, again.lines[i:i+1]), EncodePart(header, []Line{line}); !bytes.Equal(got, want) {
+			if got, want := EncodePart(header, Batch{Lines: again.lines[i : i+1]}), EncodePart(header, Batch{Lines: []Line{line}}); !bytes.Equal(got, want) {
 				t.Errorf("%s became %s", want, got)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,9 +19,10 @@ import (
 var ErrIncomplete = errors.New("the export is incomplete")
 
 const (
-	// batchContributions and batchLines bound what is stored at once: some hundred KiB,
-	// less than the body of a request may have.
+	// batchContributions, batchSettings (bytes) and batchLines bound what is stored at once:
+	// some hundred KiB, less than the body of a request may have.
 	batchContributions = 10_000
+	batchSettings      = 256 << 10
 	batchLines         = 500
 	// maxRefusals bounds the refusals in a report.
 	maxRefusals = 100
@@ -85,8 +87,9 @@ type importRun struct {
 	lines   *lines
 	report  Report
 
-	batch         []Line
+	batch         Batch
 	contributions int         // of the batch
+	settings      int         // bytes of the settings of the batch
 	topic         tally.Topic // whose lines are being read; zero between two topics
 	read          Totals      // of all lines, refused or not
 	total         *Totals     // that the last line states
@@ -117,10 +120,8 @@ func (i *importRun) readAll(ctx context.Context) error {
 		case err != nil:
 			return errors.Join(fmt.Errorf("read the export: %w", err), i.flush(ctx))
 		}
-		if err := i.readLine(ctx, text); err != nil {
-			return err
-		}
-		if len(i.batch) >= batchLines || i.contributions >= batchContributions {
+		i.readLine(text)
+		if len(i.batch.Lines)+len(i.batch.Settings) >= batchLines || i.contributions >= batchContributions || i.settings >= batchSettings {
 			if err := i.flush(ctx); err != nil {
 				return err
 			}
@@ -128,43 +129,34 @@ func (i *importRun) readAll(ctx context.Context) error {
 	}
 }
 
-// readLine stores a setting, adds a topic's line to the batch, or refuses the line. It
-// ignores kinds of lines that later versions add.
-func (i *importRun) readLine(ctx context.Context, text []byte) error {
+// readLine adds a line to the batch, or refuses it. It ignores kinds of lines that later
+// versions add.
+func (i *importRun) readLine(text []byte) {
 	if len(text) == 0 {
-		return nil
+		return
 	}
 	var r record
-	if err := json.Unmarshal(text, &r); err != nil {
-		i.refuse(i.lines.number, fmt.Errorf("it is not a JSON object of an export: %w", withoutGoNames(err)))
-		return nil
-	}
+	err := json.Unmarshal(text, &r)
 	switch {
+	case err != nil:
+		err = fmt.Errorf("it is not a JSON object of an export: %w", withoutGoNames(err))
 	case r.Total != nil:
 		i.total = r.Total
 	case r.Setting != "":
-		if err := validateSetting(r.Setting, r.Value); err != nil {
-			i.refuse(i.lines.number, err)
-			return nil
-		}
-		switch err := i.retry(ctx, func() error { return i.target.SetSetting(ctx, r.Setting, r.Value) }); {
-		case isRefusal(err):
-			i.refuse(i.lines.number, errors.New(tally.AsError(err).Message))
-		case err != nil:
-			return fmt.Errorf("store the setting of line %d: %w", i.lines.number, err)
-		default:
-			i.report.Settings++
+		if err = validateSetting(r.Setting, r.Value); err == nil {
+			i.batch.Settings = append(i.batch.Settings, Setting{r.Setting, r.Value, i.lines.number})
+			i.settings += len(r.Setting) + len(r.Value)
 		}
 	case r.Topic != "":
-		line, err := r.line()
-		if err != nil {
-			i.refuse(i.lines.number, err)
-			return nil
+		var line Line
+		if line, err = r.line(); err == nil {
+			line.Number = i.lines.number
+			i.add(line)
 		}
-		line.Number = i.lines.number
-		i.add(line)
 	}
-	return nil
+	if err != nil {
+		i.refuse(i.lines.number, err)
+	}
 }
 
 // withoutGoNames returns the error of a JSON value for people.
@@ -176,7 +168,7 @@ func withoutGoNames(err error) error {
 	return err
 }
 
-// add appends a line to the batch. If the first line of a topic was refused, the next one
+// add appends a portion to the batch. If the first line of a topic was refused, the next one
 // becomes the first.
 func (i *importRun) add(line Line) {
 	if line.Topic != i.topic {
@@ -187,24 +179,25 @@ func (i *importRun) add(line Line) {
 		i.topic = tally.Topic{}
 	}
 	i.read.add(line.Portion)
-	i.batch = append(i.batch, line)
+	i.batch.Lines = append(i.batch.Lines, line)
 	i.contributions += len(line.Contributions)
 }
 
 // flush stores the batch and reports the progress.
 func (i *importRun) flush(ctx context.Context) error {
-	if len(i.batch) > 0 {
+	if numbers := i.batch.Numbers(); len(numbers) > 0 {
 		var refused []Refusal
 		err := i.retry(ctx, func() (err error) {
 			refused, err = i.target.Store(ctx, i.options.Replace, i.batch)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("store lines %d to %d: %w", i.batch[0].Number, i.batch[len(i.batch)-1].Number, err)
+			return fmt.Errorf("store lines %d to %d: %w", slices.Min(numbers), slices.Max(numbers), err)
 		}
 		i.recordStored(refused)
 	}
-	i.batch, i.contributions = i.batch[:0], 0
+	i.batch = Batch{i.batch.Settings[:0], i.batch.Lines[:0]}
+	i.contributions, i.settings = 0, 0
 	if i.options.OnProgress != nil {
 		i.options.OnProgress(Progress{Totals: i.report.Totals})
 	}
@@ -218,7 +211,12 @@ func (i *importRun) recordStored(refusals []Refusal) {
 		refused[each.Line] = true
 		i.refuse(each.Line, errors.New(each.Reason))
 	}
-	for _, line := range i.batch {
+	for _, setting := range i.batch.Settings {
+		if !refused[setting.Number] {
+			i.report.Settings++
+		}
+	}
+	for _, line := range i.batch.Lines {
 		if !refused[line.Number] {
 			i.report.add(line.Portion)
 		}

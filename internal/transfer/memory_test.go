@@ -50,14 +50,12 @@ type counting struct{ contributions int }
 
 func (*counting) Begin(context.Context, Header) error { return nil }
 
-func (c *counting) Store(_ context.Context, _ bool, lines []Line) ([]Refusal, error) {
-	for _, line := range lines {
+func (c *counting) Store(_ context.Context, _ bool, batch Batch) ([]Refusal, error) {
+	for _, line := range batch.Lines {
 		c.contributions += len(line.Contributions)
 	}
 	return nil, nil
 }
-
-func (*counting) SetSetting(context.Context, string, string) error { return nil }
 
 // Ten times as many contributions take no more memory: an export and an import hold one
 // batch at a time.

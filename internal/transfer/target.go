@@ -13,11 +13,31 @@ import (
 type Target interface {
 	// Begin receives the header before all else.
 	Begin(ctx context.Context, header Header) error
-	// Store stores lines in their order and returns those that it refused. It can be
-	// repeated.
-	Store(ctx context.Context, replace bool, lines []Line) ([]Refusal, error)
-	// SetSetting stores a setting of the export.
-	SetSetting(ctx context.Context, name, value string) error
+	// Store stores a batch and returns the lines that it refused. It can be repeated.
+	Store(ctx context.Context, replace bool, batch Batch) ([]Refusal, error)
+}
+
+// Batch is some lines of an export. Settings come first.
+type Batch struct {
+	Settings []Setting
+	Lines    []Line
+}
+
+// Setting is a line with a setting.
+type Setting struct {
+	Name, Value string
+	Number      int64 // of the line in the file, from 1
+}
+
+// Numbers returns the numbers of the lines, settings first.
+func (b Batch) Numbers() (numbers []int64) {
+	for _, setting := range b.Settings {
+		numbers = append(numbers, setting.Number)
+	}
+	for _, line := range b.Lines {
+		numbers = append(numbers, line.Number)
+	}
+	return numbers
 }
 
 // TargetStore is the part of a [tally.Ledger] that an import writes to.
@@ -27,20 +47,33 @@ type TargetStore interface {
 	tally.MarkStore
 }
 
-// NewStoreTarget returns a target that stores the topics of the catalog's metrics. Their
-// sites need not be in the catalog.
-func NewStoreTarget(store TargetStore, catalog *tally.Catalog) Target {
-	return storeTarget{store, catalog}
+// Admit returns an error if a setting may not be imported.
+type Admit func(ctx context.Context, name, value string) error
+
+// NewStoreTarget returns a target that stores the topics of the catalog's metrics, and the
+// settings that admit admits, or all if it is nil. Their sites need not be in the catalog.
+func NewStoreTarget(store TargetStore, catalog *tally.Catalog, admit Admit) Target {
+	return storeTarget{store, catalog, admit}
 }
 
 type storeTarget struct {
 	store   TargetStore
 	catalog *tally.Catalog
+	admit   Admit
 }
 
 func (t storeTarget) Begin(context.Context, Header) error { return nil }
 
-func (t storeTarget) Store(ctx context.Context, replace bool, lines []Line) (refused []Refusal, err error) {
+func (t storeTarget) Store(ctx context.Context, replace bool, batch Batch) ([]Refusal, error) {
+	refused, err := t.storeSettings(ctx, batch.Settings)
+	if err != nil {
+		return refused, err
+	}
+	more, err := t.storeLines(ctx, replace, batch.Lines)
+	return append(refused, more...), err
+}
+
+func (t storeTarget) storeLines(ctx context.Context, replace bool, lines []Line) (refused []Refusal, err error) {
 	portions := make([]tally.Portion, 0, len(lines))
 	numbers := make([]int64, 0, len(lines))
 	for _, line := range lines {
@@ -104,33 +137,60 @@ func (l Line) checkRule(rule tally.Rule) error {
 	return nil
 }
 
-// SetSetting adds aliases to those of the store. It leaves a block that the store has.
-func (t storeTarget) SetSetting(ctx context.Context, name, value string) error {
-	topic, aliases, isAliases, err := tally.ParseAliasSetting(name, value)
+// storeSettings adds aliases to those of the store. It leaves a block that the store has.
+func (t storeTarget) storeSettings(ctx context.Context, settings []Setting) (refused []Refusal, err error) {
+	aliases := map[tally.Topic][]tally.Topic{}
+	for _, setting := range settings {
+		err := t.storeSetting(ctx, setting, aliases)
+		switch {
+		case isRefusal(err):
+			refused = append(refused, Refusal{Line: setting.Number, Reason: tally.AsError(err).Message})
+		case err != nil:
+			return refused, err
+		}
+	}
+	return refused, t.addAliases(ctx, aliases)
+}
+
+// storeSetting stores a block, or adds the aliases of a topic to aliases.
+func (t storeTarget) storeSetting(ctx context.Context, setting Setting, aliases map[tally.Topic][]tally.Topic) error {
+	if t.admit != nil {
+		if err := t.admit(ctx, setting.Name, setting.Value); err != nil {
+			return err
+		}
+	}
+	topic, added, isAliases, err := tally.ParseAliasSetting(setting.Name, setting.Value)
 	switch {
 	case err != nil:
 		return err
 	case isAliases:
-		return t.addAliases(ctx, topic, aliases)
+		aliases[topic] = append(aliases[topic], added...)
+		return nil
 	}
-	_, err = t.store.SwapSettings(ctx, map[string]string{name: ""}, map[string]string{name: value})
+	_, err = t.store.SwapSettings(ctx, map[string]string{setting.Name: ""}, map[string]string{setting.Name: setting.Value})
 	return err
 }
 
-// addAliases adds aliases of a topic and sets the topic's mark, which makes instances
-// reload their settings.
-func (t storeTarget) addAliases(ctx context.Context, topic tally.Topic, aliases []tally.Topic) error {
-	mark, err := tally.AddAliases(ctx, t.store, topic, aliases)
+// addAliases adds aliases of topics and sets the topics' marks, which make instances reload
+// their settings.
+func (t storeTarget) addAliases(ctx context.Context, aliases map[tally.Topic][]tally.Topic) error {
+	marks, err := tally.AddAliases(ctx, t.store, aliases)
 	if err != nil {
 		return err
 	}
-	for expected := ""; ; {
-		current, err := t.store.SwapMark(ctx, topic, expected, mark)
-		if err != nil || current == mark || tally.IsFrozen(current) { // the merge sets the mark when it ends
-			return err
+	for topic, mark := range marks {
+		for expected := ""; ; {
+			current, err := t.store.SwapMark(ctx, topic, expected, mark)
+			if err != nil {
+				return err
+			}
+			if current == mark || tally.IsFrozen(current) { // the merge sets the mark when it ends
+				break
+			}
+			expected = current
 		}
-		expected = current
 	}
+	return nil
 }
 
 // validateSetting returns an error if an export cannot contain the setting.

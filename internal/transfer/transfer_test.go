@@ -132,7 +132,7 @@ func fingerprint() string { return tally.NewHasher(secret).Fingerprint() }
 func imported(t testing.TB, s TargetStore, text []byte, options ImportOptions) Report {
 	t.Helper()
 	options.Fingerprint = fingerprint()
-	report, err := Import(context.Background(), NewStoreTarget(s, catalog()), bytes.NewReader(text), options)
+	report, err := Import(context.Background(), NewStoreTarget(s, catalog(), nil), bytes.NewReader(text), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestImport_Concurrent(t *testing.T) {
 	done := make(chan error, 2)
 	for range 2 {
 		go func() { // ends with the import; both are received from
-			_, err := Import(context.Background(), NewStoreTarget(to, catalog()), bytes.NewReader(text), ImportOptions{})
+			_, err := Import(context.Background(), NewStoreTarget(to, catalog(), nil), bytes.NewReader(text), ImportOptions{})
 			done <- err
 		}()
 	}
@@ -253,7 +253,7 @@ func TestExport_Scope(t *testing.T) {
 func TestImport_OtherSecret(t *testing.T) {
 	text := export(t, filled(t), tally.Scope{})
 	to := open(t, other)
-	_, err := Import(context.Background(), NewStoreTarget(to, catalog()), bytes.NewReader(text),
+	_, err := Import(context.Background(), NewStoreTarget(to, catalog(), nil), bytes.NewReader(text),
 		ImportOptions{Fingerprint: tally.NewHasher(other).Fingerprint()})
 	if tally.AsError(err).Code != tally.CodeBadBody || !strings.Contains(err.Error(), fingerprint()) {
 		t.Errorf("the import succeeded: %v", err)
