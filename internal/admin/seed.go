@@ -10,7 +10,7 @@ type seedResult struct {
 	Seed    tally.Numbers `json:"seed"`
 	Before  tally.Numbers `json:"before"`
 	Changed bool          `json:"changed"`
-	// Unlisted reports that the site has a site map that does not list the key.
+	// Unlisted reports that the site has a sitemap that does not list the key.
 	Unlisted bool       `json:"unlisted,omitempty"`
 	Error    *itemError `json:"error,omitempty"`
 }

@@ -167,7 +167,7 @@ func (p permit) settle(result tally.Result, err error) error {
 	case !p.isKnown:
 		p.caller.api.unknownKeys.Add(1)
 		return tally.Errorf(tally.CodeUnknownKey,
-			"the site %q counts known pages only, and %.300q is not one of them; a seed, the site map or a call with the server token makes it known", p.topic.Site(), p.topic.Key())
+			"the site %q counts known pages only, and %.300q is not one of them; a seed, the sitemap or a call with the server token makes it known", p.topic.Site(), p.topic.Key())
 	}
 	p.caller.api.options.Limits.CountRefusedTopic()
 	return rateLimited(p.limits.WaitToCreate, "new topic limit reached: this address created as many new topics as it may (--new-topic-limit)")

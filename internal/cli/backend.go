@@ -91,7 +91,7 @@ var storeFlags = settingsNamed("redis-prefix", "secret", "secret-file", "metric"
 
 // targetFlags name the service or the store that a command changes.
 var targetFlags = slices.Concat(adminFlags, []config.Setting{
-	{Name: "store", Group: groupDirect, Value: "URL", Help: "Work on this store, in the forms of serve: an SQLite file that no service uses, or a Redis."},
+	{Name: "store", Group: groupDirect, Value: "URL", Help: "Work on this store (a URL as for serve): an SQLite file that no service uses, or a Redis."},
 }, storeFlags)
 
 // openClient returns the admin client that flags, environment and configuration file name:

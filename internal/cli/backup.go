@@ -15,9 +15,8 @@ import (
 
 const backupDetails = `
 The backup contains everything that was acknowledged before it began, the secret
-included. The file gets the name FILE when it is complete; the command then reads it to
-check it. To restore, stop the service, run tallycast restore FILE, and start the
-service.
+included. The file gets the name FILE when it is complete; the command then verifies it.
+To restore, stop the service, run tallycast restore FILE, and start the service.
 
 A Redis makes its own backups. For a Redis the command prints which settings to use.
 `
@@ -38,7 +37,7 @@ copy that either store can be restored from`
 
 // storeFileFlags name the SQLite store of a command.
 var storeFileFlags = slices.Concat([]config.Setting{
-	{Name: "store", Group: config.GroupStore, Value: "URL", Default: "sqlite:data/tallycast.db", Help: "The store, in the forms of serve. It must be an SQLite file."},
+	{Name: "store", Group: config.GroupStore, Value: "URL", Default: "sqlite:data/tallycast.db", Help: "The store, a URL as for serve. It must be an SQLite file."},
 }, []config.Setting{config.FileSetting})
 
 // forceFlag is a flag of all commands that write a file.
@@ -57,6 +56,9 @@ func (c *backupCommand) flags() []config.Setting {
 
 func (c *backupCommand) run(p *process) error {
 	path, err := p.storeFile("backup", redisBackup)
+	if err == nil {
+		err = checkFile(path)
+	}
 	if err != nil {
 		return err
 	}

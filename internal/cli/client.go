@@ -54,8 +54,8 @@ func (p *process) serviceClient() (*adminClient, error) {
 	at, token := config.Read(r, "at", parseAdminURL), ""
 	config.IntoToken(&token)(r, "admin-token")
 	if !r.Values["admin-token"].IsGiven() && !r.Values["admin-token-file"].IsGiven() {
-		r.Problems = append(r.Problems, config.Problem{Setting: "admin-token", Message: "is missing; it should be what the service was started with. " +
-			config.VariableName("admin-token") + " in the environment, or --admin-token-file, do as well"})
+		r.Problems = append(r.Problems, config.Problem{Setting: "admin-token", Message: "is missing; give the token that the service was started with, best as --admin-token-file FILE or in the environment as " +
+			config.VariableName("admin-token")})
 	}
 	if err := r.Problems.Err(); err != nil {
 		return nil, usageError{err}

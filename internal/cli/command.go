@@ -157,7 +157,11 @@ func find(group string, all []command, args []string) (c command, rest []string,
 		if group == "" {
 			names = append(names, helpWord)
 		}
-		return command{name: strings.TrimSpace(group)}, nil, fmt.Errorf("there is no command %s%s%s", group, args[0], config.DidYouMean(group, args[0], names))
+		hint := config.DidYouMean(group, args[0], names)
+		if group != "" && slices.Contains(namesOf(commands, command.title), args[0]) {
+			hint = "; did you mean " + args[0] + "?"
+		}
+		return command{name: strings.TrimSpace(group)}, nil, fmt.Errorf("there is no command %s%s%s", group, args[0], hint)
 	}
 	c, rest = all[i], args[1:]
 	c.name = group + c.name

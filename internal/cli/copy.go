@@ -17,7 +17,7 @@ import (
 )
 
 const copyDetails = `
-Copies all topics, seeds, contributions, blocks and former names, then reads both stores
+Copies all topics, seeds, contributions, blocks and aliases, then reads both stores
 and compares them. A new store takes over the secret of the source, so that visitors are
 recognised; a store with another secret is refused. The source may be in use: topics that
 change during the copy are listed, and another copy brings their changes. A target SQLite
@@ -45,7 +45,7 @@ type copyCommand struct {
 
 func (c *copyCommand) flags() []config.Setting {
 	return slices.Concat([]config.Setting{
-		{Name: "from", Value: "URL", Parse: config.Into(&c.from, config.ParseStore), Help: "The source, in the forms of serve's --store."},
+		{Name: "from", Value: "URL", Parse: config.Into(&c.from, config.ParseStore), Help: "The source, a URL as for serve --store."},
 		{Name: "to", Value: "URL", Parse: config.Into(&c.to, config.ParseStore), Help: "The target."},
 		{Name: "mode", Value: "WORD", Default: "merge", Parse: config.Into(&c.mode, config.ParseChoice("merge", "replace")),
 			Help: "merge unites contributions with those of the target; replace replaces its topics."},

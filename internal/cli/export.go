@@ -44,7 +44,7 @@ Examples:
 // scopeFlag narrows a command to a part of a store.
 func scopeFlag(scope *tally.Scope) config.Setting {
 	return config.Setting{Name: "scope", Value: "SITE/METRIC/KEYS", Parse: config.Into(scope, parseScope),
-		Help: "Only this: a site, a metric of it, and keys that begin like this."}
+		Help: "Only the topics of a site, of a metric of it, or of keys that begin with KEYS."}
 }
 
 // exportCommand writes counts to a file.
@@ -66,7 +66,7 @@ func (c *exportCommand) flags() []config.Setting {
 		{Name: "with-secret", Parse: config.Into(&c.withSecret, config.ParseBool), Help: "Put the secret of the store into the file."},
 		forceFlag(&c.force),
 	}, adminFlags, []config.Setting{
-		{Name: "store", Group: groupDirect, Value: "URL", Help: "Read this store, in the forms of serve. A service may use it."},
+		{Name: "store", Group: groupDirect, Value: "URL", Help: "Read this store (a URL as for serve). A service may use it."},
 	}, storeFlags)
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 const historyDetails = `
-Days and hours are those of UTC; the last one is the present. On a terminal each has a bar;
+Days and hours are those of UTC; the last one is the current count. On a terminal each has a bar;
 elsewhere they are printed as CSV.
 `
 

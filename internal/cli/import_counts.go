@@ -67,7 +67,7 @@ func (c *importCommand) readCounts(p *process) (found importer.Result, err error
 	if c.format == "keys" {
 		options, err := importer.ParseKeyPatterns(c.pattern, c.topic, c.seen)
 		if err != nil {
-			return found, fmt.Errorf("--pattern and --topic say which keys become which topics, such as 'likes:*' and 'blog/likes/{1}': %w", err)
+			return found, fmt.Errorf("--pattern names the keys, such as 'likes:*', and --topic their topics, such as 'blog/likes/{1}': %w", err)
 		}
 		options.Hosts = c.mapping.Hosts
 		return importer.ReadKeys(p.ctx, c.from, options)

@@ -40,6 +40,14 @@ func (c *importCommand) importExport(p *process) error {
 }
 
 func (c *importCommand) restore(p *process, in *input) (report transfer.Report, err error) {
+	header, err := in.header()
+	if err != nil {
+		advice := ""
+		if errors.Is(err, transfer.ErrNoExport) {
+			advice = "; --format names the format of another file"
+		}
+		return report, fmt.Errorf("%s: %s%s", c.path, tally.AsError(err).Message, advice)
+	}
 	m := p.meter("import")
 	m.total = in.size
 	defer m.end()
@@ -55,10 +63,7 @@ func (c *importCommand) restore(p *process, in *input) (report transfer.Report, 
 	if c.dry {
 		return transfer.Import(p.ctx, discard{}, in, options)
 	}
-	client, err := p.openBackend(c.backend, storeUse{command: "import", create: true, newSecret: func() ([]byte, error) {
-		header, err := in.header()
-		return header.Secret, err
-	}})
+	client, err := p.openBackend(c.backend, storeUse{command: "import", create: true, newSecret: header.Secret, needsSecret: true})
 	if err != nil {
 		return report, err
 	}

@@ -27,9 +27,10 @@ type storeUse struct {
 	// service, and a store that does not exist is not created.
 	readOnly   bool
 	withSecret bool // exports carry the secret
-	// newSecret returns the secret of a new store if no setting gives it. If it returns nil
-	// the store must not be new. If newSecret is nil a new store generates its secret.
-	newSecret func() ([]byte, error)
+	// newSecret is the secret of a new store if no setting gives it. With needsSecret a new store
+	// does not generate one.
+	newSecret   []byte
+	needsSecret bool
 }
 
 // openLocal returns a client of the admin handlers in this process, over the store at url.

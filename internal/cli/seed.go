@@ -56,7 +56,7 @@ type seedCommand struct {
 func (c *seedCommand) flags() []config.Setting {
 	return slices.Concat(config.SeedSettings("", "", &c.rules), []config.Setting{
 		{Name: "sitemap", Value: "URL|FILE", Repeatable: true, Parse: config.IntoEach(&c.sitemaps, parseSitemapPlace),
-			Help: "A sitemap, to warn of keys that no page in it has. The service compares its own sitemap in any case. Repeatable."},
+			Help: "Warn of keys that this sitemap does not have. The service also compares its own sitemap. Repeatable."},
 		dryRunFlag(&c.dry),
 	}, targetFlags)
 }
@@ -76,7 +76,7 @@ func (c *seedCommand) run(p *process) error {
 	defer client.close()
 	known, err := p.readSitemaps(c.sitemaps)
 	if err != nil {
-		return fmt.Errorf("the site map cannot be read: %w", err)
+		return fmt.Errorf("the sitemap cannot be read: %w", err)
 	}
 	found := seed.NewFolder(c.rules, p.args...).Scan(p.ctx)
 	for _, problem := range found.Problems {
@@ -178,7 +178,7 @@ func warnUnlisted(out io.Writer, seeds []seed.Seed, results []seedResult, known 
 		if len(each.Missing) == 1 {
 			verb = "is"
 		}
-		fmt.Fprintf(out, "%d of %s of the site %s %s not in the site map, so that no page may show them: %s\n",
+		fmt.Fprintf(out, "%d of %s of the site %s %s not in the sitemap, so that no page may show them: %s\n",
 			len(each.Missing), counted(int64(each.Pages), "key"), printable(each.Site), verb, printable(strings.Join(each.Examples(), ", ")))
 	}
 }

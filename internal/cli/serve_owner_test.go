@@ -40,7 +40,7 @@ func TestServe_Sitemap(t *testing.T) {
 	t.Cleanup(blog.Close)
 	r := start(t, variables(), "--store", "sqlite:"+t.TempDir()+"/tally.db", "--log-format", "json",
 		"--site", "blog=https://blog.example", "--site", "blog=sitemap="+blog.URL+"/sitemap.xml")
-	eventually(t, "a page of the site map may be liked", func() bool {
+	eventually(t, "a page of the sitemap may be liked", func() bool {
 		return send(t, http.MethodPost, r.public+"/v1/blog/likes/hello", "visitor-1").Changed
 	})
 	if a := send(t, http.MethodPost, r.public+"/v1/blog/likes/made-up", "visitor-1"); a.Code != "unknown_key" {
@@ -63,11 +63,11 @@ func TestServe_SitemapIndexThatNamesOtherHosts(t *testing.T) {
 	}))
 	t.Cleanup(index.Close)
 	r := start(t, variables(), "--store", sqlite(t), "--site", "blog="+pages.URL, "--site", "blog=sitemap="+index.URL+"/index.xml")
-	eventually(t, "a page of the site map may be liked", func() bool {
+	eventually(t, "a page of the sitemap may be liked", func() bool {
 		return send(t, http.MethodPost, r.public+"/v1/blog/likes/hello", "visitor-1").Changed
 	})
 	eventually(t, "what is skipped", func() bool {
-		record := r.log.Record("addresses in the site map are skipped")
+		record := r.log.Record("addresses in the sitemap are skipped")
 		return record["skipped"] == 1.0 && record["site"] == "blog" && strings.Contains(fmt.Sprint(record["examples"]), "https://other.example/x.xml")
 	})
 }

@@ -17,6 +17,8 @@ func TestServe_InvalidSettings(t *testing.T) {
 		args string
 		file string
 		want []string
+
+		hidden string // must not be shown
 	}{
 		{args: "--listen 8080", want: []string{"--listen (flag --listen)", `"8080" should be an address such as :8080`}},
 		{env: []string{"PORT=http"}, want: []string{"--listen (environment PORT)", "should be an address"}},
@@ -43,11 +45,11 @@ func TestServe_InvalidSettings(t *testing.T) {
 		{args: "--admin-token-file " + short, want: []string{"--admin-token-file", "has 5 bytes"}},
 		{args: "--admin-token-file " + absent, want: []string{"--admin-token-file", "cannot be read: no such file"}},
 		{args: "--admin-token 0123456789abcdef --admin-token-file " + absent, want: []string{"--admin-token-file", "given by --admin-token (flag --admin-token) too"}},
-		{args: "--admin-token 0123456789abcdef --server-token 0123456789abcdef", want: []string{"--admin-token", "is that of --server-token, too"}},
+		{args: "--admin-token 0123456789abcdef --server-token 0123456789abcdef", want: []string{"--admin-token", "is the same as --server-token"}},
 		{args: "--journal 5m", want: []string{"--journal", "should be a time from 1h to 90d", "or off"}},
 		{args: "--site blog=keys=unknown", want: []string{"--site", "should be an origin"}},
 		{args: "--site keys=known", want: []string{"--site", "should be an origin"}},
-		{args: "--site blog=sitemap=/sitemap.xml", want: []string{"--site", "should be the address of a site map"}},
+		{args: "--site blog=sitemap=/sitemap.xml", want: []string{"--site", "should be the address of a sitemap"}},
 		{args: "--site Blog=keys=known", want: []string{"should be name=origin"}},
 		{env: []string{"TALLYCAST_SERVER_TOKEN=a token with spaces"}, want: []string{"printable ASCII without spaces"}},
 		{args: "--site Blog=https://a.example", want: []string{"--site", `"Blog=https://a.example" should be name=origin`}},
@@ -94,7 +96,8 @@ func TestServe_InvalidSettings(t *testing.T) {
 		{file: "listen:\n", want: []string{"has no value"}},
 		{file: "site: {blog: https://a.example}\n", want: []string{"--site", "should be plain text"}},
 		{file: "- listen\n", want: []string{`should hold lines such as "listen: :8080"`}},
-		{file: "listen: ':1\n", want: []string{"is not YAML"}},
+		{file: "admin-token: hidden-token-of-the-owner\nlisten: ':1\n", want: []string{"line 2 is not YAML"}, hidden: "admin-token: hidden"},
+		{file: "listen: \x00\xff\x1b[2J\n", want: []string{"is not text in UTF-8"}, hidden: "\x1b"},
 		{file: "listen: :1\n---\nlisten: :2\n", want: []string{"several documents"}},
 	}
 	for _, c := range cases {
@@ -116,6 +119,9 @@ func TestServe_InvalidSettings(t *testing.T) {
 				if !strings.Contains(errors, want) {
 					t.Errorf("lacks %q:\n%s", want, errors)
 				}
+			}
+			if c.hidden != "" && strings.Contains(errors, c.hidden) {
+				t.Errorf("shows %q:\n%s", c.hidden, errors)
 			}
 			if _, err := os.Stat(data); err == nil {
 				t.Error("a store was opened")

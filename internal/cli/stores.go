@@ -53,15 +53,12 @@ var errNoSecret = errors.New("contributions can only be used with the secret tha
 // open opens the store as u says, and also returns the function that closes it.
 func (o storeOpener) open(ctx context.Context, url config.StoreURL, u storeUse) (ledger, func() error, error) {
 	secret := o.Secret
-	if secret == nil && u.newSecret != nil {
-		var err error
-		if secret, err = u.newSecret(); err != nil {
-			return nil, nil, err
-		}
+	if secret == nil {
+		secret = u.newSecret
 	}
 	_, err := os.Stat(url.SQLitePath)
 	isNew := url.SQLitePath != "" && errors.Is(err, fs.ErrNotExist)
-	mayCreate := u.create && (secret != nil || u.newSecret == nil)
+	mayCreate := u.create && (secret != nil || !u.needsSecret)
 	switch {
 	case isNew && u.readOnly && mayCreate:
 		return o.empty(ctx)
@@ -72,7 +69,7 @@ func (o storeOpener) open(ctx context.Context, url config.StoreURL, u storeUse) 
 		}
 		return store, release, err
 	case isNew && !u.create:
-		return nil, nil, fmt.Errorf("%s does not exist; --store should name the store that serve uses", url.Name())
+		return nil, nil, checkFile(url.SQLitePath)
 	case isNew && !mayCreate:
 		return nil, nil, fmt.Errorf("%s does not exist yet: %w", url.Name(), errNoSecret)
 	}
@@ -92,11 +89,22 @@ func (o storeOpener) read(ctx context.Context, url config.StoreURL) (ledger, fun
 		}
 		return declaredMetrics{store, o.catalog}, store.Close, nil
 	}
+	if err := checkFile(url.SQLitePath); err != nil {
+		return nil, nil, err
+	}
 	reader, err := sqlitestore.OpenReader(ctx, url.SQLitePath, o.catalog)
 	if err != nil {
 		return nil, nil, err
 	}
 	return declaredMetrics{readOnlyStore{Reader: reader}, o.catalog}, reader.Close, nil
+}
+
+// checkFile returns an error if the SQLite store at path does not exist.
+func checkFile(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("sqlite:%s does not exist; name the store that serve uses", path)
+	}
+	return nil
 }
 
 // empty opens a store without data that is deleted when it is closed.

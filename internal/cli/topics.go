@@ -2,7 +2,9 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -69,7 +71,7 @@ var topicsCommands = []command{
 // pruneCommand is not below topics, because it is for regular clean-up.
 var pruneCommand = command{name: "prune", about: "Delete topics without recent contributions, after a preview.",
 	details: `
-Flags limit it to the topics of one site, of one metric, or with keys that begin alike.
+It needs --site; --metric and --prefix narrow it to fewer topics of the site.
 Window metrics forget their visitors by themselves; their counts stay until they are
 pruned.
 `, examples: `
@@ -96,7 +98,8 @@ type ownerCommand struct {
 	role, tokenName       string
 	sites                 []string // of a token
 	from, to              time.Time
-	sources, addresses    []string
+	sources               []tally.Source
+	addresses             []netip.Addr
 	repeated              bool
 	yes, asJSON           bool
 }
@@ -112,11 +115,24 @@ const maxSpan = 36_500 * 24 * time.Hour
 // parseSpan parses a length of time: 90m, 24h or 7d.
 var parseSpan = config.ParseDuration(time.Nanosecond, maxSpan)
 
+func parseSource(text string) (source tally.Source, err error) {
+	err = source.UnmarshalText([]byte(text))
+	return source, err
+}
+
+func parseAddress(text string) (netip.Addr, error) {
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		err = fmt.Errorf("%q should be an address such as 203.0.113.7", text)
+	}
+	return address, err
+}
+
 func (c *ownerCommand) flags() []config.Setting {
 	all := []config.Setting{
 		{Name: "site", Value: "NAME", Parse: config.IntoText(&c.site), Help: "Only this site."},
 		{Name: "metric", Value: "NAME", Parse: config.IntoText(&c.metric), Help: "Only this metric of the site."},
-		{Name: "prefix", Value: "TEXT", Parse: config.IntoText(&c.prefix), Help: "Only keys of the metric that begin like this."},
+		{Name: "prefix", Value: "TEXT", Parse: config.IntoText(&c.prefix), Help: "Only keys of the metric that begin with TEXT."},
 		{Name: "order", Value: "WORD", Default: "topic", Parse: config.Into(&c.order, config.ParseChoice("topic", "newest", "count")),
 			Help: "topic (by name), newest (latest change first) or count (highest first)."},
 		{Name: "limit", Value: "N", Default: "100", Parse: config.Into(&c.limit, config.ParseLimit), Help: "How many to list; or off."},
@@ -127,9 +143,9 @@ func (c *ownerCommand) flags() []config.Setting {
 		{Name: "since", Value: "TIME", Default: "1h", Parse: config.Into(&c.since, parseSpan), Help: "How far back, such as 24h or 7d."},
 		{Name: "from", Value: "TIME", Parse: config.Into(&c.from, parseTime), Help: "Start: a time such as 2026-11-22T10:00:00Z, or how long ago, such as 2h."},
 		{Name: "to", Value: "TIME", Parse: config.Into(&c.to, parseTime), Help: "End, in the same forms; now if left out."},
-		{Name: "source", Value: "HASH", Repeatable: true, Parse: config.IntoTexts(&c.sources), Help: "Only from this source, as spikes shows it. Repeatable."},
+		{Name: "source", Value: "HASH", Repeatable: true, Parse: config.IntoEach(&c.sources, parseSource), Help: "Only from this source, as spikes shows it. Repeatable."},
 		{Name: "repeated", Parse: config.Into(&c.repeated, config.ParseBool), Help: "Only from networks that contributed more than once to the topic in this time."},
-		{Name: "address", Value: "ADDRESS", Repeatable: true, Parse: config.IntoTexts(&c.addresses), Help: "Only from the network of this address. Repeatable."},
+		{Name: "address", Value: "ADDRESS", Repeatable: true, Parse: config.IntoEach(&c.addresses, parseAddress), Help: "Only from the network of this address. Repeatable."},
 		{Name: "untouched", Value: "TIME", Parse: config.Into(&c.untouched, parseSpan), Help: "Time without contributions, such as 365d."},
 		{Name: "yes", Parse: config.Into(&c.yes, config.ParseBool), Help: "Do not ask for confirmation."},
 		{Name: "json", Parse: config.Into(&c.asJSON, config.ParseBool), Help: "Print lines of JSON on a terminal, too."},

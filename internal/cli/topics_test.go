@@ -217,7 +217,7 @@ func TestClient_Errors(t *testing.T) {
 			t.Errorf("%v: shows the token", c.args)
 		}
 	}
-	for _, command := range []string{"topics list", "export", "import " + file, "seed " + file} {
+	for _, command := range []string{"topics list", "export", "import " + write(t, "x.jsonl", `{"tallycast":"export","format":1}`+"\n"), "seed " + file} {
 		if code, _, errors := call(t, variables(), strings.Fields(command)...); code != exitUsage || !strings.Contains(errors, "--admin-token: is missing") {
 			t.Errorf("%s without a token: exit %d, %s", command, code, errors)
 		}

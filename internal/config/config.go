@@ -78,7 +78,7 @@ func Parse(values Values) (c Config, problems Problems) {
 		if r.Values["admin-token-file"].IsGiven() {
 			name = "admin-token-file"
 		}
-		r.Reject(name, errors.New("is that of --server-token, too; a program that may contribute for visitors should not be able to change counts"))
+		r.Reject(name, errors.New("is the same as --server-token; a program that contributes for visitors should not be able to change counts"))
 	}
 	c.checkReplica(r)
 	c.checkSeeding(r)

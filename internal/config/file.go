@@ -1,12 +1,15 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
+	"unicode/utf8"
 
+	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 )
@@ -60,9 +63,16 @@ func FileErrorReason(err error) error {
 // parseFile parses text, the content of the file at path.
 func parseFile(path string, text []byte, settings []Setting) (File, Problems) {
 	file := File{path: path, entries: map[string]fileEntry{}}
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+		return file, fileProblem("%s is not text in UTF-8", path)
+	}
 	tree, err := parser.ParseBytes(text, 0)
+	if invalid, ok := errors.AsType[yaml.Error](err); ok && invalid.GetToken() != nil {
+		// Without the lines of the file, which may have secrets.
+		return file, fileProblem("%s line %d is not YAML: %s", path, invalid.GetToken().Position.Line, invalid.GetMessage())
+	}
 	if err != nil {
-		return file, fileProblem("%s is not YAML: %v", path, err)
+		return file, fileProblem("%s is not YAML", path)
 	}
 	if len(tree.Docs) > 1 {
 		return file, fileProblem("%s holds several documents; it should hold one", path)

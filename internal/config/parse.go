@@ -75,9 +75,6 @@ func parseHistory(text string) (d time.Duration, err error) {
 	return d, err
 }
 
-// parsePath parses the path of a file, which may not exist yet.
-func parsePath(text string) (string, error) { return text, nil }
-
 // ParseBool parses true and false in their common forms.
 func ParseBool(text string) (bool, error) {
 	switch text {
@@ -203,7 +200,7 @@ const minSecret = 16
 
 func parseSecret(text string) ([]byte, error) {
 	if len(text) < minSecret {
-		return nil, fmt.Errorf("has %d bytes; it should have %d or more, such as `openssl rand -hex 32` makes", len(text), minSecret)
+		return nil, fmt.Errorf("has %s; it should have %d or more, such as `openssl rand -hex 32` makes", tally.Quantity(len(text), "byte"), minSecret)
 	}
 	return []byte(text), nil
 }

@@ -143,7 +143,7 @@ func (c *Config) settings() []Setting {
 		{Name: "read-limit", Group: groupLimits, Value: "RATE", Default: "500/s", Parse: Into(&c.ReadLimit, parseRate),
 			Help: "Maximum topics that one client address may read or subscribe to, on each instance, in bursts of up to three times that; or off."},
 		{Name: "new-topic-limit", Group: groupLimits, Value: "RATE", Default: "200/h", Parse: Into(&c.NewTopicLimit, parseRate),
-			Help: "Maximum topics that one client address may create, across all instances; or off. Also limits, on each instance, for how many pages an address may begin the history of readers."},
+			Help: "Maximum topics that one client address may create, across all instances; or off. On each instance it also limits the pages whose history of readers an address may start."},
 		{Name: "topic-limit", Group: groupLimits, Value: "RATE", Default: "120/h", Parse: Into(&c.TopicLimit, parseRate),
 			Help: "Maximum new contributions to one topic from one client address, across all instances; or off. Changes, repetitions and withdrawals are free. An IPv6 /48 has 16 times this limit, and 16 times the limits of writes and new topics."},
 		{Name: "max-viewers", Group: groupLimits, Value: "N", Default: "100000", Parse: Into(&c.MaxViewers, ParseLimit),
@@ -165,7 +165,7 @@ func (c *Config) settings() []Setting {
 			Help: "auto, text or json. auto is text on a terminal, json elsewhere."},
 		{Name: "drain", Group: groupProcess, Value: "TIME", Default: "10s", Parse: Into(&c.Drain, ParseDuration(0, 10*time.Minute)),
 			Help: "On SIGTERM or SIGHUP, the time over which viewers are disconnected, in random order."},
-		{Name: "lease-file", Group: groupProcess, Value: "FILE", Parse: Into(&c.LeaseFile, parsePath),
+		{Name: "lease-file", Group: groupProcess, Value: "FILE", Parse: IntoText(&c.LeaseFile),
 			Help: "Acknowledge writes to an SQLite store only while the modification time of this file is in the future. A program that starts one instance at a time, such as that of deploy/litestream, moves it forward."},
 	})
 }

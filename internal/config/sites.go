@@ -103,7 +103,7 @@ func (c *Config) parseOrigins(r *Reader, setting string) {
 func ParseSitemap(text string) (string, error) {
 	at, err := url.Parse(text)
 	if err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" || at.User != nil || at.Fragment != "" {
-		return "", fmt.Errorf("%q should be the address of a site map, such as https://blog.example.com/sitemap.xml", text)
+		return "", fmt.Errorf("%q should be the address of a sitemap, such as https://blog.example.com/sitemap.xml", text)
 	}
 	return at.String(), nil
 }

@@ -80,7 +80,7 @@ type pattern struct {
 // parsePattern parses a pattern with up to nine *, or the name of one key.
 func parsePattern(text string) (pattern, error) {
 	if text == "" {
-		return pattern{}, errors.New("it should be the name of a key, or a pattern with a * for the part that differs between keys")
+		return pattern{}, errors.New("the pattern is missing; it should be the name of a key, or have a * for the part that differs between keys")
 	}
 	if strings.Count(text, "*") > 9 {
 		return pattern{}, fmt.Errorf("%q should have at most nine *", text)

@@ -175,7 +175,7 @@ func (s *seeder) warnUnlisted() {
 		warning := fmt.Sprint(missing, each.Pages, examples)
 		if s.warnings[each.Site] != warning {
 			s.warnings[each.Site] = warning
-			s.log.Warn("seeded keys are not in the site map: no page may show them", "site", each.Site, "missing", missing, "of", each.Pages, "examples", examples)
+			s.log.Warn("seeded keys are not in the sitemap: no page may show them", "site", each.Site, "missing", missing, "of", each.Pages, "examples", examples)
 		}
 	}
 }

@@ -24,7 +24,7 @@ type Options struct {
 	// MaxPages bounds the pages of all files; a million by default, which take 200 MB.
 	MaxPages int
 	// Origins are the origins of the site: scheme://host[:port], scheme://*.host[:port] or
-	// *. Redirects and indexes may lead to their hosts and to those of the site maps.
+	// *. Redirects and indexes may lead to their hosts and to those of the sitemaps.
 	Origins []string
 	Agent   string       // User-Agent
 	Log     *slog.Logger // slog.Default() by default
@@ -48,7 +48,7 @@ func (o Options) fetcher(hosts *hostPolicy) fetcher {
 	return fetcher{Options: o, hosts: hosts, files: map[string]*file{}}
 }
 
-// Follow fetches the site maps at urls and those that they name, now and in intervals until
+// Follow fetches the sitemaps at urls and those that they name, now and in intervals until
 // ctx ends. It passes the keys of all pages to set if they may have changed. It logs the first
 // error of a round if it differs from the last one.
 func Follow(ctx context.Context, urls []string, o Options, set func(keys map[string]bool)) error {
@@ -70,14 +70,14 @@ func Follow(ctx context.Context, urls []string, o Options, set func(keys map[str
 			return nil
 		case err == nil:
 			if changed && len(keys) == 0 {
-				o.Log.Warn("the site map has no pages: likes for keys that were not seeded are refused", "from", urls)
+				o.Log.Warn("the sitemap has no pages: likes for keys that were not seeded are refused", "from", urls)
 			} else if changed {
-				o.Log.Info("read the site map", "pages", len(keys), "from", urls)
+				o.Log.Info("read the sitemap", "pages", len(keys), "from", urls)
 			}
 			lastError = ""
 		case err.Error() != lastError:
 			lastError = err.Error()
-			o.Log.Warn("the site map cannot be read; its last known pages remain", "error", err, "pages", len(keys), "next", o.Every)
+			o.Log.Warn("the sitemap cannot be read; its last known pages remain", "error", err, "pages", len(keys), "next", o.Every)
 		}
 		if changed {
 			skipped.log(o.Log)
@@ -93,7 +93,7 @@ func Follow(ctx context.Context, urls []string, o Options, set func(keys map[str
 // log logs the number of skipped addresses and examples for each reason.
 func (s skipped) log(log *slog.Logger) {
 	for _, reason := range slices.Sorted(maps.Keys(s)) {
-		log.Warn("addresses in the site map are skipped", "skipped", s[reason].count, "why", reason, "examples", s[reason].examples)
+		log.Warn("addresses in the sitemap are skipped", "skipped", s[reason].count, "why", reason, "examples", s[reason].examples)
 	}
 }
 
@@ -135,7 +135,7 @@ func (f *fetcher) readAll(ctx context.Context, urls []string) (keys map[string]b
 	return keys, addresses, changed, err
 }
 
-// Read returns the keys of the pages in the site map at address, a URL or the path of a file
+// Read returns the keys of the pages in the sitemap at address, a URL or the path of a file
 // in a built site, and logs skipped addresses. All files that an index in a built site names
 // are read from its folder.
 func Read(ctx context.Context, address string, o Options) (map[string]bool, error) {

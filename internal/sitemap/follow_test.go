@@ -118,7 +118,7 @@ func (f *followed) state() (keys, log string) {
 	return strings.Join(f.keys, " "), f.log.String()
 }
 
-// follow follows site maps in short intervals until the test ends.
+// follow follows sitemaps in short intervals until the test ends.
 func follow(t *testing.T, urls ...string) *followed {
 	t.Helper()
 	return followEvery(t, 10*time.Millisecond, urls...)

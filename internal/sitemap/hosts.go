@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// hostPolicy says which hosts a fetcher may contact. The author of a site map must not choose
+// hostPolicy says which hosts a fetcher may contact. The author of a sitemap must not choose
 // an address in the operator's network by a redirect or an index.
 type hostPolicy struct {
-	// exact holds host:port of the configured site maps and origins. They may have private
+	// exact holds host:port of the configured sitemaps and origins. They may have private
 	// addresses.
 	exact map[string]bool
 	// suffixes holds ".example.com:443" for origins such as https://*.example.com. Their
@@ -26,7 +26,7 @@ type hostPolicy struct {
 	direct, publicOnly *http.Client
 }
 
-// newHostPolicy returns the policy for a site with these site maps and origins.
+// newHostPolicy returns the policy for a site with these sitemaps and origins.
 func newHostPolicy(urls, origins []string) *hostPolicy {
 	r := &hostPolicy{exact: map[string]bool{}}
 	for _, text := range slices.Concat(urls, origins) {
@@ -130,7 +130,7 @@ func refusePrivate(_, address string, _ syscall.RawConn) error {
 		return err
 	}
 	if !isPublic(at.Addr()) {
-		return fmt.Errorf("%s is not a public address; configure the host as a site map or as an exact origin of the site to allow it", at.Addr())
+		return fmt.Errorf("%s is not a public address; configure the host as a sitemap or as an exact origin of the site to allow it", at.Addr())
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ const (
 	// sitemaps.org does.
 	defaultMaxBytes = 50 << 20
 	maxPages        = 50_000
-	// maxDepth bounds the depth of elements. Site maps with all known extensions (images,
+	// maxDepth bounds the depth of elements. Sitemaps with all known extensions (images,
 	// videos, news) have 5.
 	maxDepth = 32
 	// maxToken bounds a tag, text or comment, in bytes. The decoder keeps it in memory, and
@@ -40,9 +40,9 @@ type file struct {
 	skipped        skipped
 }
 
-// Reasons why an address in a site map is skipped.
+// Reasons why an address in a sitemap is skipped.
 const (
-	otherHost = "its host is neither that of a configured site map nor an origin of the site; if it is yours, add it with --site"
+	otherHost = "its host is neither that of a configured sitemap nor an origin of the site; if it is yours, add it with --site"
 	noPage    = "it is not the address of a page with a valid key"
 )
 
@@ -75,8 +75,8 @@ func shortened(address string) string {
 	return address
 }
 
-// readFile reads a file from a URL, compressed with gzip or not: a site map or an index of site
-// maps in XML, or a list of addresses.
+// readFile reads a file from a URL, compressed with gzip or not: a sitemap or an index of sitemaps
+// in XML, or a list of addresses.
 func (f *fetcher) readFile(in io.Reader, at *url.URL) (*file, error) {
 	body := bufio.NewReader(in)
 	if magic, _ := body.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952, section 2.3.1
@@ -123,7 +123,7 @@ func (f *fetcher) readText(body *bufio.Reader, at *url.URL) (*file, error) {
 type unsupportedEncoding string
 
 func (e unsupportedEncoding) Error() string {
-	return fmt.Sprintf("it is encoded as %.40s; a site map should be UTF-8, as sitemaps.org requires", string(e))
+	return fmt.Sprintf("it is encoded as %.40s; a sitemap should be UTF-8, as sitemaps.org requires", string(e))
 }
 
 // tokenReader bounds the bytes of one token. The decoder reads single bytes if its reader has
@@ -142,7 +142,7 @@ func (r *tokenReader) ReadByte() (byte, error) {
 	return r.Reader.ReadByte()
 }
 
-// readXML reads a site map or an index of site maps.
+// readXML reads a sitemap or an index of sitemaps.
 func (f *fetcher) readXML(read *file, body *bufio.Reader, at *url.URL) error {
 	bounded := &tokenReader{Reader: body}
 	decoder := xml.NewDecoder(bounded)
@@ -168,7 +168,7 @@ func (f *fetcher) readXML(read *file, body *bufio.Reader, at *url.URL) error {
 		case xml.StartElement:
 			begun = true
 			if inside = append(inside, token.Name.Local); len(inside) == 1 && inside[0] != "urlset" && inside[0] != "sitemapindex" {
-				return fmt.Errorf("it begins with <%.40s>; a site map begins with <urlset> or <sitemapindex>", inside[0])
+				return fmt.Errorf("it begins with <%.40s>; a sitemap begins with <urlset> or <sitemapindex>", inside[0])
 			}
 			if len(inside) > maxDepth {
 				return fmt.Errorf("its elements are nested more than %d deep", maxDepth)

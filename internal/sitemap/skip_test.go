@@ -18,7 +18,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// readOnce follows the site map at url until the first round was logged, and returns the keys
+// readOnce follows the sitemap at url until the first round was logged, and returns the keys
 // and the log.
 func readOnce(t *testing.T, url string, origins ...string) (keys, log string) {
 	t.Helper()
@@ -68,7 +68,7 @@ func TestFollow_IndexThatNamesAnotherHost(t *testing.T) {
 	other := serve(t, func(http.ResponseWriter, *http.Request) { asked = true })
 	const index = `<sitemapindex><sitemap><loc>OTHER/a.xml</loc></sitemap><sitemap><loc>https://other.example/b.xml</loc></sitemap></sitemapindex>`
 	keys, log := readOnce(t, serve(t, text(strings.ReplaceAll(index, "OTHER", other)))+"/index.xml", "https://blog.example", "*")
-	mentions(t, log, "level=WARN", "the site map has no pages", "skipped=2", other+"/a.xml", "https://other.example/b.xml", "its host is neither")
+	mentions(t, log, "level=WARN", "the sitemap has no pages", "skipped=2", other+"/a.xml", "https://other.example/b.xml", "its host is neither")
 	if asked || keys != "" {
 		t.Errorf("another host was asked: %t; keys %q", asked, keys)
 	}
@@ -170,7 +170,7 @@ func TestFollow_UnsupportedFormats(t *testing.T) {
 	}
 	const urlset = `<urlset><url><loc>https://blog.example/hell&ouml;/</loc></url></urlset>`
 	for body, want := range map[string]string{
-		"<?xml version='1.0' encoding='ISO-8859-1'?>" + urlset:       "it is encoded as ISO-8859-1; a site map should be UTF-8",
+		"<?xml version='1.0' encoding='ISO-8859-1'?>" + urlset:       "it is encoded as ISO-8859-1; a sitemap should be UTF-8",
 		"<?xml version='1.0' encoding='windows-1252'?>" + urlset:     "it is encoded as windows-1252",
 		wide(urlset, 0xff, 0xfe):                                     "it is encoded as UTF-16",
 		wide(urlset):                                                 "it is encoded as UTF-16",

@@ -6,7 +6,7 @@ import "sync/atomic"
 var alwaysKnown = map[string]bool{"site": true, "index": true}
 
 // KnownKeys restricts which topics visitors may create on sites that have a list of known
-// keys, such as a site map. Other sites are not restricted, and existing topics always
+// keys, such as a sitemap. Other sites are not restricted, and existing topics always
 // take contributions. A nil KnownKeys restricts nothing. It is safe for concurrent use.
 type KnownKeys struct {
 	sites map[string]*atomic.Pointer[map[string]bool] // fixed after construction

@@ -218,6 +218,9 @@ func parseRecords(lists [][]int64) ([]tally.Record, error) {
 	return records, nil
 }
 
+// ErrNoExport is the error of a file that does not begin with the header of an export.
+var ErrNoExport error = tally.Errorf(tally.CodeBadBody, `line 1 is not the header of an export, {"tallycast":"export",…}`)
+
 // ReadHeader reads the header of an export. It may read more of r.
 // Errors: [tally.CodeBadBody] for a file that is not an export, those of r.
 func ReadHeader(r io.Reader) (Header, error) { return newLines(r).header() }
@@ -232,7 +235,7 @@ func (l *lines) header() (Header, error) {
 	err = json.Unmarshal(text, &h)
 	switch {
 	case err != nil || h.Tallycast != kind:
-		return Header{}, tally.Errorf(tally.CodeBadBody, `line 1 is not the header of an export, {"tallycast":"export",…}`)
+		return Header{}, ErrNoExport
 	case h.Format > Format:
 		return Header{}, tally.Errorf(tally.CodeBadBody, "the export has format %d, and this version reads formats up to %d; import it with the newer tallycast that wrote it", h.Format, Format)
 	case h.Format < 1:

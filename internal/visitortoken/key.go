@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 // The algorithms of keys (RFC 7518, RFC 8037). Each kind of key has one.
@@ -48,7 +50,7 @@ func SecretKey(secret string) (Key, error) {
 	case strings.TrimSpace(secret) != secret:
 		return Key{}, errors.New("begins or ends with a space")
 	case len(secret) < minSecret:
-		return Key{}, fmt.Errorf("has %d bytes; a shared secret should have %d or more, such as `openssl rand -hex 32` makes", len(secret), minSecret)
+		return Key{}, fmt.Errorf("has %s; a shared secret should have %d or more, such as `openssl rand -hex 32` makes", tally.Quantity(len(secret), "byte"), minSecret)
 	}
 	return Key{algorithm: hs256, material: []byte(secret)}, nil
 }
