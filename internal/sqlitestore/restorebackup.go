@@ -12,7 +12,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// RestoreResult describes what a [RestoreBackup] did.
+// RestoreResult is the result of [RestoreBackup].
 type RestoreResult struct {
 	Topics int64
 	Newest time.Time // of the latest change of a topic; zero if there is no topic
@@ -20,12 +20,12 @@ type RestoreResult struct {
 	Previous string
 }
 
-// RestoreBackup replaces the database at to, which no process may hold, by a copy of the
-// backup at from. The replaced database stays beside it under another name. Nothing
-// changes until the copy is complete and verified; an interrupted call can be repeated.
-// All versions become higher than those of the replaced database, which viewers may have
-// seen. progress, which may be nil, receives bytes. Errors, which name the file:
-// [ErrLocked], [ErrNewer] and those of the file system.
+// RestoreBackup replaces the database at to, which no process may hold, with a copy of the
+// backup at from. The replaced database gets another name. Nothing changes until the copy is
+// complete and verified; an interrupted call can be repeated. All versions become higher than
+// those of the replaced database, which viewers may have seen. progress, which may be nil, is
+// called with numbers of bytes. Errors, which name the file: [ErrLocked], [ErrNewer] and those
+// of the file system.
 func RestoreBackup(ctx context.Context, from, to string, progress func(done, total int64)) (done RestoreResult, err error) {
 	if hasLog(from) {
 		return done, fmt.Errorf("restore %s: a part of it is in %s; make one file of both with `tallycast backup`", from, from+walSuffixes[0])
@@ -53,7 +53,7 @@ func RestoreBackup(ctx context.Context, from, to string, progress func(done, tot
 	defer file.Discard()
 	// Version 0 is a file that Litestream copied before the first start created our tables.
 	if err = copyDatabase(ctx, backup, file.Name(), progress); err == nil && version > 0 {
-		done, err = verifyAndRaise(ctx, file.Name(), max(time.Now().UnixMicro(), newestVersion(ctx, to)))
+		done, err = verifyAndRaise(ctx, file.Name(), version >= historySchema, max(time.Now().UnixMicro(), newestVersion(ctx, to)))
 	}
 	if err != nil {
 		return done, fmt.Errorf("restore %s: %w", from, explain(err))
@@ -70,10 +70,13 @@ func sameFile(a, b string) bool {
 	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
-// verifyAndRaise reads the whole copy of a backup at path, and gives all topics versions
-// above least and above all that the backup issued, in the order of their present ones.
-// New topics begin above these.
-func verifyAndRaise(ctx context.Context, path string, least int64) (found RestoreResult, err error) {
+// historySchema is the version of the schema since which files have a history.
+const historySchema = 5
+
+// verifyAndRaise reads the whole copy of a backup at path. Then it gives all topics versions
+// above least and above all that the backup issued, in the order of their present ones. New
+// topics will get versions above these.
+func verifyAndRaise(ctx context.Context, path string, hasHistory bool, least int64) (found RestoreResult, err error) {
 	db, err := sql.Open("sqlite", dsn(path, "_txlock=immediate", pragma("journal_mode", "delete")))
 	if err != nil {
 		return found, err
@@ -100,6 +103,17 @@ func verifyAndRaise(ctx context.Context, path string, least int64) (found Restor
 	}
 	least = max(least, issued)
 	return found, inTransaction(ctx, db, func(tx *sql.Tx) error {
+		for _, period := range periods { // as record does before a version is raised
+			if !hasHistory {
+				break
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO history (topic, period, number, gain, adjustment)
+				SELECT id, ?1, version / (?1 * 1000000), count - seed - adjustment - prior, adjustment FROM topics
+				WHERE prior IS NOT NULL AND version / (?1 * 1000000) < ?2 / (?1 * 1000000)
+				ON CONFLICT DO UPDATE SET gain = excluded.gain, adjustment = excluded.adjustment`, period, least); err != nil {
+				return err
+			}
+		}
 		raised, err := rowsAffected(tx.ExecContext(ctx, `UPDATE topics SET version = ? + place
 			FROM (SELECT id AS ordered, row_number() OVER (ORDER BY version, id) AS place FROM topics) WHERE id = ordered`, least))
 		if err != nil {
@@ -140,21 +154,21 @@ func newestIssued(ctx context.Context, db *sql.DB) (newest int64, err error) {
 	return newest, err
 }
 
-// moveAside renames the database at path, if it exists, with its write-ahead log. The log
-// goes first: it must never be beside another database.
-func moveAside(path string) (kept string, err error) {
-	kept = path + time.Now().UTC().Format(".before-20060102T150405.000Z")
+// moveAside gives the database at path, if it exists, and its write-ahead log another name,
+// which it returns. It renames the log first, which must never be beside another database.
+func moveAside(path string) (previous string, err error) {
+	previous = path + time.Now().UTC().Format(".before-20060102T150405.000Z")
 	for _, suffix := range walSuffixes {
-		if err := os.Rename(path+suffix, kept+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Rename(path+suffix, previous+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return "", err
 		}
 	}
-	err = os.Link(path, kept) // the name is never without a database
+	err = os.Link(path, previous) // not Rename, so that path always has a database
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		err = os.Rename(path, kept) // a file system without links
+		err = os.Rename(path, previous) // a file system without links
 	}
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
 	}
-	return kept, err
+	return previous, err
 }

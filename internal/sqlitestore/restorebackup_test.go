@@ -213,3 +213,33 @@ func TestRestoreBackup_LitestreamTablesOnly(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The raised versions do not move changes to the time of the restore: history and gains stay.
+func TestRestoreBackup_History(t *testing.T) {
+	ctx, directory := context.Background(), t.TempDir()
+	path, backup, to := filepath.Join(directory, "tally.db"), filepath.Join(directory, "backup.db"), filepath.Join(directory, "restored.db")
+	topic := mustTopic(t, "likes", "old")
+	options := sqlitestore.Options{History: tally.MaxHistory, Now: func() time.Time { return time.Now().AddDate(0, 0, -10) }}
+	store := open(t, path, catalog(), options)
+	batch := []tally.Batch{{Topic: topic, Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}}
+	if store.Apply(ctx, batch); batch[0].Err != nil {
+		t.Fatal(batch[0].Err)
+	}
+	if err := sqlitestore.Backup(ctx, path, backup, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlitestore.RestoreBackup(ctx, backup, to, nil); err != nil {
+		t.Fatal(err)
+	}
+	options.Now = nil
+	store = open(t, to, catalog(), options)
+	for _, period := range []tally.Period{tally.Hour, tally.Day} {
+		h := store.History(ctx, period, []tally.Topic{topic})[0]
+		if points := h.Points(false, period.Max()); h.Err != nil || len(points) < 2 || points[len(points)-2].Count != 1 {
+			t.Errorf("by %s: %v, %v", period, points, h.Err)
+		}
+	}
+	if rises, err := store.Rising(ctx, topic.Site(), topic.Metric(), tally.Since7d, 10); err != nil || len(rises) != 0 {
+		t.Errorf("in the last 7 days %v grew, %v", rises, err)
+	}
+}
