@@ -63,7 +63,7 @@ func (w *writer) apply(batches []tally.Batch) ([]tally.Change, error) {
 	return changes, w.storeJournal()
 }
 
-// validate reports whether the rule allows the writes.
+// validate returns an error unless the rule allows the writes.
 func validate(rule tally.Rule, b *tally.Batch) error {
 	for i := range b.Writes {
 		if err := rule.Validate(b.Writes[i].Amount); err != nil {
@@ -152,7 +152,7 @@ func (w *writer) contributes(rule tally.Rule, topic int64, member tally.Member, 
 	return w.get(`SELECT 1 FROM contributions WHERE topic = ? AND member = ?`, []any{topic, int64(member)}, &found)
 }
 
-// contribute stores one contribution and returns the one before it.
+// contribute stores one contribution and returns the amount before it.
 func (w *writer) contribute(rule tally.Rule, topic int64, write *tally.Write, now time.Time) (before int64, err error) {
 	member := int64(write.Member)
 	switch {

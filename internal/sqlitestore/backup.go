@@ -16,8 +16,9 @@ import (
 // progress and checks its context: 256 KB, less than a millisecond.
 const backupPages = 64
 
-// walSuffixes name the files that SQLite keeps beside a database: its write-ahead log and
-// that log's index. Beside another database, SQLite would read them as its own.
+// walSuffixes are the suffixes of the files that SQLite keeps beside a database: its
+// write-ahead log and the index of that log. Beside another database, SQLite would read them as
+// parts of that one.
 var walSuffixes = []string{"-wal", "-shm"}
 
 // hasLog reports whether the write-ahead log beside the database at path has content.
@@ -26,10 +27,10 @@ func hasLog(path string) bool {
 	return err == nil && info.Size() > 0
 }
 
-// Backup copies the database at from, to which a service may write at the same time, to
-// the new file to. The copy contains everything acknowledged before the call, gets its
-// name when it is complete, and can be opened as it is. With replace it replaces an
-// existing file, unless that belongs to from. progress, which may be nil, receives bytes.
+// Backup copies the database at from, to which a service may write at the same time, to the new
+// file to. The copy contains everything acknowledged before the call, gets its name when it is
+// complete, and can be opened as it is. With replace it replaces an existing file, unless that
+// is one of the files of from. progress, which may be nil, is called with numbers of bytes.
 // Errors: [os.ErrExist] without replace, and those of the file system.
 func Backup(ctx context.Context, from, to string, replace bool, progress func(done, total int64)) (err error) {
 	db, _, err := openExisting(ctx, from)
@@ -51,7 +52,7 @@ func Backup(ctx context.Context, from, to string, replace bool, progress func(do
 	return file.Commit()
 }
 
-// Files returns the names of the files that a database at path may consist of.
+// Files returns the names of the files of a database at path, which may not all exist.
 func Files(path string) []string {
 	files := []string{path, path + lockSuffix}
 	for _, suffix := range walSuffixes {
@@ -60,8 +61,9 @@ func Files(path string) []string {
 	return files
 }
 
-// copyDatabase copies one snapshot of db to the empty file to, so that writes of others do
-// not restart the copy. The caller syncs a complete file and removes an incomplete one.
+// copyDatabase copies db to the empty file to. It copies one snapshot, since SQLite restarts a
+// copy after another program's write. The caller syncs a complete file and removes an incomplete
+// one.
 func copyDatabase(ctx context.Context, db *sql.DB, to string, progress func(done, total int64)) error {
 	return snapshot(ctx, db, func(conn *sql.Conn) error {
 		var pageSize int64

@@ -3,12 +3,12 @@
 // and commands import it, and only it imports the SQL driver.
 //
 // Invariants: one process writes a file, protected by a lock file beside it. One goroutine
-// writes, in transactions that are on disk before it reports their results; it publishes
+// writes, in transactions that are on disk before it reports their results. It publishes
 // changes afterwards, in the order of commits. A topic's count is its seed plus its
-// adjustment plus the sum of its contributions, and its row and theirs change in the same
-// transaction. Transactions are short: large changes are divided into parts that each
-// leave the file consistent. The id of a topic is never used again. Presence is kept in
-// memory, since it ends with the process that holds the connections.
+// adjustment plus the sum of its contributions; the rows of all change in the same
+// transaction. Transactions are short: large changes are divided into parts, each of which
+// leaves the file consistent. The id of a topic is never used again. Presence is in memory,
+// since it ends with the process that has the connections.
 //
 // Other processes read with [OpenReader] and [Backup], which take no lock.
 //

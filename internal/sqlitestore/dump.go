@@ -27,7 +27,7 @@ type dump struct {
 	contributions, seen, past *sql.Stmt
 }
 
-// topicRow is a topic with the id that its contributions refer to.
+// topicRow is a topic and its id.
 type topicRow struct {
 	id int64
 	tally.State
@@ -85,7 +85,7 @@ func (d *dump) page(ctx context.Context, scope tally.Scope, last tally.Topic) (p
 	return page, err
 }
 
-// topic passes the portions of one topic to each.
+// topic calls d.each with the portions of one topic.
 func (d *dump) topic(t topicRow) (err error) {
 	var rows *sql.Rows
 	if rule := d.reader.catalog.Rule(t.Topic); rule.Kind == tally.Window {
@@ -121,7 +121,7 @@ func (d *dump) topic(t topicRow) (err error) {
 	return d.each(portion)
 }
 
-// pastQuery reads the history of a topic; it has one row if there are no records.
+// pastQuery reads the history of a topic. Without records it returns one row.
 const pastQuery = `SELECT prior, is_complete, period, number, gain, history.adjustment
 	FROM topics LEFT JOIN history ON topic = topics.id WHERE topics.id = ? ORDER BY period, number`
 

@@ -78,8 +78,8 @@ func (w *writer) edit(edits []tally.Edit, withdrawn *memberEntries) (changes []t
 	return changes, nil
 }
 
-// validateEdit reports whether e is allowed. A topic of a site or metric that is not
-// declared any more can be emptied and deleted, as prune and forget do.
+// validateEdit returns an error unless e is allowed. A topic of a site or metric that is no
+// longer declared can be emptied and deleted, as prune and forget do.
 func (w *writer) validateEdit(e *tally.Edit) error {
 	if e.Creates() {
 		return w.catalog.ValidateEdit(e)
@@ -130,7 +130,7 @@ func (w *writer) editTopic(e *tally.Edit, withdrawn *memberEntries, now time.Tim
 	return r.Change, w.set(&r)
 }
 
-// withdraw removes the contributions of members from the topic of that id and its state.
+// withdraw removes the contributions of e.Members from the topic with that id and from state.
 func (w *writer) withdraw(topic int64, e *tally.Edit, state *tally.State, now time.Time) error {
 	rule := w.catalog.Rule(e.Topic)
 	for _, member := range e.Members {
@@ -143,8 +143,8 @@ func (w *writer) withdraw(topic int64, e *tally.Edit, state *tally.State, now ti
 	return nil
 }
 
-// removeMember removes a member's contribution, in a window metric that of the window at
-// the given time, and returns its amount.
+// removeMember removes a member's contribution and returns its amount. In a window metric it
+// is that of the window that contains at.
 func (w *writer) removeMember(rule tally.Rule, topic int64, member tally.Member, at time.Time) (int64, error) {
 	if rule.Kind == tally.Window {
 		return w.execRows(`DELETE FROM seen WHERE window_end = ? AND topic = ? AND member = ?`, rule.WindowEnd(at), topic, int64(member))

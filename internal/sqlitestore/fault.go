@@ -21,8 +21,8 @@ var (
 	errBusy = errors.New("another program keeps the file locked")
 )
 
-// primaryCode masks the part of SQLite's result codes that names the failure; the rest
-// names its place (sqlite.org/rescode.html).
+// primaryCode masks the primary part of SQLite's extended result codes
+// (sqlite.org/rescode.html).
 const primaryCode = 0xff
 
 // explain adds the meaning of an SQLite error for the operator.
@@ -56,8 +56,8 @@ func explain(err error) error {
 	return fmt.Errorf("%s: %w", meaning, err)
 }
 
-// A file that alternates between failing and working, as on a nearly full disk, logs
-// lineBurst failures at once and then one in lineInterval.
+// If a file alternately fails and works, as on a nearly full disk, lineBurst failures are logged
+// at once, and then one in lineInterval.
 const (
 	lineBurst    = 3
 	lineInterval = 10 * time.Second
@@ -76,21 +76,22 @@ type fault struct {
 	isLogged bool // guarded by mu: the failure was logged, its end was not
 }
 
-// logTo makes f log when the operation begins and ceases to fail.
+// logTo makes f log when the operation begins to fail, and when it works again.
 func (f *fault) logTo(log *slog.Logger, what string) {
 	f.log, f.operation, f.lines = log, what, rate.NewLimiter(rate.Every(lineInterval), lineBurst)
 }
 
-// record stores the result of an operation. A cancelled caller is not a fault of the file.
+// record stores the result of an operation. If its caller cancelled it, that is no fault of the
+// file.
 func (f *fault) record(err error) {
-	gaveUp := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	isCancelled := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	switch {
 	case err == nil:
 		if f.last.Load() != nil {
 			f.last.Store(nil)
 			f.logTransition(nil)
 		}
-	case !gaveUp || errors.Is(err, errBusy):
+	case !isCancelled || errors.Is(err, errBusy):
 		err = explain(err)
 		f.last.Store(&err)
 		f.logTransition(err)

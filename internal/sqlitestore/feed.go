@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// settleChunk bounds the topics that one statement reads to settle them: enough to make
-	// its fixed cost negligible, few enough to take milliseconds.
+	// settleChunk bounds the topics that one statement reads: with this many the fixed cost of
+	// a statement is negligible, and it takes milliseconds.
 	settleChunk = 1000
-	// settleTimeout bounds one such read, as the contract bounds writes.
+	// settleTimeout bounds one such read.
 	settleTimeout = 3 * time.Second
 	// retryAfter is the pause between attempts while the file fails.
 	retryAfter = time.Second
-	// maxSpare bounds the changes in a map that is used again: reading and clearing a map takes
-	// time for the largest size that it had.
+	// maxSpare bounds the size of a map that is used again: iterating over a map and clearing
+	// it take time for the largest size that it ever had.
 	maxSpare = 1000
 )
 
 // feed passes changes from the writer to the sink, through the goroutines of Run. It has no
-// queue: it keeps the newest undelivered change of each watched topic, and replaces it if
-// the sink is slower than the writer.
+// queue: it keeps the newest undelivered change of each watched topic. If the sink is slower
+// than the writer, newer changes replace older ones.
 type feed struct {
 	changed   chan struct{} // holds one if pending is not empty
 	unsettled chan struct{} // holds one if settling is not empty
@@ -55,7 +55,7 @@ func notify(c chan struct{}) {
 	}
 }
 
-// publish passes changes to deliver, those of one topic in the order of their versions. It
+// publish makes changes pending for deliver. Calls are in the order of versions of a topic. It
 // does not block.
 func (f *feed) publish(changes ...tally.Change) {
 	if len(changes) == 0 {
@@ -153,8 +153,8 @@ func (f *feed) deliver(ctx context.Context, sink tally.Sink) {
 	}
 }
 
-// settle reads newly watched topics until ctx ends. The feed pushes changes that were
-// committed after Watch, and the read contains earlier ones, so that none is missed.
+// settle settles the topics in f.settling until ctx ends. The feed pushes changes that were
+// committed after Watch, and the read has earlier ones, so no change is missed.
 func (s *Store) settle(ctx context.Context, sink tally.Sink) {
 	live := false
 	for ctx.Err() == nil {
@@ -199,7 +199,7 @@ func (f *feed) toSettle() []tally.Topic {
 	return topics
 }
 
-// unsettle marks all watched topics to be settled, as [tally.Sink] promises before Live.
+// unsettle makes settle read all watched topics again, as [tally.Sink] promises before Live.
 func (f *feed) unsettle() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// resolvePath returns the canonical path of a database, following links, so that two names
-// of one file share a lock. It creates the directory if it is missing.
+// resolvePath returns the canonical path of a database. It follows symbolic links, so that two
+// names of one file share a lock. It creates the directory if it is missing.
 func resolvePath(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("open: the path of the database is empty")
@@ -74,9 +74,8 @@ func openExisting(ctx context.Context, path string) (db *sql.DB, version int, er
 	return openReadOnly(ctx, path)
 }
 
-// openReadOnly opens the database at path for reading and returns the version of its
-// schema, 0 for an empty file. It returns an error if the file is not ours, and changes
-// nothing.
+// openReadOnly opens the database at path for reading and returns the version of its schema, 0
+// for an empty file. It changes nothing. It returns an error if another program wrote the file.
 func openReadOnly(ctx context.Context, path string) (db *sql.DB, version int, err error) {
 	db, err = sql.Open("sqlite", dsn(path, "mode=ro", pragma("busy_timeout", busyMillis), pragma("query_only", "on")))
 	if err == nil {

@@ -8,25 +8,25 @@ import (
 )
 
 const (
-	// finalVersionRetention is how long the final version of a deleted topic is known at
-	// least, as in Redis.
+	// finalVersionRetention is the least time for which the final version of a deleted topic
+	// is known, as in Redis.
 	finalVersionRetention = time.Hour
 	// maxFinalVersions bounds each of the two maps, to a few MB.
 	maxFinalVersions = 1 << 15
 )
 
-// finalVersions keeps the final versions of recently deleted topics. It is in memory: the
-// connections whose versions may not fall end with the process. It is safe for concurrent
-// use.
+// finalVersions has the final versions of recently deleted topics, so that versions do not
+// fall on a connection. It is in memory, since the connections end with the process. It is
+// safe for concurrent use.
 type finalVersions struct {
 	mu sync.Mutex
-	// Guarded by mu. Recent replaces older when it is full or finalVersionRetention old.
+	// Guarded by mu. If recent is full or finalVersionRetention old, it replaces older.
 	recent, older map[tally.Topic]int64
 	since         time.Time // of recent
 }
 
-// add stores the final version of topic. It is called before the commit, so that no reader
-// finds neither the topic nor its final version.
+// add stores the final version of topic. The writer calls it before the commit, so that a
+// reader always finds the topic or its final version.
 func (e *finalVersions) add(topic tally.Topic, version int64, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

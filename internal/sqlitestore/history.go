@@ -15,13 +15,13 @@ import (
 // periods are the periods whose records are stored.
 var periods = [...]tally.Period{tally.Hour, tally.Day}
 
-// past is the part of a topic's row that [tally.History] needs, beside the state.
+// past has the columns of a topic for its history.
 type past struct {
-	prior      sql.NullInt64 // not valid before the first change that is recorded
+	prior      sql.NullInt64 // NULL before the first recorded change
 	isComplete bool
 }
 
-// newPast returns the past of a topic that begins.
+// newPast returns the past of a new or emptied topic.
 func (w *writer) newPast(isComplete bool) past {
 	if w.historyRetention == 0 {
 		return past{}
@@ -29,13 +29,13 @@ func (w *writer) newPast(isComplete bool) past {
 	return past{prior: sql.NullInt64{Valid: true}, isComplete: isComplete}
 }
 
-// firstNumber returns the number of the first period that is shown at now.
+// firstNumber returns the number of the first period within the retention at now.
 func firstNumber(period tally.Period, history time.Duration, now time.Time) int64 {
 	return period.Number(now.UnixMicro()) - int64(period.Retention(history)) + 1
 }
 
-// record stores the stored state of r as that of the hour and the day of its version, if the
-// version of r is in a later one.
+// record stores the former state of r as the record of the hour and of the day of its version,
+// if the new version is in a later hour or day.
 func (w *writer) record(r *row) error {
 	before := r.stored
 	r.stored = r.State
@@ -56,7 +56,7 @@ func (w *writer) record(r *row) error {
 		if err := w.putRecord(r.id, period, tally.Record{Number: number, Sum: before.Sum() - r.prior.Int64, Adjustment: before.Adjustment}); err != nil {
 			return err
 		}
-		// The first periods that are shown continue the newest record before them.
+		// The newest record before the retention stays: the first periods continue it.
 		if err := w.exec(`DELETE FROM history WHERE topic = ?1 AND period = ?2 AND number <
 			(SELECT max(number) FROM history WHERE topic = ?1 AND period = ?2 AND number <= ?3)`,
 			r.id, period, firstNumber(period, w.historyRetention, w.now())); err != nil {
@@ -73,8 +73,9 @@ func (w *writer) putRecord(topic int64, period tally.Period, r tally.Record) err
 		topic, period, r.Number, r.Sum, r.Adjustment)
 }
 
-// mergePast merges the records before the present state of r with those of another topic.
-func (w *writer) mergePast(r *row, given *tally.Past) error {
+// mergePast merges imported records into those of r. It ignores records of the period of r's
+// version and later ones.
+func (w *writer) mergePast(r *row, imported *tally.Past) error {
 	for _, period := range periods {
 		var own []tally.Record
 		err := eachRow(context.Background(), w.conn, `SELECT number, gain, adjustment FROM history WHERE topic = ? AND period = ? ORDER BY number`,
@@ -87,7 +88,7 @@ func (w *writer) mergePast(r *row, given *tally.Past) error {
 		if err != nil {
 			return err
 		}
-		for _, record := range tally.MergeRecords(own, given.Records(period)) {
+		for _, record := range tally.MergeRecords(own, imported.Records(period)) {
 			if record.Number >= period.Number(r.Version) {
 				break
 			}
@@ -99,9 +100,9 @@ func (w *writer) mergePast(r *row, given *tally.Past) error {
 	return nil
 }
 
-// lowerRecords lowers the records of a topic since each contribution that is taken back. taken
-// has the sums of contributions by their minute. All records are of periods before that of the
-// topic's version.
+// lowerRecords lowers the records of a topic since each reverted contribution. taken has the
+// sums of these contributions by minute. All records are of periods before that of the topic's
+// version.
 func (w *writer) lowerRecords(r *row, taken map[int64]int64) error {
 	for minute, sum := range taken {
 		for _, period := range periods {
@@ -129,8 +130,8 @@ func (s *readStatements) prepareHistory(ctx context.Context, db *sql.DB) (err er
 }
 
 const (
-	// historyQuery has the parameters of the query of topics, see [readStatements.prepare],
-	// and the period. An unknown topic has no row, and one without records a row.
+	// historyQuery has the parameter of the query for topics, see [readStatements.prepare], and
+	// the period. An unknown topic has no row. A topic without records has one row.
 	historyQuery = `
 		SELECT asked.key, count, version, seed, topics.adjustment, options, prior, is_complete, number, gain, history.adjustment
 		FROM json_each(?) AS asked
@@ -229,27 +230,27 @@ func (s *Store) readReaders(ctx context.Context, period tally.Period, topic tall
 // peak is the greatest number of pages in a period.
 type peak struct{ number, pages int64 }
 
-// peakKey is a row of peaks.
+// peakKey identifies a row of the table readers.
 type peakKey struct {
 	topic  tally.Topic
 	period tally.Period
 	number int64
 }
 
-// maxPendingPeaks bounds the peaks that are not stored yet, for some MB. Peaks beyond it are
-// lost: the file has not been writable for long.
+// maxPendingPeaks bounds the peaks that are not stored yet, some MB. There are so many only if
+// the file cannot be written for long. Further peaks are lost.
 const maxPendingPeaks = 50_000
 
-// pendingPeak is a peak that is not stored yet. Pages that do not exist must not fill the file, so
-// the first peak of a topic is stored only if pages are present in a second hour, and the share may
-// make a record.
+// pendingPeak is a peak that is not stored yet. So that pages which do not exist cannot fill the
+// file, a topic gets a first row only if pages are present in a second hour and the share may
+// begin a history.
 type pendingPeak struct {
 	pages    int64
-	isStored bool // also if it is the first of the topic
+	mayBegin bool // whether it may be the first row of the topic
 }
 
-// raisePeaks adds the shares that are above the peaks of now to the pending ones, and reports
-// whether there are any.
+// raisePeaks makes peaks of the shares that are above the present ones, and reports whether there
+// are any to store.
 func (p *presence) raisePeaks(shares []tally.Share, now time.Time) (raised bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -310,14 +311,15 @@ func (w *writer) raisePeaks(peaks map[peakKey]pendingPeak) error {
 		if err := w.exec(`INSERT INTO readers (topic, period, number, greatest)
 			SELECT ?1, ?2, ?3, ?4 WHERE ?5 OR EXISTS (SELECT 1 FROM readers WHERE topic = ?1)
 			ON CONFLICT DO UPDATE SET greatest = max(greatest, excluded.greatest)`,
-			key.topic.String(), key.period, key.number, pending.pages, pending.isStored); err != nil {
+			key.topic.String(), key.period, key.number, pending.pages, pending.mayBegin); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// pending returns the peaks of a topic, in the periods from first to last, that may not be stored.
+// pending returns the peaks of a topic in the periods from first to last that may not be stored
+// yet.
 func (p *presence) pending(topic tally.Topic, period tally.Period, first, last int64) (peaks []tally.Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 // entryBytes is the length of a journal entry: member and source.
 const entryBytes = 8 + 4
 
-// rowsAtOnce is the number of rows that one statement stores if many topics changed; a
+// rowsAtOnce is the number of rows that one statement stores if many topics changed, since a
 // statement costs more than a row.
 const rowsAtOnce = 16
 
@@ -46,7 +46,7 @@ func (j *journalBuffer) reset() {
 	j.entries, j.begin, j.values = j.entries[:0], 0, j.values[:0]
 }
 
-// endRow ends the row, if it has entries, as one of the topic with that id.
+// endRow ends the current row, if it has entries. topic is the id of its topic.
 func (w *writer) endRow(topic int64, now time.Time) error {
 	j := &w.buffer
 	if len(j.entries) == j.begin {
@@ -156,9 +156,9 @@ func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64,
 	})
 }
 
-// journalQuery returns the query of the journal's rows of scope, topic by topic, and its
-// arguments. It reads and sorts the journal before it looks for the topics, in the order of
-// their ids: the journal has no index by topic, and is small beside the topics.
+// journalQuery returns the query for the journal's rows of scope, topic by topic, and its
+// arguments. The journal has no index by topic, and is small in comparison with the topics. So
+// the query sorts the journal's rows by the id of their topic before it reads the topics.
 func journalQuery(scope tally.Scope, from, to int64) (query string, args []any) {
 	within, scopeArgs := scopeCondition(scope, nil)
 	query, args = `WITH recent AS MATERIALIZED (SELECT minute, n, topic, entries FROM journal WHERE minute BETWEEN ? AND ?`, []any{from, to}

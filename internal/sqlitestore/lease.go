@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// errLease is the cause if the lease on the file's replica ended.
+// errLease is the cause if the lease has ended.
 var errLease = errors.New("the lease ended, so another instance may write to the replica of this file (--lease-file)")
 
-// checkLease returns an error if the modification time of the lease file is not in the future.
-// A supervisor moves it forward as long as no other instance can hold its lease. An empty path
-// means that there is no lease.
+// checkLease returns an error if the modification time of the lease file is not in the future. A
+// supervisor sets this time to the end of its lease. An empty path means that there is no lease.
 func checkLease(path string) error {
 	if path == "" {
 		return nil

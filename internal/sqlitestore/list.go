@@ -76,10 +76,10 @@ func (r *Reader) scanState(rows *sql.Rows) (id int64, state tally.State, err err
 	return id, state, parseOptions(r.catalog.Rule(state.Topic), options, &state)
 }
 
-// listColumns are the columns that a list is ordered by before the names of topics.
+// listColumns are the columns by which a list is ordered, before the names of topics.
 var listColumns = map[tally.Order]string{tally.ByNewest: "version", tally.ByCount: "count"}
 
-// listValue returns the value of that column, 0 for [tally.ByTopic].
+// listValue returns the value of the column of order; 0 for [tally.ByTopic].
 func listValue(order tally.Order, s tally.State) int64 {
 	switch order {
 	case tally.ByNewest:
@@ -90,8 +90,8 @@ func listValue(order tally.Order, s tally.State) int64 {
 	return 0
 }
 
-// List returns a current page. In each metric an index has the order of the page; List
-// merges the pages of the metrics.
+// List returns a current page. There is an index in the order of the page for each metric.
+// List merges the pages of the metrics.
 func (r *Reader) List(ctx context.Context, listing tally.Listing) (page tally.Page, err error) {
 	cursor, err := listing.Cursor()
 	if err != nil {
@@ -137,8 +137,8 @@ func (r *Reader) Topics(ctx context.Context, scope tally.Scope, each func([]tall
 	}
 }
 
-// list returns the states after cursor, which may be nil, in the order of listing: at least
-// one more than its limit, if there are so many.
+// list returns the states after cursor, which may be nil, in the order of listing: more than
+// its limit, if there are so many.
 func (r *Reader) list(ctx context.Context, conn *sql.Conn, listing tally.Listing, cursor *tally.Cursor) (states []tally.State, err error) {
 	scopes, err := listScopes(ctx, conn, listing)
 	if err != nil {
@@ -165,7 +165,7 @@ func (r *Reader) list(ctx context.Context, conn *sql.Conn, listing tally.Listing
 			}
 		}
 	}
-	// The states of each metric, and the metrics, are in order: equal values stay ordered by topic.
+	// The metrics, and the states of each, are in order, so equal values stay ordered by topic.
 	slices.SortStableFunc(states, func(a, b tally.State) int {
 		return cmp.Compare(listValue(listing.Order, b), listValue(listing.Order, a))
 	})
@@ -202,9 +202,9 @@ type sqlCondition struct {
 	args []any
 }
 
-// afterCursor returns the conditions of the rows after cursor, which may be nil: one for
-// each part of the index, in order. Unless the order is [tally.ByTopic], the scope is a
-// metric of a site.
+// afterCursor returns the conditions for the rows after cursor, which may be nil: one for each
+// range of the index, in order. Unless the order is [tally.ByTopic], the scope is one metric
+// of one site.
 func afterCursor(listing tally.Listing, cursor *tally.Cursor) []sqlCondition {
 	if cursor == nil {
 		return []sqlCondition{{text: "true"}}
@@ -219,14 +219,14 @@ func afterCursor(listing tally.Listing, cursor *tally.Cursor) []sqlCondition {
 		return []sqlCondition{{by + " < ?", []any{cursor.Value}}}
 	case c > 0:
 		return []sqlCondition{{by + " <= ?", []any{cursor.Value}}}
-	case listing.Order == tally.ByCount: // which many topics may share, so that they are not read again
+	case listing.Order == tally.ByCount: // two ranges, since many topics may have the same count
 		return []sqlCondition{{"count = ? AND topics.key > ?", []any{cursor.Value, key}}, {"count < ?", []any{cursor.Value}}}
 	}
 	return []sqlCondition{{by + " <= ? AND (" + by + " < ? OR topics.key > ?)", []any{cursor.Value, cursor.Value, key}}}
 }
 
-// afterTopic is [afterCursor] for [tally.ByTopic]. Beside a condition for the site, SQLite would
-// compare (site, metric, key) with each row of the site.
+// afterTopic is [afterCursor] for [tally.ByTopic]. If the query had a condition for the site and
+// one for (site, metric, key), SQLite would compare the latter with each row of the site.
 func afterTopic(scope tally.Scope, site, metric, key string) []sqlCondition {
 	bySite, byMetric := cmp.Compare(scope.Site, site), cmp.Compare(scope.Metric, metric)
 	switch {
@@ -242,7 +242,7 @@ func afterTopic(scope tally.Scope, site, metric, key string) []sqlCondition {
 	return []sqlCondition{{text: "true"}}
 }
 
-// listQuery returns the query of the rows of a page that after allows, and its arguments.
+// listQuery returns the query for the rows of a page that meet after, and its arguments.
 func (r *Reader) listQuery(listing tally.Listing, after sqlCondition) (query string, args []any) {
 	condition, args := scopeCondition(listing.Scope, r.presenceMetrics())
 	if listing.Before != 0 {
@@ -252,7 +252,8 @@ func (r *Reader) listQuery(listing tally.Listing, after sqlCondition) (query str
 	if by := listColumns[listing.Order]; by != "" {
 		order = by + " DESC, " + order
 	}
-	// SQLite begins at the first of two lower bounds of a key: that of after is not below that of a prefix.
+	// Of two lower bounds of a key SQLite uses the first one, so that of after, which is not
+	// below that of a prefix, comes first.
 	return selectStates + "WHERE " + after.text + " AND " + condition + " ORDER BY " + order + " LIMIT ?",
 		append(append(slices.Clone(after.args), args...), listing.Limit+1)
 }

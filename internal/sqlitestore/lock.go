@@ -13,15 +13,14 @@ import (
 // ErrLocked is the error if another process, or another Store of this one, holds the file.
 var ErrLocked = errors.New("the database is in use")
 
-// lockSuffix follows the database's name in the name of the lock file. The database itself
-// is not locked: closing any descriptor of it would drop SQLite's own POSIX locks of
-// this process.
+// lockSuffix follows the database's name in the name of the lock file. The package does not lock
+// the database itself: closing any descriptor of it would release SQLite's own POSIX locks.
 const lockSuffix = ".lock"
 
-// maxNote bounds the bytes that are read of a lock file; its note is shorter than 100.
+// maxNote bounds the bytes that are read from a lock file. Its note has fewer than 100.
 const maxNote = 256
 
-// noteForm begins the note, which names the holder of the lock.
+// noteForm is the format of the note's beginning, which names the holder of the lock.
 const noteForm = "process %d"
 
 // lock is a held lock. The kernel releases it when the process ends. The file stays:
@@ -55,9 +54,9 @@ func acquireLock(path string) (*lock, error) {
 		path, ErrLocked, holder, name, killHint(holder))
 }
 
-// killHint returns how to end the process in the note of a lock. A terminal often shows only
-// its parent, such as go run, whose end leaves it running. The hint is empty for this
-// process, for one that is not visible here, and for process 1, as in a container.
+// killHint returns how to end the process in the note of a lock: its parent, such as go run, is
+// often gone, or does not end it. The hint is empty for this process, for a process that is not
+// visible here, and for process 1, as in a container.
 func killHint(holder string) string {
 	var pid int
 	if _, err := fmt.Sscanf(holder, noteForm, &pid); err != nil || pid <= 1 || pid == os.Getpid() {
@@ -69,7 +68,7 @@ func killHint(holder string) string {
 	return fmt.Sprintf(" (kill %d ends it)", pid)
 }
 
-// release releases the lock, also if a child process that was just forked still has a copy of
+// release releases the lock, even if a child process that was just forked still has a copy of
 // the descriptor.
 func (l *lock) release() error {
 	return errors.Join(syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())

@@ -9,15 +9,15 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// memberEntries holds the positions of the journal entries of some members. The entries of
-// a withdrawn member are erased with its contribution. In a metric with windows, the revert
-// of an entry that remained would take the contribution back a second time.
+// memberEntries has the positions of the journal entries of some members. If a contribution is
+// withdrawn, the entries of its member are erased too: in a metric with windows, the revert of
+// a remaining entry would take the contribution back a second time.
 type memberEntries struct {
 	last      position                 // of the last row that was read
 	positions map[memberKey][]position // has a key for each of the members
 }
 
-// memberKey is a member on a topic's id.
+// memberKey is a member of the topic with an id.
 type memberKey struct {
 	topic  int64
 	member tally.Member
@@ -27,7 +27,7 @@ func newMemberEntries() *memberEntries {
 	return &memberEntries{last: position{minute: -1}, positions: map[memberKey][]position{}}
 }
 
-// add adds a member. Only rows that are read afterwards have its entries.
+// add adds a member, whose entries later calls of readNewRows find.
 func (m *memberEntries) add(topic int64, member tally.Member) {
 	key := memberKey{topic, member}
 	if _, ok := m.positions[key]; !ok {
@@ -56,8 +56,8 @@ func withdrawnMembers(edits []tally.Edit) map[tally.Topic][]tally.Member {
 	return withdrawn
 }
 
-// load adds the members of topics, which may have got other ids, and reads the rows since the
-// last load.
+// load adds the members of topics, whose ids may have changed since the last load, and reads the
+// new rows.
 func (m *memberEntries) load(ctx context.Context, conn *sql.Conn, topics map[tally.Topic][]tally.Member) error {
 	if len(topics) == 0 {
 		return nil

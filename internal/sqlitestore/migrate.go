@@ -9,7 +9,7 @@ import (
 	"log/slog"
 )
 
-// applicationID is in the header of our files ("TALY"), so that file(1) and this package
+// applicationID ("TALY") is in the header of the files, so that file(1) and this package
 // recognise them.
 const applicationID = 0x54414c59
 
@@ -34,8 +34,8 @@ func readMigrations() (scripts []string) {
 	return scripts
 }
 
-// schemaVersion returns the number of migrations that were applied to the file, or an error
-// if the file is not ours. It only reads. Litestream may have added its tables to a new file.
+// schemaVersion returns the number of migrations that were applied to the file, or an error if
+// another program wrote it. It only reads. Litestream may have added its tables to a new file.
 func schemaVersion(ctx context.Context, db interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }) (int, error) {
@@ -57,8 +57,8 @@ func schemaVersion(ctx context.Context, db interface {
 	return version, nil
 }
 
-// migrate updates the file to the newest schema, in one transaction. For a million topics
-// that takes about 8 s of a processor, so it is logged before it begins.
+// migrate updates the file to the newest schema, in one transaction. It logs that before it
+// begins, since a million topics take about 8 s.
 func migrate(ctx context.Context, conn *sql.Conn, log *slog.Logger) error {
 	return inTransaction(ctx, conn, func(tx *sql.Tx) error {
 		version, err := schemaVersion(ctx, tx)

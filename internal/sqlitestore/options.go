@@ -15,7 +15,7 @@ func formatOptions(s *tally.State) string {
 	return string(s.Options + " " + s.SeedOptions + " " + s.AdjustmentOptions)
 }
 
-// parseOptions sets the options of s, whose rule is given, to those in the column options.
+// parseOptions sets the options of s to those in the column options. rule is the rule of s.
 func parseOptions(rule tally.Rule, column string, s *tally.State) (err error) {
 	if rule.Kind != tally.Choice {
 		return nil

@@ -10,13 +10,13 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// versionRetention is how long the version of a topic without readers is kept, so that the
-// version does not fall to 0 for a page that reads the topic. After it, Reissue corrects
-// pages that still watch the topic.
+// versionRetention is how long the version of a topic without pages is kept, so that the
+// version does not fall to 0 for a client that reads the topic. After that time, Reissue
+// corrects viewers that still watch the topic.
 const versionRetention = 10 * time.Minute
 
-// presence keeps the number of pages that this process holds present on each topic, in
-// memory: the connections end with the process.
+// presence has the number of pages that are present on each topic. It is in memory, since the
+// connections end with the process.
 type presence struct {
 	// Fixed after construction.
 	now  func() time.Time // the store's clock, for versions
@@ -26,7 +26,7 @@ type presence struct {
 	// versions; publishing does not block.
 	mu      sync.Mutex
 	shares  map[tally.Topic]*share
-	highest int64 // the highest version given to any topic
+	highest int64 // the highest version of any topic until now
 	// pendingPeaks are the peaks that are not stored yet.
 	pendingPeaks map[peakKey]pendingPeak
 }
@@ -35,7 +35,7 @@ type presence struct {
 type share struct {
 	pages   int64
 	version int64
-	end     time.Time   // of the lease or, if pages is 0, of the retention of the version
+	end     time.Time   // of the TTL of the share or, if pages is 0, of versionRetention
 	timer   *time.Timer // calls expire at end
 	peaks   [2]peak     // of each of periods
 	// isLasting is true if the topic was present in two hours, so that its peaks are stored.
@@ -90,8 +90,7 @@ func (p *presence) setLocked(topic tally.Topic, sh *share, pages int64) {
 	}
 }
 
-// endLocked ends the lease of a share, if it has not ended, and begins the retention of its
-// version.
+// endLocked sets a share to 0, and begins the retention of its version.
 func (p *presence) endLocked(topic tally.Topic, sh *share) {
 	if sh.pages > 0 {
 		p.keepLocked(topic, sh, versionRetention)
@@ -101,7 +100,8 @@ func (p *presence) endLocked(topic tally.Topic, sh *share) {
 
 // issueLocked publishes topic under a new version.
 func (p *presence) issueLocked(topic tally.Topic, sh *share) {
-	// One sequence for all topics, so that forgotten topics continue above their versions.
+	// There is one sequence for all topics, so that a forgotten topic, if it comes back, gets a
+	// higher version than before.
 	p.highest = tally.NextVersion(p.highest, p.now().UnixMicro())
 	sh.version = p.highest
 	p.feed.publish(sh.change(topic))
@@ -122,7 +122,7 @@ func (p *presence) keepLocked(topic tally.Topic, sh *share, d time.Duration) {
 	}
 }
 
-// expire ends the lease or the retention of a share, unless it was renewed meanwhile.
+// expire ends a share, or the retention of its version, unless it was renewed since.
 func (p *presence) expire(topic tally.Topic, sh *share) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

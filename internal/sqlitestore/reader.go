@@ -19,8 +19,8 @@ const maxOwnerReads = 16
 // writing.
 var ErrOlder = errors.New("the database is of an earlier release; starting `tallycast serve` of this release updates it")
 
-// Reader serves the owner's reads, each from one snapshot of the file. It takes no lock, so
-// that a service may hold the file. It is safe for concurrent use.
+// Reader serves the owner's reads, each from one snapshot of the file. It takes no lock, so a
+// service may have the file open. It is safe for concurrent use.
 type Reader struct {
 	// Fixed after construction.
 	path             string
@@ -37,9 +37,9 @@ type Reader struct {
 	readFault fault
 }
 
-// OpenReader opens the database at path for reading; a service may hold it. It changes and
-// creates nothing. It also returns an error if a metric has another rule than its data.
-// Errors, which name the file: [ErrNewer], [ErrOlder] and those of the file system.
+// OpenReader opens the database at path for reading. A service may have it open. OpenReader
+// changes and creates nothing. Errors, which name the file: [ErrNewer], [ErrOlder], a rule of
+// a metric that conflicts with its data, and those of the file system.
 func OpenReader(ctx context.Context, path string, catalog *tally.Catalog) (*Reader, error) {
 	db, version, err := openExisting(ctx, path)
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *Reader) Close() error { return r.db.Close() }
 // Secret returns a copy of the key of the visitor hash.
 func (r *Reader) Secret() ([]byte, error) { return slices.Clone(r.secret), nil }
 
-// reading runs a read for the owner. It records its error and returns it as the store's,
+// reading runs a read. It records the error in Health and returns it as an error of the store,
 // unless it is a [stopError].
 func (r *Reader) reading(ctx context.Context, what string, read func() error) error {
 	if r.conflict != nil {
@@ -106,10 +106,10 @@ func (r *Reader) reading(ctx context.Context, what string, read func() error) er
 	return nil
 }
 
-// stopError is the error of a caller's function, which ends a read that did not fail.
+// stopError is an error of a caller's function. It ends a read that did not fail.
 type stopError struct{ error }
 
-// stopping returns each with its errors as a [stopError].
+// stopping wraps each so that its errors are [stopError]s.
 func stopping[T any](each func(T) error) func(T) error {
 	return func(value T) error {
 		if err := each(value); err != nil {

@@ -44,8 +44,8 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 	})
 }
 
-// isBehind reports whether a viewer that holds one change would not take the stored one,
-// which differs. A deleted topic is not behind its final count 0.
+// isBehind reports whether stored differs from held, but a viewer that has held would ignore it
+// because of its version. A deleted topic is not behind its final count 0.
 func isBehind(stored, held tally.Change) bool {
 	ended := stored.Version == 0 && held.Count == 0
 	return stored.Version <= held.Version && stored != held && !ended

@@ -37,7 +37,7 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 			return err
 		}
 		for i := range work {
-			if work[i].Past != nil { // the gain may change though the count does not
+			if work[i].Past != nil { // the gain may change even if the count does not
 				s.gains.add([]tally.Change{{Topic: work[i].Topic}})
 			}
 		}
@@ -112,7 +112,7 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 			return r, false, err
 		}
 	}
-	if w.historyRetention > 0 { // contributions that are restored are prior ones
+	if w.historyRetention > 0 { // restored contributions become prior ones, not gains
 		isComplete, isUngained := !isNew && r.isComplete, gained == 0
 		if p.Past != nil {
 			if gained = max(gained, p.Past.Gain); isUngained || p.NextMark != "" {
@@ -133,8 +133,8 @@ func (w *writer) restorePortion(replace bool, p *tally.Portion, now time.Time) (
 }
 
 // restoreBase sets seed and adjustment to those of p, or to the greater ones if the topic
-// existed. A new topic gets a negative adjustment with its last portion only: before, the
-// sum of its contributions is incomplete, and the adjustment would rise.
+// existed. A new topic gets a negative adjustment with its last portion only: before that, the
+// sum of its contributions is incomplete, so the adjustment would be raised.
 func (w *writer) restoreBase(r *row, p *tally.Portion, isNew bool) error {
 	isPending := false
 	if !isNew {
@@ -142,14 +142,14 @@ func (w *writer) restoreBase(r *row, p *tally.Portion, isNew bool) error {
 			return err
 		}
 	}
-	rule, given := w.catalog.Rule(p.Topic), p.State
-	rule.PadState(&given)
-	r.MergeSeed(&given)
+	rule, restored := w.catalog.Rule(p.Topic), p.State
+	rule.PadState(&restored)
+	r.MergeSeed(&restored)
 	switch {
 	case !isNew && !isPending && p.NextMark == "":
-		r.MergeAdjustment(&given)
-	case p.Last || !given.LowersCount():
-		r.Adjustment, r.AdjustmentOptions = given.Adjustment, given.AdjustmentOptions
+		r.MergeAdjustment(&restored)
+	case p.Last || !restored.LowersCount():
+		r.Adjustment, r.AdjustmentOptions = restored.Adjustment, restored.AdjustmentOptions
 		if isPending {
 			return w.exec(`DELETE FROM restoring WHERE topic = ?`, r.id)
 		}
@@ -159,8 +159,8 @@ func (w *writer) restoreBase(r *row, p *tally.Portion, isNew bool) error {
 	return nil
 }
 
-// mergeContributions stores the greater amount of each member, or the option of a member
-// without one, and changes the sums of contributions accordingly.
+// mergeContributions stores the greater amount of each member, or in a choice metric the
+// options of members that have none, and adds the changes to sums.
 func (w *writer) mergeContributions(rule tally.Rule, topic int64, p *tally.Portion, sums []int64, now time.Time) error {
 	if len(p.Contributions) == 0 {
 		return nil
@@ -169,7 +169,7 @@ func (w *writer) mergeContributions(rule tally.Rule, topic int64, p *tally.Porti
 	list := appendContributions(nil, p.Contributions)
 	switch rule.Kind {
 	case tally.Window:
-		// Their window is not later than the one of the topic's last change.
+		// The members are of a window that is not later than that of the topic's last change.
 		end := rule.WindowEnd(now)
 		if p.Version != 0 && rule.WindowEnd(time.UnixMicro(p.Version)) < end {
 			return nil

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// defaultGainsInterval is how far gains may be behind before they are updated; readers wait
-	// for the update when they are twice as far behind. They are at most 5 s behind.
+	// defaultGainsInterval is the delay after which changed gains are updated. After twice this
+	// delay readers wait for the update, so that they never get gains more than 5 s behind.
 	defaultGainsInterval = 2 * time.Second
-	// maxGains bounds the topics of a metric whose gains are kept, in some 10 MB: those that
-	// changed last.
+	// maxGains bounds the topics of a metric whose gains are kept, some 10 MB. They are those
+	// that changed last.
 	maxGains = 50_000
 	// gainsRetention is how long the gains of a metric are kept after somebody read them.
 	gainsRetention = time.Hour
@@ -44,7 +44,7 @@ type boardName struct{ site, metric string }
 // gainBoard has the topics of a metric by their gains. [gains.mu] guards it.
 type gainBoard struct {
 	changed map[string]struct{} // keys of topics that changed since the last update
-	behind  time.Time           // when the first change came that the ranking lacks; zero: none
+	behind  time.Time           // of the first change that the ranking lacks; zero if it lacks none
 	read    time.Time           // when somebody read it last
 	ranking *gainRanking        // nil before the first update
 	updated chan struct{}       // closed at the end of the requested update; nil if none is
@@ -68,7 +68,7 @@ func newGains(interval time.Duration) *gains {
 	}
 }
 
-// add notes changes of topics whose gains somebody reads.
+// add records the topics that changed, if somebody reads the gains of their metrics.
 func (g *gains) add(changes []tally.Change) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -94,8 +94,8 @@ func (g *gains) add(changes []tally.Change) {
 	}
 }
 
-// get returns the ranking of a metric, nil if there is none, and a channel to wait for before the
-// next attempt if it is too far behind. now is the time of the store.
+// get returns the ranking of a metric; nil if there is none. If it is too far behind, get also
+// returns a channel that is closed after the next update. now is the time of the store.
 func (g *gains) get(name boardName, now time.Time) (*gainRanking, <-chan struct{}, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -139,7 +139,7 @@ type gainUpdate struct {
 	board   *gainBoard
 	began   time.Time
 	changed map[string]struct{}
-	ranking *gainRanking // before; nil: all topics are read
+	ranking *gainRanking // before the update; nil if it has to read all topics
 }
 
 // takeRequested returns the requested updates.
@@ -159,7 +159,7 @@ func (g *gains) takeRequested() (updates []gainUpdate) {
 	return updates
 }
 
-// finish ends an update, whose result is a ranking or an error.
+// finish ends an update with its result, a ranking or an error.
 func (g *gains) finish(u gainUpdate, ranking *gainRanking, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -209,7 +209,7 @@ func (s *Store) rankGains(ctx context.Context, u gainUpdate) (*gainRanking, erro
 		args = append(args, since.Begin(now), since.First(now))
 	}
 	ranking := &gainRanking{hour: tally.Hour.Number(now)}
-	var before gainRanking // of the topics that are not read
+	var before gainRanking // has the topics that are not read; empty if all are read
 	statement := s.statements.gains
 	if u.ranking == nil || u.ranking.hour != ranking.hour {
 		args = append(args, maxGains)
@@ -249,8 +249,8 @@ func compareGains(a, b keyGain) int {
 	return cmp.Or(cmp.Compare(b.gain, a.gain), strings.Compare(a.key, b.key))
 }
 
-// mergeGains returns the topics of before without those that changed, and those that were read, in
-// order. It changes neither list.
+// mergeGains returns, in order, the topics of before that did not change, and those of read. It
+// changes neither list.
 func mergeGains(before []keyGain, changed map[string]struct{}, read []keyGain) []keyGain {
 	merged := make([]keyGain, 0, len(before)+len(read))
 	for _, unchanged := range before {
@@ -265,8 +265,9 @@ func mergeGains(before []keyGain, changed map[string]struct{}, read []keyGain) [
 	return append(merged, read...)
 }
 
-// prepareGains prepares the statements of [Store.Rising]. The parameters are site, metric, and
-// begin and first period of each [tally.Since]; then the most topics, or a list of keys.
+// prepareGains prepares the statements of [Store.Rising]. Their parameters are the site, the
+// metric, begin and first period of each [tally.Since], and the number of topics or a list of
+// keys.
 func (s *readStatements) prepareGains(ctx context.Context, db *sql.DB) (err error) {
 	if s.gains, err = db.PrepareContext(ctx, gainsQuery); err == nil {
 		s.gainsOf, err = db.PrepareContext(ctx, gainsOfQuery)
@@ -277,8 +278,8 @@ func (s *readStatements) prepareGains(ctx context.Context, db *sql.DB) (err erro
 	return nil
 }
 
-// gainColumn returns the gain since the time in the parameter begin, which is in the period in
-// the parameter after it; see [tally.History.Gain].
+// gainColumn returns the column with the gain since a time, see [tally.History.Gain]. begin is the
+// number of the parameter with the time. The next parameter is the number of its period.
 func gainColumn(begin int, period tally.Period) string {
 	return fmt.Sprintf(`CASE WHEN prior IS NULL OR version < ?%d THEN 0 ELSE count - seed - topics.adjustment - prior - coalesce(
 		(SELECT gain FROM history WHERE topic = topics.id AND period = %d AND number < ?%d ORDER BY number DESC LIMIT 1), 0) END`, begin, period, begin+1)

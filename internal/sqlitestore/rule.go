@@ -9,8 +9,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// The table meta keeps each metric's rule under "rule:" and its name, from its first data
-// on. Files of earlier releases have no rules; opening them deduces the rules.
+// The table meta has the rule of each metric that has data, under "rule:" and the metric's
+// name. Files of earlier releases have no rules. Open deduces them.
 
 // storedRules returns the rules in the file.
 func storedRules(ctx context.Context, db rowQuerier) (tally.StoredRules, error) {
@@ -24,7 +24,7 @@ func storedRules(ctx context.Context, db rowQuerier) (tally.StoredRules, error) 
 	return rules, err
 }
 
-// ruleRecorder caches which metrics have their rule in the file.
+// ruleRecorder remembers which metrics have their rule in the file.
 type ruleRecorder struct {
 	stored map[string]bool
 	added  []string // by the current transaction
@@ -55,9 +55,9 @@ func (w *writer) setRule(metric string, rule tally.Rule) error {
 	return w.exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, "rule:"+metric, rule.String())
 }
 
-// reconcileRules compares the catalog's rules with the rules in the file when it is opened,
-// and returns the first conflict. Without a conflict it stores the rules that are missing
-// in the file, and the rules that allow more than before.
+// reconcileRules compares the catalog's rules with those in the file, and returns the first
+// conflict. Without a conflict it stores the rules that the file lacks, and those that allow
+// more than the stored ones. Open calls it.
 func (w *writer) reconcileRules(ctx context.Context) (conflict, err error) {
 	stored, err := storedRules(ctx, w.conn)
 	if err != nil {
@@ -112,7 +112,7 @@ func (w *writer) reconcileRules(ctx context.Context) (conflict, err error) {
 const maxDeduced = 100_000
 
 // deduceRules returns the rules under which a release that did not store rules may have
-// counted a metric's data; none if the data fits any rule.
+// written a metric's data; none if every rule is possible.
 func (w *writer) deduceRules(ctx context.Context, metric string) (possible []tally.Rule, err error) {
 	var most sql.NullInt64
 	var windowed bool

@@ -22,10 +22,10 @@ const (
 	// maxReaders bounds the connections for visitors' reads, each with a page cache of up to
 	// 2 MB. Reads take tens of microseconds; more of them would wait for processors.
 	maxReaders = 4
-	// busyMillis is how long SQLite waits while another program keeps the file locked, unless
-	// the deadline of the call is earlier.
+	// busyMillis is how long SQLite waits for another program to unlock the file, unless the
+	// deadline of the call is earlier.
 	busyMillis = "5000"
-	// writerCache bounds the writer's page cache, in KiB (a negative number for SQLite): room
+	// writerCache bounds the writer's page cache, in KiB (SQLite's negative numbers): enough
 	// for the inner pages and some leaves of a million members.
 	writerCache = "-16384"
 	// maxIdleWAL is the size in bytes to which SQLite truncates the write-ahead log after a
@@ -33,12 +33,12 @@ const (
 	maxIdleWAL = "67108864"
 )
 
-// ErrSecret is the error if the file was created with another secret than the one given.
+// ErrSecret is the error if the file has another secret than [Options].
 var ErrSecret = errors.New("the database keeps another secret than the one given with --secret; visitors would not be recognised under it")
 
 // Options of [Open]. The zero value suits a service.
 type Options struct {
-	// Secret is the key of the visitor hash; nil uses the one in the file, or generates one.
+	// Secret is the key of the visitor hash; nil is the one in the file, or a new one.
 	Secret []byte
 	// Now is the store's clock, for versions and windows; nil is time.Now.
 	Now func() time.Time
@@ -47,12 +47,12 @@ type Options struct {
 	// History is how long the count of each day is kept, see [tally.ValidateHistory]; the count
 	// of each hour is kept for [tally.HourRetention]. 0 records none.
 	History time.Duration
-	// TopInterval is how far gains may be behind before they are updated; zero for 2 s.
+	// TopInterval is the delay after which changed gains are updated; 2 s if 0.
 	TopInterval time.Duration
 	// LeaseFile is the path of a file. Writes are acknowledged only while its modification
 	// time is in the future. Empty: always.
 	LeaseFile string
-	// Logger logs when the file begins and ceases to fail; nil is slog.Default().
+	// Logger logs failures of the file and their ends; nil is slog.Default().
 	Logger *slog.Logger
 }
 
@@ -200,24 +200,24 @@ func (s *Store) connect(ctx context.Context, secret []byte, log *slog.Logger) (e
 	return s.statements.prepare(ctx, s.readPool)
 }
 
-// loadSecret returns the file's secret. A new file gets the given one, or a generated one.
-func loadSecret(ctx context.Context, conn *sql.Conn, given []byte) ([]byte, error) {
-	offer := given
-	if len(offer) == 0 {
-		offer = make([]byte, secretBytes)
-		rand.Read(offer) // never fails
+// loadSecret returns the file's secret. A new file gets the configured one, or else a random one.
+func loadSecret(ctx context.Context, conn *sql.Conn, configured []byte) ([]byte, error) {
+	initial := configured
+	if len(initial) == 0 {
+		initial = make([]byte, secretBytes)
+		rand.Read(initial) // never fails
 	}
-	if _, err := conn.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('secret', ?) ON CONFLICT DO NOTHING`, offer); err != nil {
+	if _, err := conn.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('secret', ?) ON CONFLICT DO NOTHING`, initial); err != nil {
 		return nil, err
 	}
-	var kept []byte
-	if err := conn.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'secret'`).Scan(&kept); err != nil {
+	var stored []byte
+	if err := conn.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'secret'`).Scan(&stored); err != nil {
 		return nil, err
 	}
-	if len(given) > 0 && !bytes.Equal(given, kept) {
+	if len(configured) > 0 && !bytes.Equal(configured, stored) {
 		return nil, ErrSecret
 	}
-	return kept, nil
+	return stored, nil
 }
 
 // Close waits for the current write, closes the file and unlocks it. Run must have

@@ -33,8 +33,7 @@ func (s *Store) sweep() {
 		_ = s.storePeaks(context.Background()) // after an error the next sweep stores them
 		began := time.Now()
 		if s.sweepSome() {
-			// Others get half of the writer's time.
-			pause.Reset(time.Since(began))
+			pause.Reset(time.Since(began)) // so that others get half of the writer's time
 		}
 	}
 }
@@ -70,7 +69,7 @@ func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 // peaksBegin returns the number of the first period of the retention of presence peaks.
 func (r *Reader) peaksBegin(period tally.Period) int64 {
 	if r.historyRetention == 0 {
-		return 0 // the history is off, and may be turned on again
+		return 0 // the history is off now; when it is on again, the peaks are still there
 	}
 	return firstNumber(period, r.historyRetention, r.now())
 }

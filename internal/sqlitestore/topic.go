@@ -12,7 +12,7 @@ type row struct {
 	tally.State
 	mark string // see [tally.MarkStore]
 	past
-	stored tally.State // in the file; of version 0 if there is none, or the past has ended
+	stored tally.State // the state in the file; of version 0 for a new or emptied topic
 }
 
 // numbering gives new topics ids that were never used, and versions above the versions of
@@ -57,8 +57,8 @@ func (w *writer) find(topic tally.Topic) (r row, err error) {
 	return r, nil
 }
 
-// create inserts an empty topic, which did not exist. The caller gives it a version above
-// the one that create sets.
+// create inserts an empty topic that does not exist. The caller then sets a version above the
+// one that create sets.
 func (w *writer) create(r *row) error {
 	r.id, r.Version = w.id(), w.highest
 	r.past = w.newPast(true)
@@ -69,7 +69,7 @@ func (w *writer) create(r *row) error {
 		r.id, r.Topic.Site(), r.Topic.Metric(), r.Topic.Key(), r.prior, r.isComplete)
 }
 
-// set records the stored state of r, and replaces it.
+// set stores the state of r, and the former state in the history, see record.
 func (w *writer) set(r *row) error {
 	if err := w.record(r); err != nil {
 		return err
@@ -78,8 +78,8 @@ func (w *writer) set(r *row) error {
 		r.Count, r.Version, r.Seed, r.Adjustment, formatOptions(&r.State), r.prior, r.isComplete, r.id)
 }
 
-// emptyTopic removes state, contributions, journal and history of a topic of any size at
-// once: it gives the topic another id. The sweep removes what belongs to the former id.
+// emptyTopic removes the state, contributions, journal and history of a topic of any size at
+// once: it gives the topic another id. The sweep removes the rows with the former id.
 func (w *writer) emptyTopic(r *row) error {
 	former, version := r.id, r.Version
 	r.id, r.State = w.id(), w.catalog.Rule(r.Topic).EmptyState(r.Topic)
@@ -92,7 +92,7 @@ func (w *writer) emptyTopic(r *row) error {
 	return w.dropContributions(former)
 }
 
-// removeTopic deletes a topic whose final version is in r.
+// removeTopic deletes the topic of r, whose version is the final one.
 func (w *writer) removeTopic(r *row) error {
 	if err := w.exec(`DELETE FROM register WHERE name = ?`, markPrefix+r.Topic.String()); err != nil {
 		return err

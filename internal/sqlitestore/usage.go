@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// Approximate bytes by which Usage divides the file: of a topic without its name, of
-	// each byte of the name, which is in the table and two indexes, and of a contribution.
+	// Approximate numbers of bytes by which Usage divides the file: for a topic without its
+	// name, for each byte of the name, which is in the table and two indexes, and for a
+	// contribution.
 	topicWeight, nameWeight, contributionWeight = 60, 3, 20
 )
 
@@ -39,10 +40,10 @@ func (r *Reader) usage(ctx context.Context, conn *sql.Conn) (usage []tally.SiteU
 	var total float64
 	err = eachRow(ctx, conn, `
 		WITH
-		kept AS (SELECT site, count(*) AS topics, sum(octet_length(site) + octet_length(metric) + octet_length(key)) AS names,
+		stored AS (SELECT site, count(*) AS topics, sum(octet_length(site) + octet_length(metric) + octet_length(key)) AS names,
 			sum((SELECT count(*) FROM contributions WHERE topic = id)) AS contributions FROM topics GROUP BY site),
-		passing AS (SELECT site, count(*) AS seen FROM seen JOIN topics ON id = topic GROUP BY site)
-		SELECT site, topics, names, contributions + coalesce(seen, 0) FROM kept LEFT JOIN passing USING (site) ORDER BY site`, nil, func(rows *sql.Rows) error {
+		windows AS (SELECT site, count(*) AS seen FROM seen JOIN topics ON id = topic GROUP BY site)
+		SELECT site, topics, names, contributions + coalesce(seen, 0) FROM stored LEFT JOIN windows USING (site) ORDER BY site`, nil, func(rows *sql.Rows) error {
 		var u tally.SiteUsage
 		var names int64
 		err := rows.Scan(&u.Site, &u.Topics, &names, &u.Contributions)

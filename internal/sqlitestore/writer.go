@@ -13,15 +13,15 @@ import (
 // job is a transaction that waits for the writer.
 type job struct {
 	ctx context.Context
-	// run returns the changes to publish after the commit. It may run after its caller
-	// returned, so it uses nothing of the caller's.
+	// run returns the changes to publish after the commit. It may run after the caller of
+	// update returned, so it uses no variable that the caller may change.
 	run  func(w *writer) ([]tally.Change, error)
 	done chan error // has capacity 1
 }
 
 // update runs a transaction on the writer's goroutine. It returns when the transaction is on
-// disk and published, was rolled back, or ctx ended. In the last case the transaction is
-// applied only if its commit had begun.
+// disk and published, when it was rolled back, or when ctx ends. In the last case the
+// transaction is applied only if its commit had begun.
 func (s *Store) update(ctx context.Context, run func(w *writer) ([]tally.Change, error)) error {
 	if err := ctx.Err(); err != nil {
 		return s.unavailable("write", err)
@@ -63,7 +63,7 @@ func (s *Store) write() {
 				// After the commit, which may have taken long.
 				err = checkLease(s.leaseFile)
 			}
-			if !errors.Is(err, tally.ErrFrozen) { // not a fault of the file
+			if !errors.Is(err, tally.ErrFrozen) { // which is no fault of the file
 				s.writeFault.record(err)
 			}
 			if s.writer.sweepDue { // notify after the commit, which makes the rows visible
@@ -154,8 +154,8 @@ func (w *writer) get(query string, args []any, values ...any) (found bool, err e
 	return true, nil
 }
 
-// close closes the statements and the connection. An open statement would keep the file
-// open, and SQLite from its last checkpoint.
+// close closes the statements and the connection. An open statement would keep the file open,
+// and SQLite would not make its last checkpoint.
 func (w *writer) close() (err error) {
 	for _, statement := range w.statements {
 		err = errors.Join(err, statement.Close())
