@@ -1,25 +1,19 @@
 package redisstore
 
-import (
-	"slices"
-	"time"
-
-	"github.com/tallycast/tallycast/internal/redistopology"
-)
+import "time"
 
 const (
-	// minGap is the least time between the departures of two batches to a far store. maxGaps
-	// bounds the parts into which batches divide a round trip. A like waits for at most one
-	// part, and a batch has the likes that arrive in one part.
+	// minGap is the least time between the starts of two batches to a far node. maxGaps bounds
+	// the parts into which batches divide a round trip. A like waits for at most one part, and a
+	// batch has the likes that arrive in one part.
 	minGap  = 2 * time.Millisecond
 	maxGaps = 32
-	// fewCalls is the number of batches for which the store opens connections at first. Likes
-	// that come at the same time are rare on a small site, and each connection takes commands.
+	// fewCalls is the number of batches for which the store opens connections at first: on a
+	// small site simultaneous likes are rare, and each connection costs commands.
 	fewCalls = 4
 )
 
-// Window implements [tally.Distant]: it lets batches overlap if the node is far. Then a batch
-// takes most of its time on the network, not in Redis.
+// Window implements [tally.Distant]: batches to a far node overlap.
 func (s *Store) Window(lane string, inFlight int) (calls int, gap time.Duration) {
 	for _, n := range s.topology.SlotMap().Nodes() {
 		if n.Addr != lane {
@@ -40,9 +34,4 @@ func (s *Store) Window(lane string, inFlight int) (calls int, gap time.Duration)
 		return min(calls, n.Connections(calls)), gap
 	}
 	return 1, 0
-}
-
-// isFar reports whether a node is far away.
-func (s *Store) isFar() bool {
-	return slices.ContainsFunc(s.topology.SlotMap().Nodes(), (*redistopology.Node).IsFar)
 }

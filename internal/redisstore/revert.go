@@ -247,7 +247,7 @@ func (run *revertRun) readAdded(c *revertCall, day int64) {
 func (run *revertRun) call(ctx context.Context, calls []*revertCall) error {
 	for len(calls) > 0 {
 		most := nearRevertCalls
-		if run.isFar() {
+		if run.topology.IsFar() {
 			most = writeChunk
 		}
 		entries, n := 0, 0

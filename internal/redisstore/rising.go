@@ -146,11 +146,7 @@ func (s *Store) updateGains(ctx context.Context, topics []tally.Topic, known map
 // gainBatch returns how many topics are read in one pipeline and written in another: so many that
 // Redis takes about as long as a round trip, so that the updates of a far store do not take long.
 func (s *Store) gainBatch() int {
-	trip := time.Duration(0)
-	for _, n := range s.topology.SlotMap().Nodes() {
-		trip = max(trip, n.RoundTrip())
-	}
-	return min(gainChunk*(1+int(trip/time.Millisecond)), advanceChunk)
+	return min(gainChunk*(1+int(s.topology.RoundTrip()/time.Millisecond)), advanceChunk)
 }
 
 // updateBatch updates the gains of some topics. In a Cluster each topic has its own call, which

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// maxSampleAge is when a sample expires: clocks whose rates differ by 100 ppm, which is a
-// lot, differ by 3 ms then.
+// maxSampleAge is when a sample expires. Clocks whose rates differ by 100 ppm, which is much,
+// drift apart by 3 ms in this time.
 const maxSampleAge = 30 * time.Second
 
-// clock converts deadlines to a node's clock, by the newest sample: the node's clock may be
-// set. It does not use the wall clock of this machine.
+// clock converts times to a node's clock. It uses the newest sample, since somebody may set the
+// node's clock, and not the wall clock of this machine.
 type clock struct {
 	mu sync.Mutex
 	// Guarded by mu.
@@ -29,15 +29,15 @@ func (c *clock) set(server int64, received time.Time) {
 	c.server, c.received = server, received
 }
 
-// at returns the least value that the node's clock can have at t, in microseconds, and
-// whether it is known. The node answered before the sample arrived.
+// at returns the least value that the node's clock can have at t, in microseconds, and whether
+// it is known. It is the least since the node read its clock before the sample arrived.
 func (c *clock) at(t time.Time) (int64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.server + t.Sub(c.received).Microseconds(), c.server != 0 && time.Since(c.received) <= maxSampleAge
 }
 
-// AddClockSample stores an answer of TIME, and when it was received.
+// AddClockSample stores a sample: the time of the node, and when it was received.
 func (n *Node) AddClockSample(server, received time.Time) {
 	n.clock.set(server.UnixMicro(), received)
 }
@@ -45,7 +45,7 @@ func (n *Node) AddClockSample(server, received time.Time) {
 // ForgetClock makes the next call with a deadline read the node's clock.
 func (n *Node) ForgetClock() { n.clock.reset() }
 
-// sampleClock reads the node's clock unless it is known. Of concurrent callers one reads it.
+// sampleClock reads the node's clock unless it is known. Concurrent callers share one read.
 func (n *Node) sampleClock(ctx context.Context) error {
 	select {
 	case n.sampling <- struct{}{}:
@@ -86,8 +86,8 @@ func (n *Node) Now() (now time.Time, ok bool) {
 	return time.UnixMicro(at), ok
 }
 
-// deadline returns ctx's deadline in the node's clock, never too late. It reads the clock
-// first if it is not known.
+// deadline returns ctx's deadline in the node's clock, or an earlier time. If the clock is not
+// known, it reads it first.
 func (n *Node) deadline(ctx context.Context) (int64, error) {
 	end, _ := ctx.Deadline()
 	if at, ok := n.clock.at(end); ok {

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// tripPeriod is the least time for which a round trip counts. The shortest round trip of one or
-// two periods is the time on the network, without a wait for a busy Redis.
+// tripPeriod is the least time for which a round trip counts. The shortest round trip of the
+// present and the last period is about the time on the network, without waits for a busy Redis.
 const tripPeriod = 5 * time.Second
 
 // trips are the round trips to a node.
 type trips struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	began         time.Time     // the present period
-	least, before time.Duration // in it and in the one before; 0: none
+	began         time.Time     // start of the present period
+	least, before time.Duration // the shortest in the present and in the last period; 0 if there was none
 }
 
 func (t *trips) add(d time.Duration) {
@@ -30,7 +30,7 @@ func (t *trips) add(d time.Duration) {
 	}
 }
 
-// shortest returns the shortest round trip lately; 0 if there was none.
+// shortest returns the shortest round trip of both periods; 0 if there was none.
 func (t *trips) shortest() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -43,19 +43,29 @@ func (t *trips) shortest() time.Duration {
 // AddRoundTrip records how long a pipeline of commands to the node took.
 func (n *Node) AddRoundTrip(d time.Duration) { n.trips.add(d) }
 
-// RoundTrip returns how long a message to the node and back takes, as far as is known: the
-// shortest round trip of the last seconds.
+// RoundTrip returns the shortest round trip to the node in the last seconds; 0 if none is known.
 func (n *Node) RoundTrip() time.Duration { return n.trips.shortest() }
 
-// nearTrip is the round trip up to which a node is near.
-const nearTrip = 8 * time.Millisecond
+// farTrip is the round trip from which on a node is far: a command spends most of its time on
+// the network, not in Redis.
+const farTrip = 8 * time.Millisecond
 
-// IsFar reports whether the round trip to the node is long. Then a command takes most of its
-// time on the network, not in Redis.
-func (n *Node) IsFar() bool { return n.RoundTrip() >= nearTrip }
+// IsFar reports whether the node is far.
+func (n *Node) IsFar() bool { return n.RoundTrip() >= farTrip }
 
-// acquire waits until a pipeline may be sent: nearConnections are enough for a near node. It
-// returns nil if ctx ended before.
+// IsFar reports whether a node that holds slots is far.
+func (t *Topology) IsFar() bool { return t.RoundTrip() >= farTrip }
+
+// RoundTrip returns the longest [Node.RoundTrip] of the nodes that hold slots.
+func (t *Topology) RoundTrip() (longest time.Duration) {
+	for _, n := range t.SlotMap().Nodes() {
+		longest = max(longest, n.RoundTrip())
+	}
+	return longest
+}
+
+// acquire waits until a pipeline may be sent. A near node has at most nearConnections pipelines
+// at once. acquire returns nil if ctx ends before.
 func (n *Node) acquire(ctx context.Context) (release func()) {
 	if n.IsFar() {
 		return func() {}
@@ -68,19 +78,18 @@ func (n *Node) acquire(ctx context.Context) (release func()) {
 	}
 }
 
-// connections are the connections to a node that are used for pipelines, or open for those to a
-// far node.
+// connections limits the pipelines to a near node, and opens connections to a far one.
 type connections struct {
-	near    chan struct{} // has an element for each pipeline to a near node
-	opened  atomic.Int64  // by open, of which some may be closed again
-	opening atomic.Bool
+	near    chan struct{} // has a token for each pipeline to a near node
+	opened  atomic.Int64  // number of connections after the last open; some may be closed again
+	opening atomic.Bool   // whether open runs
 	ended   sync.WaitGroup
 }
 
-// Connections returns how many pipelines the node can take at the same time over open
-// connections, at least 1. If these are fewer than wanted, it starts to open more, and does not
-// wait: connecting takes several round trips, and a pipeline that waits for the reply to
-// another one may be faster.
+// Connections returns how many pipelines can use open connections to the node at the same time,
+// at least 1. If these are fewer than wanted, it starts to open more, and does not wait for
+// them: connecting takes several round trips, so waiting for a reply on an open connection may
+// be faster.
 func (n *Node) Connections(wanted int) int {
 	wanted = min(wanted, maxInFlight) + spareConnections
 	open := min(1+int(n.connections.opened.Load()), int(n.Client.PoolStats().TotalConns))
@@ -93,10 +102,10 @@ func (n *Node) Connections(wanted int) int {
 	return max(open-spareConnections, 1)
 }
 
-// spareConnections are for probes, and for updates of leaderboards, at the same time.
+// spareConnections are those for probes and for updates of leaderboards.
 const spareConnections = 2
 
-// open opens connections in addition to the present ones.
+// open opens more connections by using them at the same time.
 func (n *Node) open(more, present int) {
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()

@@ -14,19 +14,18 @@ import (
 )
 
 const (
-	// maxAttempts bounds how often an operation is sent that Redis did not carry out:
-	// it was redirected, Redis had lost the scripts, its clock was set, or a connection
-	// took too long.
+	// maxAttempts bounds how often an operation is sent that Redis did not execute: it was
+	// redirected, Redis had lost the scripts, its clock was set, or connecting took too long.
 	maxAttempts = 4
-	// maxPausedAttempts bounds attempts after a pause: half a second, so that a topic
-	// whose keys are stuck between two nodes does not hold up its batch.
+	// maxPausedAttempts bounds the attempts of an operation that pauses between them, to half
+	// a second: a topic whose keys are on two nodes must not delay its batch for longer.
 	maxPausedAttempts = 50
-	// retryPause is the pause before such an attempt: a round trip or two.
+	// retryPause is the pause before such an attempt: one or two round trips.
 	retryPause = 10 * time.Millisecond
 	// minRemaining is the time that must remain for another attempt.
 	minRemaining = 5 * time.Millisecond
-	// failingTimeout is how long a failing node may delay a read of several nodes: time
-	// for one that has recovered.
+	// failingTimeout bounds how long a failing node delays a read of several nodes. It is
+	// enough for a node that has recovered.
 	failingTimeout = 300 * time.Millisecond
 )
 
@@ -60,7 +59,7 @@ func (r router) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipe
 	return r.send
 }
 
-// send returns the first error of the commands but for missing values.
+// send sends commands and returns their first error. In a pipeline a missing value is no error.
 func (r router) send(ctx context.Context, commands []redis.Cmder) error {
 	if err := r.usable(); err != nil {
 		for _, c := range commands {
@@ -99,16 +98,16 @@ func keyOf(command redis.Cmder, before string) string {
 	return key
 }
 
-// operation is a command, or a call of a script, on its way to a node.
+// operation is a command or a call of a script, to be sent to the node of its key.
 type operation struct {
 	key     string
-	command redis.Cmder // of a call, in the last attempt
+	command redis.Cmder // for a call, that of the last attempt
 	call    *Call       // nil for a command
 
 	node *Node
-	// asking says that the node only imports the slot: ASKING precedes the command.
+	// asking is true if the node imports the slot: then ASKING precedes the command.
 	asking bool
-	// pause says to wait for retryPause before the next attempt.
+	// pause is true if the next attempt has to wait for retryPause.
 	pause bool
 }
 
@@ -132,7 +131,7 @@ type attempt struct {
 	pipe      redis.Pipeliner
 	confirmed func() error // whether replicas confirmed; set if a call is durable
 
-	// If an operation needs the clock: the deadline and its day in the node's clock, as texts too.
+	// Set if an operation needs the clock: the deadline and its day, in the node's clock.
 	deadline  any
 	today     int64
 	todayText string
@@ -141,9 +140,9 @@ type attempt struct {
 	scriptsMissing, clockWrong bool
 }
 
-// run sends operations until each succeeded, failed for good, or has used its attempts.
-// Operations for one node go in one pipeline, to all nodes at the same time. The time of ctx is
-// bounded.
+// run sends operations until each succeeded, failed with a permanent error, or has used its
+// attempts. It sends the operations for one node in one pipeline, to all nodes at the same time.
+// ctx must have a deadline.
 func (t *Topology) run(ctx context.Context, operations []operation) {
 	m := t.SlotMap()
 	rest := make([]*operation, 0, len(operations))
@@ -171,8 +170,8 @@ func (t *Topology) run(ctx context.Context, operations []operation) {
 	}
 }
 
-// sendByNode sends the operations of each node at the same time, and returns those that
-// are to be sent again.
+// sendByNode sends operations to all of their nodes at the same time, and returns those to send
+// again.
 func (t *Topology) sendByNode(ctx context.Context, operations []*operation) (again []*operation) {
 	first := operations[0].node
 	if !slices.ContainsFunc(operations, func(o *operation) bool { return o.node != first }) {
@@ -184,25 +183,24 @@ func (t *Topology) sendByNode(ctx context.Context, operations []*operation) (aga
 	}
 	var sends sync.WaitGroup
 	var mu sync.Mutex
-	for n, its := range byNode {
+	for n, operations := range byNode {
 		sends.Go(func() {
 			ctx, cancel := ctx, context.CancelFunc(func() {})
-			if t.options.Failing != nil && !slices.ContainsFunc(its, (*operation).needsClock) && t.options.Failing(n) {
+			if t.options.Failing != nil && !slices.ContainsFunc(operations, (*operation).needsClock) && t.options.Failing(n) {
 				ctx, cancel = context.WithTimeout(ctx, failingTimeout)
 			}
 			defer cancel()
-			its := n.send(ctx, its)
+			rest := n.send(ctx, operations)
 			mu.Lock()
 			defer mu.Unlock()
-			again = append(again, its...)
+			again = append(again, rest...)
 		})
 	}
 	sends.Wait()
 	return again
 }
 
-// send sends operations to the node in one pipeline, and returns those that are to be
-// sent again.
+// send sends operations to the node in one pipeline, and returns those to send again.
 func (n *Node) send(ctx context.Context, operations []*operation) (again []*operation) {
 	a := attempt{node: n, pipe: n.Client.Pipeline()}
 	if slices.ContainsFunc(operations, (*operation).needsClock) {
@@ -275,7 +273,7 @@ func (n *Node) send(ctx context.Context, operations []*operation) (again []*oper
 	return again
 }
 
-// review looks at the result of an attempt, and reports whether another may succeed.
+// review reads the result of an attempt, and reports whether another attempt may succeed.
 func (o *operation) review(ctx context.Context, a *attempt) (again bool) {
 	if o.call != nil {
 		o.call.setResult(o.command.(*redis.Cmd), a.node)
@@ -293,9 +291,8 @@ func (o *operation) review(ctx context.Context, a *attempt) (again bool) {
 	return false
 }
 
-// redirect changes the route of an operation that a node of a Cluster did not carry out, and
-// reports whether err is such a redirect: "MOVED 3999 127.0.0.1:6381", the same with ASK, or
-// TRYAGAIN.
+// redirect changes the node of an operation if err is a redirect of a Cluster, such as
+// "MOVED 3999 127.0.0.1:6381", the same with ASK, or TRYAGAIN. It reports whether it is one.
 func (t *Topology) redirect(o *operation, err error) bool {
 	switch {
 	case err == nil || !t.IsCluster():
@@ -314,20 +311,20 @@ func (t *Topology) redirect(o *operation, err error) bool {
 		}
 		return true
 	case redis.HasErrorPrefix(err, "TRYAGAIN"): // some of the keys have moved
-		// The node is still the one to ask.
+		// The next attempt goes to the same node.
 		o.pause = o.call == nil || !o.call.dropOptional()
 		return true
 	}
 	return false
 }
 
-// IsRedirect reports whether err says that another node holds the key.
+// IsRedirect reports whether err means that another node holds the key.
 func IsRedirect(err error) bool {
 	return redis.HasErrorPrefix(err, "MOVED ") || redis.HasErrorPrefix(err, "ASK ")
 }
 
-// Suspect refreshes the slot map soon if err suggests that it is out of date: Redis did
-// not answer, or answers like a node that was replaced.
+// Suspect makes Run refresh the slot map soon if err suggests that it is out of date: Redis did
+// not answer, or answered like a node that was replaced.
 func (t *Topology) Suspect(err error) {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return

@@ -26,9 +26,9 @@ const (
 // locator asks Sentinels, or the nodes of a Cluster, which node holds each slot. The primary
 // that a Sentinel names holds all of them.
 //
-// go-redis has clients for Sentinel and Cluster, but they hide the node that a command
-// goes to. Here each node has a clock, WAIT counts for the connection that wrote, a hung
-// node must not delay the others, and a publication is expected back from its own node.
+// go-redis has clients for Sentinel and Cluster, but they hide the node to which they send a
+// command. This package has to know it: each node has a clock, WAIT applies to the
+// connection that wrote, and a node that hangs must not delay others.
 type locator struct {
 	url *storeURL
 
@@ -36,14 +36,14 @@ type locator struct {
 	clients map[source]*redis.Client // guarded by mu
 }
 
-// source is a Sentinel or node, and the credentials that it gets.
+// source is a Sentinel or node, and the credentials for it.
 type source struct {
 	addr  string
 	login credentials
 }
 
-// locate returns the slot map that most sources report: one that was cut off may report a
-// former primary. The current owner of a slot wins a tie.
+// locate returns the slot map that most sources report, since a source that is cut off from the
+// others may report a former primary. The current owner of a slot wins a tie.
 func (l *locator) locate(ctx context.Context, current *SlotMap) ([]SlotRange, error) {
 	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
 	defer cancel()
@@ -65,8 +65,8 @@ func (l *locator) locate(ctx context.Context, current *SlotMap) ([]SlotRange, er
 	return mergeSlotMaps(maps, current), nil
 }
 
-// sources returns the addresses to ask, and closes the clients of others: those of the URL,
-// and of nodes of a Cluster that hold slots.
+// sources returns the addresses to ask: those of the URL, and in a Cluster also those of the
+// nodes that hold slots. It closes the clients of other sources.
 func (l *locator) sources(current *SlotMap) []string {
 	addrs := slices.Clone(l.url.addrs)
 	if l.url.mode == cluster {
@@ -88,7 +88,7 @@ func (l *locator) sources(current *SlotMap) []string {
 	return addrs[:min(len(addrs), maxSources)]
 }
 
-// ask returns the slot map that a source reports to the first credentials that it accepts.
+// ask returns the slot map that a source reports, with the first credentials that it accepts.
 func (l *locator) ask(ctx context.Context, addr string) (ranges []SlotRange, err error) {
 	var refused []string
 	for _, login := range l.url.sourceLogins() {
@@ -166,7 +166,7 @@ func askNode(ctx context.Context, client *redis.Client, addr string) (ranges []S
 	return ranges, err
 }
 
-// completeAddr returns an address that the node at source named. Without a host it means
+// completeAddr completes an address that the node at source reported: one without a host has
 // the host of that node.
 func completeAddr(addr, source string) string {
 	if host, port, err := net.SplitHostPort(addr); err == nil && host == "" {

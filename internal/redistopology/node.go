@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// dialTimeout leaves time for a second attempt if packets are dropped.
+	// dialTimeout bounds a connection attempt. It leaves time to resend a lost packet once.
 	dialTimeout = 2 * time.Second
-	// maxInFlight is how many batches of writes are on the way to a far node at most.
+	// maxInFlight bounds the batches of writes in flight to a far node.
 	maxInFlight = 32
 	// nearConnections is how many connections a near node has. Writes use one, since there is
-	// one batch at a time; each read holds one for a round trip. More reads wait.
+	// one batch at a time. Each read uses one for a round trip; more reads wait.
 	nearConnections = 8
 	poolSize        = nearConnections + maxInFlight
-	// bufferBytes is the size of a connection's buffers, each way: a pipeline of 500 reads
+	// bufferBytes is the size of each of a connection's two buffers: a pipeline of 500 reads
 	// or a batch of 500 writes fits.
 	bufferBytes = 32 << 10
 	// idleTimeout closes unused connections before firewalls do.
@@ -29,7 +29,7 @@ const (
 )
 
 // Node is one primary: the standalone Redis, the one that the Sentinels name, or one of a
-// Cluster. A failover replaces the node by another.
+// Cluster. After a failover there is another Node.
 type Node struct {
 	// Fixed after creation.
 	Addr   string // host:port
@@ -43,7 +43,7 @@ type Node struct {
 	trips    trips
 
 	connections connections
-	sampling    chan struct{} // has an element while the clock is read
+	sampling    chan struct{} // has a token while the clock is read
 }
 
 func (t *Topology) newNode(addr string) *Node {
@@ -124,8 +124,8 @@ func (c commandCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) redi
 	}
 }
 
-// Exec executes a pipeline and returns its first error. If no connection could be made,
-// go-redis leaves the commands without an error, like empty answers; Exec sets it.
+// Exec executes a pipeline and returns its first error. If there was no connection, go-redis
+// leaves the commands without an error, as if Redis had answered. Exec sets their errors.
 func Exec(ctx context.Context, pipe redis.Pipeliner) error {
 	commands, err := pipe.Exec(ctx)
 	if err != nil && !slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Err() != nil }) {

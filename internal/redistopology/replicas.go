@@ -10,16 +10,16 @@ import (
 )
 
 // With wait=N in the URL, a write is acknowledged only when N replicas have it in memory:
-// WAIT follows the scripts on their connection, and covers everything that the primary wrote
-// before. If a write is not confirmed, its client repeats it. The repetition changes nothing,
-// but it is acknowledged only when the replicas have the first write.
+// WAIT follows the scripts on their connection, and covers all earlier writes of the primary.
+// If a write is not confirmed, its client repeats it. The repetition changes nothing, but it is
+// acknowledged only when the replicas have the first write.
 //
-// If N is the number of all replicas, a failover loses nothing that
-// was acknowledged. Otherwise it loses what the promoted replica had not received: usually
-// some milliseconds of writes, and all that a primary took while it was cut off and not
-// yet demoted. If fewer than N replicas answer, writes are refused (503).
+// If N is the number of all replicas, a failover loses no acknowledged write. Otherwise it
+// loses the writes that the promoted replica has not received: usually those of some
+// milliseconds, and all that the primary took while it was cut off and not yet demoted. If
+// fewer than N replicas answer, writes are refused (503).
 
-// replyTime is the part of a batch's time that is reserved for the reply.
+// replyTime is the part of a batch's time that WAIT leaves for the reply.
 const replyTime = 100 * time.Millisecond
 
 // NotReplicatedError is the error of a write that too few replicas confirmed in time.
@@ -29,8 +29,8 @@ func (e *NotReplicatedError) Error() string {
 	return fmt.Sprintf("%d of the %d replicas that the store's URL waits for confirmed in time: writes are not acknowledged until they do", e.Confirmed, e.Wanted)
 }
 
-// AppendWait adds to pipe a WAIT for the replicas, if the URL says so. After the pipeline
-// was executed, confirmed returns why the writes before must not be acknowledged.
+// AppendWait adds a WAIT to pipe if the URL has wait=N. After the pipeline was executed,
+// confirmed returns an error if the writes before must not be acknowledged.
 func (n *Node) AppendWait(ctx context.Context, pipe redis.Pipeliner) (confirmed func() error) {
 	wanted := int64(n.topology.Replicas())
 	if wanted == 0 {
@@ -52,7 +52,7 @@ func (n *Node) AppendWait(ctx context.Context, pipe redis.Pipeliner) (confirmed 
 	}
 }
 
-// RefusesWrites reports whether err says that the node takes no writes at present.
+// RefusesWrites reports whether err means that the node takes no writes at present.
 func RefusesWrites(err error) bool {
 	var late *NotReplicatedError
 	if errors.As(err, &late) {

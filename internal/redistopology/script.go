@@ -14,8 +14,8 @@ import (
 
 // Script is a Lua script, which Redis caches under the hash of its source.
 //
-// Its replies are texts. One that begins with "-" means that the script wrote nothing;
-// "-1" that its deadline had passed.
+// Its replies are texts. After a reply that begins with "-", the script wrote nothing. "-1"
+// means that its deadline had passed.
 type Script struct {
 	Name string
 
@@ -35,8 +35,8 @@ func (s *Script) AppendLoad(ctx context.Context, pipe redis.Pipeliner) *redis.St
 	return pipe.ScriptLoad(ctx, s.source)
 }
 
-// AppendCall adds one call of the script, which has no deadline, to pipe. Unlike a [Call] it
-// is sent once, to the node of the pipeline.
+// AppendCall adds one call of a script without a deadline to pipe. Unlike a [Call] it is not
+// repeated, and goes to the node of the pipeline.
 func (s *Script) AppendCall(ctx context.Context, pipe redis.Pipeliner, keys []string, args ...any) *redis.Cmd {
 	return pipe.EvalSha(ctx, s.hash, keys, args...)
 }
@@ -48,7 +48,7 @@ var errLate = errors.New("the deadline had passed in Redis's clock")
 
 // Call is one call of a script.
 type Call struct {
-	// Durable calls succeed only if as many replicas as the URL says confirm the write.
+	// Durable makes the call succeed only if wait=N replicas, as in the URL, have the write.
 	Durable bool
 
 	// Set by [Topology.Call].
@@ -64,11 +64,11 @@ type Call struct {
 	days      int
 	dayPrefix string
 
-	// The script can do without these keys.
+	// Index and number of the optional keys, see SetOptional.
 	optionalAt, optional int
 
-	// ambiguous says that Redis may have got the call, or may still get it, though its
-	// reply was lost.
+	// ambiguous is true if no reply came, but Redis may have executed the call or may still
+	// execute it.
 	ambiguous bool
 }
 
@@ -76,9 +76,9 @@ type Call struct {
 // [Call.Append], without the deadline.
 func NewCall(script *Script, keys ...string) Call { return NewDayCall(script, "", 0, keys...) }
 
-// NewDayCall is NewCall for a script whose keys end with one for each of the last days:
-// dayPrefix and the number of days since the Unix epoch in the node's clock, today first.
-// Shortly before midnight, the first may be tomorrow's.
+// NewDayCall is NewCall for a script whose last keys are one for each of the last days, today
+// first: dayPrefix and the day's number since the Unix epoch. Today is the day of the deadline
+// in the node's clock, so shortly before midnight it may be tomorrow.
 func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call {
 	args := make([]any, 0, 3+len(keys)+days+8)
 	args = append(args, "evalsha", script.hash, len(keys)+days)
@@ -110,9 +110,9 @@ func NewCallOf(script *Script, keys int, args []any) Call {
 // Append adds arguments.
 func (c *Call) Append(args ...any) { c.args = append(c.args, args...) }
 
-// SetOptional says that the script can do without n keys, of which at is the index of the
-// first, if its last argument is "0". While a slot moves, Redis refuses a call with keys that
-// exist and others that do not: the call then is made without these.
+// SetOptional makes n keys optional, beginning with the one at index at. While a slot moves,
+// Redis refuses a call with keys of which some exist and others do not. Then the call is
+// repeated without the optional keys, and with "0" as its last argument.
 func (c *Call) SetOptional(at, n int) { c.optionalAt, c.optional = at, n }
 
 // firstKey is the index of the first key in args.
@@ -144,13 +144,13 @@ func (c *Call) Text() string {
 	return text
 }
 
-// Day is what days are counted in.
+// Day is the length of a day of [NewDayCall].
 const Day = 24 * time.Hour
 
-// Call sends calls, those of each node in one pipeline, to all nodes at the same time, and
-// fills in each one's reply or error. It follows redirects. It returns by ctx's deadline, or
-// after [Timeout] if it has none. No script with a deadline has an effect after that, nor
-// after Call returned an error for it.
+// Call sends calls, those of each node in one pipeline, to all nodes at the same time, and sets
+// the reply or error of each. It follows redirects. It returns by ctx's deadline, or after
+// [Timeout] if it has none. A script with a deadline has no effect after that, and none after
+// Call returned an error for it.
 func (t *Topology) Call(ctx context.Context, calls []Call) {
 	ctx, cancel := WithDeadline(ctx)
 	defer cancel()
@@ -162,7 +162,7 @@ func (t *Topology) Call(ctx context.Context, calls []Call) {
 	t.run(ctx, operations)
 	for i := range calls {
 		if calls[i].ambiguous && calls[i].Err != nil {
-			<-ctx.Done() // from here on it can have no effect
+			<-ctx.Done() // after that it can have no effect
 			return
 		}
 	}
@@ -189,8 +189,8 @@ func (c *Call) setResult(command *redis.Cmd, node *Node) {
 	c.ambiguous = c.script.deadline && (c.ambiguous || isAmbiguous(c.Err))
 }
 
-// review looks at a result that is no redirect, and reports whether another attempt may
-// succeed, and whether after a pause.
+// review reads a result that is no redirect. It reports whether another attempt may succeed, and
+// whether a pause should precede it.
 func (c *Call) review(ctx context.Context, a *attempt) (again, pause bool) {
 	if c.Err != nil {
 		a.scriptsMissing = a.scriptsMissing || redis.HasErrorPrefix(c.Err, "NOSCRIPT")
@@ -199,7 +199,7 @@ func (c *Call) review(ctx context.Context, a *attempt) (again, pause bool) {
 		}
 		a.node.topology.Suspect(c.Err)
 		pause = c.ambiguous && ctx.Err() == nil
-		return pause, pause // the call counts once however often it arrives
+		return pause, pause // a repeated call has no further effect
 	}
 	if c.script.deadline && c.Reply == lateReply {
 		c.Reply, c.Err = nil, errLate
@@ -212,14 +212,14 @@ func (c *Call) review(ctx context.Context, a *attempt) (again, pause bool) {
 	return false, false
 }
 
-// isAmbiguous reports whether Redis may have got what failed with err: err is neither an
-// answer nor a failure to connect.
+// isAmbiguous reports whether Redis may have executed a command that failed with err: err is
+// neither an answer of Redis nor a failure to connect.
 func isAmbiguous(err error) bool {
 	var answered redis.Error
 	return err != nil && !errors.As(err, &answered) && !isUnsent(err)
 }
 
-// isUnsent reports whether err says that there was no connection to send commands on.
+// isUnsent reports whether err means that there was no connection to send commands on.
 func isUnsent(err error) bool {
 	var network *net.OpError
 	return errors.Is(err, redis.ErrPoolTimeout) || errors.As(err, &network) && network.Op == "dial"

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// slotCount is how many slots a Cluster divides its keys into (Redis Cluster
-// specification). A Redis that is no Cluster holds all of them.
+// slotCount is the number of slots of a Cluster (Redis Cluster specification). A Redis that is
+// no Cluster holds all of them.
 const slotCount = 16384
 
 // SlotRange says that the node at Addr (host:port) holds the slots First to Last.
@@ -18,7 +18,7 @@ type SlotRange struct {
 // allSlots returns the ranges of a node that holds every slot.
 func allSlots(addr string) []SlotRange { return []SlotRange{{0, slotCount - 1, addr}} }
 
-// SlotMap tells which node holds each slot at one moment. It is immutable.
+// SlotMap assigns slots to nodes. It is immutable.
 type SlotMap struct {
 	nodes  []*Node           // those that hold slots, by address
 	single *Node             // the node that holds every slot, if there is one
@@ -74,7 +74,7 @@ func slotOf(key string) int {
 	return int(crc % slotCount)
 }
 
-// crcTable is that of CRC-16/XMODEM, the hash of the Redis Cluster specification.
+// crcTable is the table of CRC-16/XMODEM, the hash of the Redis Cluster specification.
 var crcTable = func() (table [256]uint16) {
 	const polynomial = 0x1021
 	for i := range table {

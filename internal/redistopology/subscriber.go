@@ -11,17 +11,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// subscriberReadInterval is the least time between two reads of a subscription's
-// connection. Most of what a change costs an instance is waking goroutines for it. If
-// changes of many topics come at a high rate they are read together; a reader of a page
-// does not perceive the delay. At lower rates each is read at once.
+// subscriberReadInterval is the least time between two reads of a subscription's connection.
+// Most of the processor time for a change is spent on waking goroutines. So changes that come
+// at a high rate are read together. At lower rates each is read at once.
 const subscriberReadInterval = time.Millisecond
 
 var errBroken = errors.New("the connection of the subscription broke")
 
 // Subscriber is one connection that subscribes. It connects only once, with [Subscriber.Connect]:
-// go-redis would otherwise reconnect and resubscribe at a time that the caller does not know. So
-// it need not know the channels of [Subscriber.Send], which takes 60 bytes for each.
+// otherwise go-redis would reconnect and resubscribe without telling the caller. So Subscriber
+// does not keep the channels of [Subscriber.Send], which would take 60 bytes for each.
 type Subscriber struct {
 	client *redis.Client
 	pubsub *redis.PubSub

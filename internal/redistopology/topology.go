@@ -43,11 +43,11 @@ type Options struct {
 	// SampleClock, if set, reads the node's clock and passes it to [Node.AddClockSample]. A call
 	// with a deadline waits for it if the last sample is too old. Default: TIME.
 	SampleClock func(context.Context, *Node) error
-	// CountCommand, if set, is called with the name of each command that is sent to a node, but
-	// for SUBSCRIBE and UNSUBSCRIBE. It must not wait.
+	// CountCommand, if set, is called with the name of each command that is sent to a node, except
+	// SUBSCRIBE and UNSUBSCRIBE. It must not wait.
 	CountCommand func(command string)
-	// Failing reports whether a node failed lately. Reads of several nodes wait less for
-	// such a node.
+	// Failing reports whether a node failed recently. Reads of several nodes wait less time
+	// for such a node.
 	Failing func(*Node) bool
 	// RoundTrip, if set, is called with the duration of each pipeline that reached a node.
 	// It must not wait.
@@ -59,12 +59,13 @@ const (
 	// request must be answered.
 	Timeout = 2500 * time.Millisecond
 
-	// refreshInterval is how often the slot map is refreshed, so a failover is noticed within
-	// it. minRefreshInterval applies if the slot map may be out of date.
+	// refreshInterval is the greatest time between two refreshes of the slot map, and so to
+	// the discovery of a failover. minRefreshInterval is the least time, which applies if the
+	// slot map may be out of date.
 	refreshInterval    = time.Second
 	minRefreshInterval = 100 * time.Millisecond
-	// importingRetention is how long a node without slots is kept: one that imports a
-	// slot receives commands before it holds it.
+	// importingRetention is how long a node without slots is kept: a node that imports a slot
+	// receives commands before it holds the slot.
 	importingRetention = time.Minute
 )
 
@@ -72,8 +73,8 @@ const (
 // yet, or the Cluster does not cover all slots.
 var errNoNode = errors.New("no primary is known for this key")
 
-// Topology is the nodes of a store and the slots that they hold. It is safe for
-// concurrent use.
+// Topology has the nodes of a store and the slots that they hold. It is safe for concurrent
+// use.
 type Topology struct {
 	// Fixed after Open.
 	url     storeURL
@@ -147,7 +148,7 @@ func (t *Topology) LocateErr() error {
 // ScriptReloads returns how often Redis had lost the scripts.
 func (t *Topology) ScriptReloads() int64 { return t.scriptReloads.Load() }
 
-// RefreshSoon has [Topology.Run] refresh the slot map without waiting for its interval.
+// RefreshSoon makes [Topology.Run] refresh the slot map without waiting for its interval.
 func (t *Topology) RefreshSoon() { notify(t.stale) }
 
 // Refresh asks the Sentinels or cluster nodes for the slot map.
@@ -211,16 +212,16 @@ func (t *Topology) recordLookup(err error) {
 	}
 }
 
-// Assign replaces the slot map and closes nodes that hold nothing any more. Refresh calls
-// it, and tests that need a certain slot map.
+// Assign replaces the slot map and closes nodes that no longer hold slots. Refresh calls it,
+// and tests call it to set a slot map.
 func (t *Topology) Assign(ranges []SlotRange) {
 	for _, n := range t.assign(ranges) {
 		n.close() // may wait for a connection that is being opened
 	}
 }
 
-// assign is Assign without closing the nodes, which it returns.
-func (t *Topology) assign(ranges []SlotRange) (left []*Node) {
+// assign replaces the slot map. It returns the nodes that no longer hold slots.
+func (t *Topology) assign(ranges []SlotRange) (removed []*Node) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var owners [slotCount]*Node
@@ -238,11 +239,11 @@ func (t *Topology) assign(ranges []SlotRange) (left []*Node) {
 	for addr, n := range t.nodes {
 		if !m.Has(n) && (before.Has(n) || time.Since(n.created) > importingRetention) {
 			delete(t.nodes, addr)
-			left = append(left, n)
+			removed = append(removed, n)
 		}
 	}
 	notify(t.changed)
-	return left
+	return removed
 }
 
 // node returns the node at addr, which need not hold slots.
@@ -273,7 +274,7 @@ func (t *Topology) Close() {
 	}
 }
 
-// notify leaves a token in c, which has room for one.
+// notify puts a token into c, which has capacity 1, unless it has one.
 func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

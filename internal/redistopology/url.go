@@ -17,7 +17,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// mode is how the Redis at a URL is organised.
+// mode is the deployment of the Redis at a URL.
 type mode uint8
 
 const (
@@ -43,14 +43,14 @@ type storeURL struct {
 	primary  string   // for sentinel, the name of the primary
 	replicas int      // wait=N: how many replicas confirm a write
 	settings redis.Options
-	// sentinelLogin is what the URL has for Sentinels; zero without any.
+	// sentinelLogin has the URL's credentials for Sentinels; zero if there are none.
 	sentinelLogin credentials
 }
 
-// credentials are a user, its password, and the place in the URL, for messages.
+// credentials are a user and its password.
 type credentials struct {
 	user, password string
-	place          string
+	place          string // in the URL, for messages
 }
 
 // String names the user and the place of the password, not the password.
@@ -66,8 +66,9 @@ func (s *storeURL) redisLogin() credentials {
 	return credentials{s.settings.Username, s.settings.Password, "in front of the @ of the URL"}
 }
 
-// sourceLogins returns the credentials to try at a node of a Cluster, or at a Sentinel:
-// there those that the URL has for it, or else none and then those for Redis.
+// sourceLogins returns the credentials to try, in order: at a node of a Cluster those for Redis;
+// at a Sentinel those for Sentinels or, if the URL has none, no credentials and then those for
+// Redis.
 func (s *storeURL) sourceLogins() []credentials {
 	switch {
 	case s.mode == cluster:
@@ -104,7 +105,7 @@ func (s *storeURL) settingsFor(addr string) *redis.Options {
 const (
 	redisPort    = "6379"
 	sentinelPort = "26379"
-	// maxReplicas bounds wait=N; no Redis has as many.
+	// maxReplicas bounds wait=N. No Redis has so many.
 	maxReplicas = 100
 )
 
@@ -236,7 +237,7 @@ func (s *storeURL) parseDatabase(path, setting string) (err error) {
 	return nil
 }
 
-// parseSettings parses the settings but for the database.
+// parseSettings parses the settings except the database.
 func (s *storeURL) parseSettings(query url.Values, withTLS bool, rootCAs *x509.CertPool) (err error) {
 	s.sentinelLogin = credentials{query.Get("sentinel_user"), query.Get("sentinel_password"), "of sentinel_password"}
 	if s.mode != sentinel && (query.Has("sentinel_user") || query.Has("sentinel_password")) {
