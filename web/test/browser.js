@@ -84,6 +84,9 @@ export async function newVisitor(t, browser, options) {
   return { context, warnings, open };
 }
 
+/** How long the browser may take to find an element that the page has, in milliseconds. */
+const ANSWER = 3000;
+
 /**
  * Waits until an element shows a number.
  * @param {Page} page
@@ -98,14 +101,14 @@ export const shows = (page, selector, count, deadline) =>
  * @param {Page} page
  * @param {string} selector
  */
-export const numberOf = (page, selector) => page.locator(`${selector} [part=number]`).first().innerText({ timeout: 1000 });
+export const numberOf = (page, selector) => page.locator(`${selector} [part=number]`).first().innerText({ timeout: ANSWER });
 
 /**
  * @param {Page} page
  * @param {string} selector
  */
 export const pressed = async (page, selector) =>
-  (await page.locator(`${selector} button[part=button]`).first().getAttribute('aria-pressed', { timeout: 1000 })) === 'true';
+  (await page.locator(`${selector} button[part=button]`).first().getAttribute('aria-pressed', { timeout: ANSWER })) === 'true';
 
 /**
  * @param {Page} page

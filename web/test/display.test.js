@@ -282,6 +282,7 @@ test('messages and full numbers stay within a narrow window', async (t) => {
     for (const id of ['start', 'end']) {
       await page.locator(`#${id} button`).click();
       await eventually(async () => assert.equal(await page.locator(`#${id} [part=status]`).innerText(), 'Will be sent later'));
+      await page.locator(`#${id} [part=exact]`).waitFor();
       const boxes = await Promise.all(['status', 'exact'].map((part) => page.locator(`#${id} [part=${part}]`).boundingBox()));
       const button = await page.locator(`#${id} button`).boundingBox();
       for (const box of boxes) assert.ok(box && box.x >= 0 && box.x + box.width <= 320, `${path} ${id}: ${JSON.stringify(boxes)}`);

@@ -5,21 +5,22 @@ const DEADLINE = 8000;
 const [SHORTEST, LONGEST, SHARE] = [25, 200, 16];
 
 /**
- * Repeats check until it does not throw, and returns its result. After the deadline it throws the last error.
+ * Repeats check until it does not throw, and returns its result. After the deadline it throws the last error. The
+ * deadline does not count the time of the checks, which are slow on a busy machine.
  * @template T
  * @param {() => T | Promise<T>} check
  * @param {number} [deadline] in milliseconds
  * @returns {Promise<T>}
  */
 export async function eventually(check, deadline = DEADLINE) {
-  const began = Date.now();
-  for (;;) {
+  for (let waited = 0; ; ) {
     try {
       return await check();
     } catch (error) {
-      const waited = Date.now() - began;
-      if (waited > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, Math.max(SHORTEST, Math.min(waited / SHARE, LONGEST))));
+      if (waited >= deadline) throw error;
+      const pause = Math.max(SHORTEST, Math.min(waited / SHARE, LONGEST));
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      waited += pause;
     }
   }
 }
