@@ -30,7 +30,7 @@ func fitViewers(most int, log *slog.Logger) (fit, files int) {
 		files = int(current)
 	}
 	if !ok {
-		log.Warn("this process may not open enough files for --max-viewers; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=) or lower --max-viewers",
+		log.Warn("the limit of open files is too low for --max-viewers; raise it (ulimit -n, LimitNOFILE=, --ulimit nofile=) or lower --max-viewers",
 			"files", current, "max-viewers", most, "holding", fit)
 	}
 	return fit, files
