@@ -17,7 +17,7 @@ test('overview: live counts, tiles, plot', async (t) => {
   await eventually(async () => assert.equal(await top.innerText(), '3'));
   await assertLike(dashboard.url, 'blog/likes/overview', 'one-more-reader');
   await eventually(async () => assert.equal(await top.innerText(), '4'), 3000);
-  const rising = page.getByRole('region', { name: 'Rising today' });
+  const rising = page.getByRole('region', { name: 'Rising' });
   await eventually(async () => assert.match(await rising.innerText(), /blog\/likes\/overview\s+\+[34]/), 30_000);
   await rising.getByLabel('Metric').selectOption('sad');
   await rising.getByText('No topic of this metric gained anything.').waitFor();

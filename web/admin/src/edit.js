@@ -93,7 +93,7 @@ const actions = [
     danger: true,
     label: 'Other topic: site/metric/key',
     input: () => topicInput(''),
-    effect: (state, value) => `${value || '…'} gets all contributions to ${state.topic}, which is then deleted. A visitor of both topics counts twice. This cannot be undone.`,
+    effect: (state, value) => `${value || '…'} gets all contributions to ${state.topic}, which is then deleted: pages that use it show 0, so change them too. A visitor of both topics counts twice. This cannot be undone.`,
     act: async ({ topic }, value) => {
       const merged = await call('POST', 'merge', { from: [topic], to: value });
       return `Merged ${topic} into ${merged.topic}, count ${number(merged.count)}.`;

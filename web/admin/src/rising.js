@@ -40,7 +40,7 @@ export function makeRising(signal) {
   return make(
     'section',
     { class: 'sheet', 'aria-labelledby': 'rising' },
-    make('div', { class: 'head' }, make('div', {}, make('h2', { id: 'rising' }, 'Rising today'), make('p', { class: 'hint' }, 'Gains of the last 24 hours')), make('div', { class: 'fields' }, field('Metric', metric))),
+    make('div', { class: 'head' }, make('div', {}, make('h2', { id: 'rising' }, 'Rising'), make('p', { class: 'hint' }, 'Gains of the last 24 hours')), make('div', { class: 'fields' }, field('Metric', metric))),
     list,
     status,
   );

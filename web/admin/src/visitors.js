@@ -74,7 +74,7 @@ function blockForm(onDone) {
         }).done.then((done) => void (done && onDone()));
       },
     },
-    field('Address range or visitor id', target),
+    field('Address range or visitor id', target, 'A reader who signs in is @ and the sub of the token. The list shows visitors as codes.'),
     field('In the site', site, siteHint()),
     field('Reason', reason),
     make('button', { class: 'danger' }, 'Block…'),
