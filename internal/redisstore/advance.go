@@ -19,20 +19,20 @@ import (
 const (
 	// advanceTimeout bounds the computation of a metric's gains for an hour.
 	advanceTimeout = time.Minute
-	// advanceRetries is the pause after which an instance looks again whether another one has
-	// computed the gains, and failedRetries the pause after a failure.
+	// advanceRetries is the interval at which an instance checks whether another one has computed
+	// the gains, and failedRetries the pause after a failure.
 	advanceRetries = 100 * time.Millisecond
 	failedRetries  = time.Second
 )
 
-// advances are the metrics whose gains are to be computed for an hour that began. Changes and
-// readers notice that: gains that nobody needs are not computed.
+// advances are requests to compute the gains of metrics for an hour that began. Changes and readers
+// request it, so gains that nobody needs are not computed.
 type advances struct {
 	run func(ctx context.Context, b leaderboard, isFull bool) (done bool, err error) // fixed
 
 	mu sync.Mutex
 	// Guarded by mu.
-	known     map[leaderboard]time.Time // when this instance renewed the mark of gains that it reads
+	known     map[leaderboard]time.Time // when this instance last renewed the mark of the gains that it reads
 	requested map[leaderboard]*advance
 	wake      chan struct{}      // holds a token after a new request
 	cancel    context.CancelFunc // ends the running computation
@@ -42,9 +42,9 @@ type advances struct {
 
 // advance is a requested computation of the gains of a metric. [advances.mu] guards it.
 type advance struct {
-	isFull    bool // all gains are computed
+	isFull    bool // whether to compute all gains, see [Store.advance]
 	isRunning bool
-	again     bool          // all gains were requested while it ran
+	again     bool          // isFull was requested while it ran
 	ended     chan struct{} // closed after err was set
 	err       error
 }
@@ -64,14 +64,14 @@ func (a *advances) renew(b leaderboard) bool {
 	return true
 }
 
-// request has the gains of a metric computed.
+// request requests the computation of the gains of a metric.
 func (a *advances) request(b leaderboard, isFull bool) *advance {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.requestLocked(b, isFull)
 }
 
-// requestAll has all gains computed again, since Redis may have lost data.
+// requestAll requests the computation of all gains, since Redis may have lost data.
 func (a *advances) requestAll() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -136,9 +136,9 @@ func (a *advances) await(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// runOne computes gains, and returns when to look for requests again. If another instance computes
-// them, they stay requested. After a failure the next change or reader requests the computation
-// again; that of all gains is repeated, since nobody notices that it is necessary.
+// runOne computes the gains of a metric, and returns the pause before the next request. If another
+// instance computes them, the request stays. After a failure the next change or reader requests the
+// computation again. Nobody would request that of all gains again, so it is repeated.
 func (a *advances) runOne(ctx context.Context, b leaderboard) (pause time.Duration) {
 	a.mu.Lock()
 	g := a.requested[b]
@@ -181,8 +181,9 @@ func (a *advances) close() {
 	}
 }
 
-// advance computes the gains of a metric for an hour that began; all of them if isFull is true,
-// else those that differ from the hour before. It reports false if another instance does.
+// advance computes the gains of a metric for an hour that began. If isFull is true, it reads all
+// topics, else those whose gains differ from the last hour. It returns false if another instance
+// computes them.
 func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done bool, err error) {
 	r, err := s.readRising(ctx, s.reader, b, tally.Since24h, 1)
 	if err != nil || !isFull && r.computed == r.hour() {
@@ -199,15 +200,13 @@ func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done b
 	if err != nil {
 		return false, err
 	}
-	update := func(topics []tally.Topic, _ map[tally.Topic]int64) error {
-		_, err := s.updateGains(ctx, topics, nil, hour)
-		return err
-	}
 	next := redis.ZRangeArgs{Key: s.names.gainKeys(b)[0], ByScore: true, Start: minVersion, Stop: "+inf", Count: advanceChunk}
 	computed, err := strconv.ParseInt(before, 10, 64)
 	if isFull = isFull || err != nil || computed > hour; isFull {
 		begin := tally.Since30d.Begin(tally.Hour.Begin(hour).UnixMicro())
-		if err := s.eachChanged(ctx, b, s.directoryRange(b, begin), update); err != nil {
+		if err := s.eachChanged(ctx, b, s.directoryRange(b, begin), func(topics []tally.Topic, _ map[tally.Topic]int64) error {
+			return s.computeGains(ctx, topics, nil, hour)
+		}); err != nil {
 			return false, err
 		}
 	} else {
@@ -218,8 +217,7 @@ func (s *Store) advance(ctx context.Context, b leaderboard, isFull bool) (done b
 		next.Start = strconv.FormatInt(since.Begin(tally.Hour.Begin(computed).UnixMicro()), 10)
 	}
 	if err := s.eachChanged(ctx, b, next, func(topics []tally.Topic, versions map[tally.Topic]int64) error {
-		_, err := s.updateGains(ctx, topics, versions, hour)
-		return err
+		return s.computeGains(ctx, topics, versions, hour)
 	}); err != nil {
 		return false, err
 	}
@@ -253,7 +251,8 @@ func (s *Store) directoryRange(b leaderboard, version int64) redis.ZRangeArgs {
 }
 
 // eachChanged calls use with the topics of a metric in a range of :changed or of the directory, and
-// with their versions there. Of the directory it reads as many as have gains. A topic may be used twice.
+// with their versions there. From the directory it reads at most gainsSize topics. It may pass a
+// topic twice.
 func (s *Store) eachChanged(ctx context.Context, b leaderboard, next redis.ZRangeArgs, use func([]tally.Topic, map[tally.Topic]int64) error) error {
 	prefix, used := "", 0
 	if next.Key == s.names.directory(b.site) {
@@ -282,8 +281,8 @@ func (s *Store) eachChanged(ctx context.Context, b leaderboard, next redis.ZRang
 		if used += len(topics); len(found) < advanceChunk || prefix != "" && used >= gainsSize {
 			return nil
 		}
-		// The next chunk begins with the last version again: with an offset it would leave out a
-		// topic for each of that version that changed meanwhile.
+		// The next chunk begins with the last version again. With an offset alone it would leave
+		// out a topic for each topic of that version that changed in the meantime.
 		version := strconv.FormatFloat(found[len(found)-1].Score, 'f', 0, 64)
 		if next.Start != version {
 			next.Offset = 0

@@ -1,238 +1,34 @@
 package redisstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
 const (
-	// gainsSize is how many topics a metric has gains of, some 20 MB. It is more than
-	// leaderboardSize, since topics leave when they become older, without a change.
-	gainsSize = 50_000
-	// maxGainLag is for how long after a full hour gains of the hour before are shown.
+	// maxGainLag is how long after a full hour the gains of the hour before are shown.
 	maxGainLag = 4 * time.Second
-	// gainChunk is how many topics one script call reads or writes, less than half a millisecond
-	// of Redis. Others wait for it.
-	gainChunk = 25
-	// advanceChunk is how many topics one command lists when the hour ends, and the most that are
-	// read in one pipeline.
-	advanceChunk = 500
-	// readRetention is for how long gains are kept up to date after somebody read them, and
-	// readRenewal how often an instance renews that.
+	// readRetention is how long gains are kept up to date after somebody read them, and
+	// readRenewal how often an instance that reads them renews that.
 	readRetention = time.Hour
 	readRenewal   = 10 * time.Minute
-	// minVersion is below all versions, and above all hours.
-	minVersion = "1000000000"
 )
 
-// errReplicaBehind is why gains are read at the primary. A replica may also lack the mark that
-// another reader set, and to set it again would have all gains computed again.
+// errReplicaBehind is why gains are read at the primary. The replica may also lack the mark that
+// gains are read. An instance that set the mark again would cause all gains to be computed again.
 var errReplicaBehind = errors.New("the replica does not have the present gains")
-
-// errHourEnded is the error if gains were read in the hour before the one in which they were to
-// be written.
-var errHourEnded = errors.New("the hour ended")
-
-// gainKeys returns the keys of script/rise.lua.
-func (n names) gainKeys(b leaderboard) []string {
-	keys := []string{n.top(b) + ":changed"}
-	for since := range tally.Since(tally.SinceCount) {
-		keys = append(keys, n.top(b)+":"+since.String())
-	}
-	return keys
-}
-
-// readMark returns the key that exists while gains are read.
-func (n names) readMark(b leaderboard) string { return n.top(b) + ":read" }
-
-// changed makes leaderboards, directories and gains follow a change.
-func (s *Store) changed(change tally.Change, deleted bool) {
-	s.ranks.add(change, deleted)
-	if s.options.History > 0 && !s.isPresence(change.Topic) {
-		s.gains.add(change, deleted)
-	}
-}
-
-// flushGains updates the gains of topics that changed, if somebody reads them. If that fails, they
-// are pending again. The directory must have all others, since the first reader looks there: so it is
-// updated before the marks of readers are read.
-func (s *Store) flushGains(timeout time.Duration) {
-	pending := s.gains.take()
-	if len(pending) == 0 {
-		return
-	}
-	isFlushed := s.flushRanks(timeout)
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	topics, others, err := s.readTopics(ctx, pending)
-	if err != nil { // probes report why
-		s.gains.restore(pending, slices.Collect(maps.Keys(pending)))
-		return
-	}
-	if !isFlushed {
-		s.gains.restore(pending, others)
-	}
-	byLane := map[string][]tally.Topic{} // the topics of a node that is away do not stop the others
-	for _, topic := range topics {
-		lane := s.Lane(topic)
-		byLane[lane] = append(byLane[lane], topic)
-	}
-	for _, topics := range byLane {
-		rest, _ := s.updateGains(ctx, topics, nil, 0)
-		s.gains.restore(pending, rest)
-	}
-}
-
-// readTopics divides topics into those of metrics whose gains somebody reads, and the others.
-func (s *Store) readTopics(ctx context.Context, pending map[tally.Topic]pendingRank) (topics, others []tally.Topic, err error) {
-	marks := map[leaderboard]*redis.StringCmd{}
-	pipe := s.client.Pipeline()
-	for topic := range pending {
-		if b := (leaderboard{topic.Site(), topic.Metric()}); marks[b] == nil {
-			marks[b] = pipe.Get(ctx, s.names.readMark(b))
-		}
-	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	for topic := range pending {
-		switch err := marks[leaderboard{topic.Site(), topic.Metric()}].Err(); {
-		case err == nil:
-			topics = append(topics, topic)
-		case errors.Is(err, redis.Nil):
-			others = append(others, topic)
-		default:
-			return nil, nil, err
-		}
-	}
-	return topics, others, nil
-}
-
-// boardHour identifies gains of topics that one script call may write.
-type boardHour struct {
-	board leaderboard
-	hour  string
-}
-
-// updateGains reads the gains of topics for an hour, 0 for the present one, and writes them. known
-// has the versions that :changed had before, if all gains are computed; see script/rise.lua. It
-// does that in batches, so that other clients of Redis do not wait long. It stops at the first
-// error, and returns the topics from that batch on. Errors: [errHourEnded] and those of calls.
-func (s *Store) updateGains(ctx context.Context, topics []tally.Topic, known map[tally.Topic]int64, hour int64) (rest []tally.Topic, err error) {
-	for size := s.gainBatch(); len(topics) > 0; {
-		batch := topics[:min(size, len(topics))]
-		err := s.updateBatch(ctx, batch, known, hour)
-		if errors.Is(err, errHourEnded) && hour == 0 {
-			err = s.updateBatch(ctx, batch, known, 0)
-		}
-		if err != nil {
-			return topics, err
-		}
-		topics = topics[len(batch):]
-	}
-	return nil, nil
-}
-
-// gainBatch returns how many topics are read in one pipeline and written in another: so many that
-// Redis takes about as long as a round trip, so that the updates of a far store do not take long.
-func (s *Store) gainBatch() int {
-	return min(gainChunk*(1+int(s.topology.RoundTrip()/time.Millisecond)), advanceChunk)
-}
-
-// updateBatch updates the gains of some topics. In a Cluster each topic has its own call, which
-// fails while its slot moves.
-func (s *Store) updateBatch(ctx context.Context, topics []tally.Topic, known map[tally.Topic]int64, hour int64) error {
-	size := gainChunk
-	if s.topology.IsCluster() {
-		size = 1
-	}
-	var calls []redistopology.Call
-	chunks := slices.Collect(slices.Chunk(topics, size))
-	for _, chunk := range chunks {
-		keys := make([]string, 0, 3*len(chunk))
-		for _, topic := range chunk {
-			keys = append(keys, s.names.count(topic), s.names.hours(topic), s.names.days(topic))
-		}
-		c := redistopology.NewCall(gainScript, keys...)
-		c.Append(hour)
-		calls = append(calls, c)
-	}
-	if err := s.callAll(ctx, calls); err != nil {
-		return err
-	}
-	args := map[boardHour][]any{}
-	var failed error
-	for i, chunk := range chunks {
-		replies, _ := calls[i].Reply.([]any)
-		if calls[i].Err == nil && len(replies) != 1+len(chunk) {
-			calls[i].Err = unexpectedReply(&calls[i])
-		}
-		if calls[i].Err != nil {
-			failed = calls[i].Err
-			continue
-		}
-		for j, topic := range chunk {
-			at := boardHour{leaderboard{topic.Site(), topic.Metric()}, valueText(replies[0])}
-			numbers := append(strings.Fields(valueText(replies[1+j])), "0", "0", "0") // the script left out zeros
-			args[at] = append(args[at], topic.Key(), numbers[0], numbers[1], numbers[2], numbers[3], known[topic])
-		}
-	}
-	return cmp.Or(s.writeGains(ctx, args), failed)
-}
-
-// writeGains writes the gains of topics.
-func (s *Store) writeGains(ctx context.Context, args map[boardHour][]any) error {
-	var calls []redistopology.Call
-	var boards []boardHour
-	for at, args := range args {
-		for chunk := range slices.Chunk(args, 6*gainChunk) {
-			calls, boards = append(calls, s.riseCall(at, "", chunk...)), append(boards, at)
-		}
-	}
-	if len(calls) == 0 {
-		return nil
-	}
-	if err := s.callAll(ctx, calls); err != nil {
-		return err
-	}
-	var failed error
-	for i := range calls {
-		hour, computed, _ := strings.Cut(calls[i].Text(), " ")
-		switch at := boards[i]; {
-		case calls[i].Err != nil:
-			failed = calls[i].Err
-		case hour != at.hour:
-			failed = errHourEnded
-		case computed != at.hour:
-			s.advances.request(at.board, false)
-		}
-	}
-	return failed
-}
-
-// riseCall returns a call of script/rise.lua, with the new score of the empty member; "" for none.
-func (s *Store) riseCall(at boardHour, score string, args ...any) redistopology.Call {
-	c := redistopology.NewCall(riseScript, s.names.gainKeys(at.board)...)
-	c.Append(at.hour, score, gainsSize)
-	c.Append(args...)
-	return c
-}
 
 // risingTopics is the reply of script/rising.lua.
 type risingTopics struct {
-	second   int64 // of the clock
-	computed string
-	isRead   bool // somebody read gains before, so that they are up to date
+	second   int64  // of Redis's clock
+	computed string // hour for which all gains were computed
+	isRead   bool   // the mark exists, so the gains are kept up to date
 	keys     []string
 	gains    []int64
 }
@@ -250,8 +46,8 @@ func (r *risingTopics) isRecent() bool {
 	return r.computed == strconv.FormatInt(r.second/int64(tally.Hour)-1, 10) && r.second%int64(tally.Hour) < int64(maxGainLag/time.Second)
 }
 
-// isCurrent reports whether the gains may be shown: they are kept up to date, and those of the
-// present hour, or nearly.
+// isCurrent reports whether the gains may be shown: they are kept up to date, and are those of the
+// present hour or of the one that has just ended.
 func (r *risingTopics) isCurrent() bool { return r.isRead && (r.isComplete() || r.isRecent()) }
 
 // readRising reads the topics of a metric with the highest gains.
@@ -284,9 +80,9 @@ func (s *Store) readRising(ctx context.Context, from reader, b leaderboard, sinc
 }
 
 // Rising implements [tally.RiseRanker]. It reads the topics with the highest gains and then
-// their current counts. The first change or read of a metric in an hour causes its gains to be
-// computed, and the read waits for that. If it fails or takes long, the read returns the stored
-// gains.
+// their current counts. The first change or read of a metric in an hour starts the computation of
+// its gains, and the read waits for it. If the computation fails or takes long, the read returns
+// the stored gains.
 func (s *Store) Rising(ctx context.Context, site, metric string, since tally.Since, limit int) ([]tally.Rise, error) {
 	return s.rising(ctx, s.reader, site, metric, since, limit)
 }
@@ -315,7 +111,7 @@ func (s *Store) rising(ctx context.Context, from reader, site, metric string, si
 		s.advances.request(b, false)
 	}
 	if s.advances.renew(b) {
-		_ = s.client.PExpire(ctx, s.names.readMark(b), readRetention).Err() // else it ends, and reading begins again
+		_ = s.client.PExpire(ctx, s.names.readMark(b), readRetention).Err() // after a failure it expires, and a reader sets it again
 	}
 	return s.readRises(ctx, from, b, &r, limit)
 }
@@ -347,7 +143,7 @@ func (s *Store) awaitGains(ctx context.Context, b leaderboard, since tally.Since
 		}
 		switch {
 		case failed == nil || r.isCurrent():
-		case len(r.keys) == 0: // it is not known that no topic gained
+		case len(r.keys) == 0: // perhaps topics gained, so an empty list would be wrong
 			return r, tally.Unavailable(fmt.Errorf("gains of %s/%s: %w", b.site, b.metric, failed))
 		default:
 			return r, nil
@@ -356,8 +152,8 @@ func (s *Store) awaitGains(ctx context.Context, b leaderboard, since tally.Since
 	return r, nil
 }
 
-// beginReading sets the mark that keeps the gains of a metric up to date. All of them must be
-// computed then. If the hour ended since second, it sets nothing, and the caller calls it again.
+// beginReading sets the mark that keeps the gains of a metric up to date. The caller then has all of
+// them computed. If the hour ended since second, beginReading does nothing, and is called again.
 func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) error {
 	hour := second / int64(tally.Hour)
 	_, err := s.setComputed(ctx, boardHour{b, strconv.FormatInt(hour, 10)}, strconv.FormatInt(hour-1, 10)+".5")
