@@ -65,8 +65,8 @@ func (n *node) markUsable(warnings []string) {
 	n.status.setUsable(warnings)
 }
 
-// checkAgain is check for a node whose subscription is rebuilt. It does not check the rights
-// again: a service that closes idle connections may bill the commands.
+// checkAgain is check for a node whose subscription is rebuilt. It does not repeat the check of
+// rights: a hosted service that closes idle connections may charge for the commands.
 func (n *node) checkAgain(ctx context.Context) (warnings []string, err error) {
 	if !n.isChecked.Load() || !n.store.rules.settled.Load() {
 		return n.check(ctx)
@@ -132,8 +132,8 @@ func (n *node) runChecks(parent context.Context, all bool) (warnings []string, e
 	return warnings, nil
 }
 
-// verifyConnection verifies a new connection: the server at that address may have changed.
-// Nothing is written under another secret or layout, or to a replica.
+// verifyConnection verifies a new connection, since there may be another server at the address. So
+// nothing is written under another secret or layout, or to a replica.
 func (s *Store) verifyConnection(ctx context.Context, at *redistopology.Node, pipe redis.Pipeliner) error {
 	n := nodeOf(at)
 	load := probeScript.AppendLoad(ctx, pipe) // in one pipeline: this takes one round trip
@@ -158,7 +158,7 @@ func (n *node) reviewServer(reply *redis.InfoCmd) (warnings []string, err error)
 		if !errors.As(err, &refused) {
 			return nil, fmt.Errorf("read INFO: %w", err)
 		}
-		n.noteRun(run{})
+		n.setRun(run{})
 		return []string{"INFO is forbidden, so eviction policy and persistence could not be checked: set the policy to noeviction and turn the append-only file on"}, nil
 	}
 	version := info["Server"]["redis_version"]
@@ -166,7 +166,7 @@ func (n *node) reviewServer(reply *redis.InfoCmd) (warnings []string, err error)
 	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err == nil && (major < minMajor || major == minMajor && minor < minMinor) {
 		return nil, conflictf("Redis %s is too old: %d.%d or later is needed", version, minMajor, minMinor)
 	}
-	n.noteRun(n.parseRun(info["Server"]))
+	n.setRun(n.parseRun(info["Server"]))
 	policy, persistence := info["Memory"]["maxmemory_policy"], info["Persistence"]["aof_enabled"]
 	if policy == "" {
 		warnings = append(warnings, "INFO does not tell the maxmemory-policy: set it to noeviction, so that no counts are deleted when memory is short")
@@ -187,8 +187,8 @@ func (n *node) reviewServer(reply *redis.InfoCmd) (warnings []string, err error)
 }
 
 // appendRights adds every command to pipe that scripts and the store use, on keys of this
-// instance that it removes. permitted returns an error that names those that were refused. The
-// rights in scripts are the same. The session checks the right to subscribe.
+// instance, and removes the keys. permitted returns an error that names the refused commands. A
+// user has the same rights in scripts. The session checks the right to subscribe.
 func (n *node) appendRights(ctx context.Context, pipe redis.Pipeliner) (permitted func() error) {
 	s, scratch := n.store, n.scratch()
 	if scratch.hash == "" {
@@ -246,8 +246,8 @@ func (n *node) appendRights(ctx context.Context, pipe redis.Pipeliner) (permitte
 // scratch returns keys for checks in a slot of the node.
 func (n *node) scratch() scratchKeys {
 	m := n.store.topology.SlotMap()
-	// On average it takes as many tries as there are nodes; a node with few slots may get
-	// none.
+	// On average this takes as many attempts as there are nodes. It may find no keys for a node
+	// with few slots.
 	for i := range 10_000 {
 		if names := n.store.names.scratch(n.store.instance, i); m.Node(names.hash) == n.Node {
 			return names
@@ -264,7 +264,7 @@ func (n *node) explain(err error) error {
 	return explain(err)
 }
 
-// explain adds what to do to errors that people read.
+// explain adds the meaning of an error of Redis for the operator.
 func explain(err error) error {
 	var coded *tally.Error
 	if errors.As(err, &coded) && coded.Err != nil {
@@ -292,8 +292,8 @@ var explanations = []struct{ prefix, text string }{
 	{"LOADING", "the store is still loading its data"},
 }
 
-// lacksRight reports whether err says that the user lacks a right. In scripts Redis does
-// not say which.
+// lacksRight reports whether err means that the user lacks a right. For scripts Redis does not
+// name the right.
 func lacksRight(err error) bool {
 	var answered redis.Error
 	return redis.HasErrorPrefix(err, "NOPERM") || errors.As(err, &answered) &&

@@ -24,14 +24,14 @@ type feed struct {
 	watches      uint32                    // number of the last watch
 	wanted       int                       // topics with wanted set
 	isFirst      bool                      // nothing was watched before; see takeFirst
-	dirty        []*topicState             // to subscribe or unsubscribe: those with queued set
-	settle       []*topicState             // confirmed, to be read: those with settling set
+	dirty        []*topicState             // with queued set: to subscribe or unsubscribe
+	settle       []*topicState             // with settling set: confirmed, to be read
 	pending      int                       // sum of all topics' pending
 	pendingSince time.Time                 // of the last confirmation, or of the first unconfirmed command
 	blockers     int                       // topics with blocksLive set
 	behind       map[*topicState]time.Time // see setBehind
-	session      bool                      // a session runs
-	live         bool                      // all topics of the session's start were settled
+	session      bool                      // whether a session runs
+	live         bool                      // see becomeLive
 }
 
 func newFeed(isPresence func(tally.Topic) bool, intervals Intervals) *feed {
@@ -53,7 +53,7 @@ func (f *feed) sweepOf(t *topicState) *sweepList {
 	return &f.sweeps[0]
 }
 
-// notify leaves a token in c, which has room for one.
+// notify puts a token into c, which has capacity 1, unless it has one.
 func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -87,8 +87,8 @@ func (f *feed) watch(topic tally.Topic) {
 	}
 }
 
-// settleAgain queues a topic for settling. One that is not subscribed yet is settled later
-// anyway.
+// settleAgain queues a topic for settling. A topic that is not subscribed yet will be settled
+// after its subscription anyway.
 func (f *feed) settleAgain(topic tally.Topic) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -149,7 +149,7 @@ func (f *feed) removeLocked(t *topicState) {
 	f.sweepOf(t).remove(t)
 }
 
-// unblockLocked lets the feed become live without t.
+// unblockLocked allows the feed to become live without t.
 func (f *feed) unblockLocked(t *topicState) {
 	if t.is(blocksLive) {
 		t.unset(blocksLive)
@@ -160,8 +160,8 @@ func (f *feed) unblockLocked(t *topicState) {
 	}
 }
 
-// reset begins or ends a session: nothing is subscribed. A session that begins is live when
-// all topics that are watched now were subscribed and settled.
+// reset begins or ends a session: no topic is subscribed then. The feed becomes live after all
+// topics that are watched at the start of the session were subscribed and settled.
 func (f *feed) reset(session bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -241,7 +241,8 @@ func (f *feed) confirm(text string) {
 	f.dropLocked(t)
 }
 
-// unconfirmed returns for how long Redis has confirmed none of the pending commands.
+// unconfirmed returns how long Redis has not confirmed any of the pending commands; 0 if there
+// are none.
 func (f *feed) unconfirmed() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -303,7 +304,7 @@ func (f *feed) watchedTopic(text string) (tally.Topic, bool) {
 	return t.topic, true
 }
 
-// takeFirst reports, once, that a topic was watched while no other was.
+// takeFirst reports, once, that a topic was watched when no other one was.
 func (f *feed) takeFirst() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -326,7 +327,8 @@ func (f *feed) takeSweep(now time.Time, others, presence []watch) (_, _ []watch)
 	return f.sweeps[0].appendTo(others, now), f.sweeps[1].appendTo(presence, now)
 }
 
-// becomeLive makes the feed live if all topics are settled, and reports whether it did.
+// becomeLive makes the feed live if a session runs and no topic has blocksLive set. It reports
+// whether the feed was not live before.
 func (f *feed) becomeLive() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -363,8 +365,8 @@ func (f *feed) wantedTopics() (topics []tally.Topic) {
 	return topics
 }
 
-// watchBeforeLive watches a topic that no other feed follows any more: this feed is not
-// live until it settled the topic.
+// watchBeforeLive watches a topic that no other feed follows any more. This feed is not live until
+// the topic is settled.
 func (f *feed) watchBeforeLive(topic tally.Topic) {
 	f.watch(topic)
 	f.mu.Lock()

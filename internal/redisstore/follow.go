@@ -10,7 +10,7 @@ import (
 
 // Each node has its own subscription, for the topics whose slots it holds: a topic is
 // followed at the node that writes it. So it is known for each node whether publications
-// arrive, and a hung node does not delay those of the others.
+// arrive, and a node that hangs does not delay those of the others.
 //
 // Subscriptions use classic Pub/Sub, not sharded. While a slot migrates, keys that have
 // moved are written at the new node. Sharded publications from there do not reach
@@ -18,24 +18,24 @@ import (
 // has moved. Classic publications do, since a Cluster relays them to all nodes. Classic
 // Pub/Sub is also the same without a Cluster, and in version 6.
 //
-// The price is the relay. A publication (one a topic and batch) costs each other node 2 µs,
-// replicas included, and its own node 2 µs more (Redis 7.0: with three nodes 6.4 µs in all,
-// with six 13.8; sharded 0.6 and 3.8). In a Cluster of dozens of nodes that would be the
+// The price is the relay. For each topic of a batch there is a publication. It costs every other
+// node, replicas included, 2 µs, and its own node 2 µs more (Redis 7.0: 6.4 µs in all with three
+// nodes, 13.8 with six; sharded 0.6 and 3.8). In a Cluster of dozens of nodes that would be the
 // limit, and sharded Pub/Sub the better choice.
 //
 // If one node is away, all viewers get stale, whichever topics they watch: a page has one
 // sign for all of its numbers, and a node is away for seconds.
 
-// liveState is what the sink was told last. The sink is called under the lock, so that the
-// calls are in order; they do not block.
+// liveState is the last report to the sink. The sink is called under the lock, so that the calls
+// are in order. They do not block.
 type liveState struct {
 	mu       sync.Mutex
 	reported bool // guarded by mu: Live or Stale was called
 	live     bool // guarded by mu: Live was called last
 }
 
-// reportLive calls the sink's Live if the feed of every node is live, or Stale if one
-// failed, unless that was the last call.
+// reportLive calls the sink's Live if the feeds of all nodes are live, or its Stale if they are not
+// and failed is true. It does not repeat the last call.
 func (s *Store) reportLive(sink tally.Sink, failed bool) {
 	v := &s.liveState
 	v.mu.Lock()
@@ -84,7 +84,7 @@ func (s *Store) Watch(topic tally.Topic) {
 func (s *Store) Unwatch(topic tally.Topic) {
 	s.reassigning.RLock()
 	defer s.reassigning.RUnlock()
-	// While a topic moves, the former node of its slot follows it.
+	// While a topic moves, the feed of the former node may still follow it.
 	for _, f := range s.followingFeeds() {
 		f.unwatch(topic)
 	}
@@ -100,8 +100,7 @@ func (s *Store) Refresh(topic tally.Topic) {
 	}
 }
 
-// followingFeeds returns the feeds that may follow topics, but for unassigned ones. The caller
-// holds reassigning.
+// followingFeeds returns the feeds of nodes that may follow topics. The caller holds reassigning.
 func (s *Store) followingFeeds() (feeds []*feed) {
 	for _, n := range s.followed.Nodes() {
 		feeds = append(feeds, nodeOf(n).feed)
@@ -172,7 +171,7 @@ func (f *followedNodes) update(ctx context.Context) {
 	unassigned, _ := s.unassigned.status()
 	s.reportLive(f.sink, removed || len(m.Nodes()) > 0 && unassigned > 0 || len(m.Nodes()) == 0 && s.topology.LocateErr() != nil)
 	nodes := s.nodes()
-	if s.replica != nil && s.wasUsable.Load() { // the secret of the primary is known
+	if s.replica != nil && s.wasUsable.Load() { // then the secret of the primary is known
 		nodes = append(nodes, s.replica.node)
 	}
 	for _, n := range nodes {
@@ -187,10 +186,10 @@ func (f *followedNodes) update(ctx context.Context) {
 	}
 }
 
-// reassignTopics moves topics to the feeds of the nodes that hold them now, or of the replica
-// while that is the source. It moves them at once if the former node was removed or the replica
-// failed, otherwise when the new feed is live. Until then no change is missed: the new node relays
-// publications to the former one, or the former one is the primary.
+// reassignTopics moves topics to the feeds of the nodes that hold them now, or to that of the
+// replica while it is the source. It moves them at once if the former node was removed or the
+// replica failed, and otherwise when the new feed is live. Until then the former feed misses no
+// change: the new node relays publications to the former one, or the former one is the primary.
 func (s *Store) reassignTopics() {
 	s.reassigning.Lock()
 	defer s.reassigning.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// replicaReadTimeout is how long the replica, which is near, may take before the primary is read.
+// replicaReadTimeout bounds a read of the replica, which is near. After it the primary is read.
 const replicaReadTimeout = 500 * time.Millisecond
 
 // reader reads at the nodes of a topology.
@@ -20,7 +20,7 @@ type reader struct {
 	client   *redis.Client // sends commands to the nodes of their keys
 }
 
-// near is a store that reads numbers for pages at the replica while that is the source.
+// near is a store that reads numbers for pages at the replica while the replica is the source.
 type near struct{ *Store }
 
 // Near returns the same store, whose Read, Top, Rising and History may be behind by the lag of the
@@ -55,7 +55,7 @@ func (s near) Read(ctx context.Context, queries []tally.Query) (readings []tally
 		return s.Store.Read(ctx, queries)
 	}
 	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
-		isOld := from != s.reader && s.IsStale() // before the read, since it may be proven meanwhile
+		isOld := from != s.reader && s.IsStale() // before the read, since it may be proven during the read
 		readings = s.read(ctx, from, queries, true, marker{})
 		for i := range readings {
 			readings[i].IsStale = isOld

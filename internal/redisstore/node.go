@@ -8,7 +8,7 @@ import (
 	"github.com/tallycast/tallycast/internal/redistopology"
 )
 
-// node is what the store keeps for a node of the topology.
+// node is the store's state of a node of the topology.
 type node struct {
 	*redistopology.Node
 	// Fixed after newNode.
@@ -20,7 +20,7 @@ type node struct {
 	pace      *pace               // of probes
 	isChecked atomic.Bool         // the last check succeeded
 	run       atomic.Pointer[run] // nil before the first check
-	// checkRequested holds a token if the node is to be checked again.
+	// checkRequested holds a token if the node should be checked again.
 	checkRequested chan struct{}
 }
 
@@ -38,13 +38,13 @@ func (s *Store) newNode(n *redistopology.Node) any {
 
 func nodeOf(n *redistopology.Node) *node { return n.State.(*node) }
 
-// isWatched reports whether somebody watches a topic that the node has.
+// isWatched reports whether somebody watches a topic of the node, there or at its replica.
 func (n *node) isWatched() bool {
 	r := n.store.replica
 	return n.feed.isWatched() || r != nil && r.node.feed.isWatched()
 }
 
-// reader reads at the nodes among which the node is.
+// reader returns the reader of the replica if the node is one, else that of the primaries.
 func (n *node) reader() reader {
 	if n.replica != nil {
 		return n.replica.reader
@@ -52,7 +52,8 @@ func (n *node) reader() reader {
 	return n.store.reader
 }
 
-// probePace returns the pace of the probes that tell whether changes arrive from the node.
+// probePace returns the pace of the probes that show whether changes arrive from the node: for a
+// replica those of the primary.
 func (n *node) probePace() *pace {
 	if primary := n.store.primary(); n.replica != nil && primary != nil {
 		return primary.pace
@@ -75,8 +76,8 @@ type run struct {
 	started time.Time // by uptime_in_seconds of INFO if there is no id, as in Dragonfly
 }
 
-// startTolerance is how far two results for the start of a process may differ. Uptime is in whole
-// seconds.
+// startTolerance is how far two computed starts of one process may differ, since uptime is in
+// whole seconds.
 const startTolerance = 3 * time.Second
 
 func (n *node) parseRun(server map[string]string) run {
@@ -94,7 +95,7 @@ func (n *node) parseRun(server map[string]string) run {
 	return run{started: now.Add(-time.Duration(uptime) * time.Second)}
 }
 
-// isOther reports whether r and before are known to be two processes.
+// isOther reports whether r and before are two different processes; false if one is unknown.
 func (r run) isOther(before run) bool {
 	switch {
 	case r == run{}, before == run{}:
@@ -105,10 +106,10 @@ func (r run) isOther(before run) bool {
 	return r.started.Sub(before.started).Abs() > startTolerance
 }
 
-// noteRun records the process of Redis. If it is another than before, it may have loaded an older
-// file, or was a replica. Then everything that is computed from counts is computed again. A restart
-// of an unknown process is noticed only if topics have to be reissued.
-func (n *node) noteRun(r run) {
+// setRun records the process of Redis. If it is another one than before, it may have loaded an
+// older file, or have been a replica. So all projections are computed again. If the process is
+// unknown, a restart is noticed only by topics that have to be reissued.
+func (n *node) setRun(r run) {
 	s, before := n.store, n.run.Load()
 	if before == nil || r != (run{}) {
 		n.run.Store(&r)

@@ -15,19 +15,19 @@ type Options struct {
 	// Secret is the key of the visitor hash. If empty, the stored one is used, or a new one
 	// is made and stored.
 	Secret []byte
-	// RequireSecret makes it a conflict if neither the store nor Secret has a secret, for
-	// data that is worthless under a new one.
+	// RequireSecret makes it a conflict if neither the store nor Secret has a secret, for data
+	// that would be worthless under a new one.
 	RequireSecret bool
-	// AllowEviction permits a Redis that evicts any key when memory is short.
+	// AllowEviction permits a Redis that evicts keys if memory is short.
 	AllowEviction bool
-	// Journal is how long contributions are kept with minute and source, so that a spike can
-	// be reverted; at most [MaxJournal]. Zero keeps none.
+	// Journal is the retention of the journal, which has the minute and source of each
+	// contribution; at most [MaxJournal]. Zero keeps none.
 	Journal time.Duration
 	// History is how long the count of each day is kept, see [tally.ValidateHistory]; the count
 	// of each hour is kept for [tally.HourRetention]. Zero records none.
 	History time.Duration
-	// TopInterval is how long changes are collected before leaderboards are updated; zero
-	// for 1 s.
+	// TopInterval is how long changes are collected before an update of leaderboards; zero for
+	// 1 s.
 	TopInterval time.Duration
 	// Intervals are how often an instance probes, sweeps and repairs.
 	Intervals Intervals
@@ -40,14 +40,14 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// MaxJournal bounds [Options.Journal]: each day of a journal is a key, and scripts that
-// delete a topic name all of them.
+// MaxJournal bounds [Options.Journal]: each day of a journal is a key, and a script that deletes
+// a topic gets all of these keys.
 const MaxJournal = 90 * redistopology.Day
 
 const (
 	defaultPrefix = "tally"
-	// defaultTopInterval makes any number of changes of a topic one update a second, and
-	// leaves time to update leaderboards within the promised 2 s.
+	// defaultTopInterval combines the changes of a topic in a second to one update, and leaves
+	// time to update leaderboards within the promised 2 s.
 	defaultTopInterval = time.Second
 
 	// timeout bounds operations without a deadline.

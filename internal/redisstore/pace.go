@@ -20,17 +20,16 @@ type Intervals struct {
 	Watched time.Duration
 	// Idle is the time between two probes while nobody watches. Default: 1 min.
 	Idle time.Duration
-	// Sweep is how often watched topics are read again. Default: 50 s, to keep the promise of a
-	// minute.
+	// Sweep is how often watched topics are read again. Default: 50 s, since a minute is promised.
 	Sweep time.Duration
 	// PresenceSweep is the same for presence. If no other instance has shares, only the sweep
-	// notices that the shares of a lost instance expired. Default: 5 s.
+	// discovers that the shares of a lost instance expired. Default: 5 s.
 	PresenceSweep time.Duration
-	// Digest is how often an instance compares all settings with those of the last time, to
-	// notice changes by an older release whose broadcast was lost. Default: 10 min.
+	// Digest is how often an instance compares a digest of all settings with the last one, to
+	// discover changes by an older release whose broadcast was lost. Default: 10 min.
 	Digest time.Duration
-	// Behind is how much longer than its lag the replica may have an older state of a topic than
-	// the one that is shown, until the instance compares that with the primary. Default: 5 s.
+	// Behind is how long, in addition to its lag, the replica may have an older state of a topic
+	// than the one that is shown. Then the instance reads the primary. Default: 5 s.
 	Behind time.Duration
 	// Gains is how long changes are collected before gains are updated. Default: 3 s, so that
 	// they are less than 5 s behind.
@@ -40,7 +39,7 @@ type Intervals struct {
 	// Repair is the pause between two steps of a repair of leaderboards and directories. The
 	// default is 2 s: a repair scans a million keys in half an hour, at a small cost for Redis.
 	Repair time.Duration
-	// RepairAgain is how long after changes another repair begins. Default: 30 min.
+	// RepairAgain is the time from a change to the next repair. Default: 30 min.
 	RepairAgain time.Duration
 }
 
@@ -60,8 +59,8 @@ func (i Intervals) withDefaults() Intervals {
 	}
 }
 
-// busyChanges is the number of changes after a probe that makes the next probe due early. Such
-// probes cost a small part of the cost of the changes.
+// busyChanges is the number of changes after a probe that makes the next probe due early. The cost
+// of such probes is small in comparison with that of the changes.
 const busyChanges = 4
 
 // pace decides when a node is probed. It is safe for concurrent use.
@@ -73,8 +72,8 @@ type pace struct {
 	// Guarded by mu.
 	last    time.Time // when the last probe began
 	changes int       // since then
-	busy    bool      // there were busyChanges before it, so that the next one is early, too
-	paused  bool      // it began while nobody watched
+	busy    bool      // whether there were busyChanges before it, so that the next one is early, too
+	paused  bool      // whether nobody watched when it began
 }
 
 func newPace(intervals Intervals) *pace {
@@ -114,7 +113,7 @@ func (p *pace) wait(watched, failing, soon bool) time.Duration {
 	return interval - time.Since(p.last)
 }
 
-// heartbeatTTL returns how long the heartbeat of a probe lasts: one later probe may fail.
+// heartbeatTTL returns the lifetime of a probe's heartbeat, within which one later probe may fail.
 func (n *node) heartbeatTTL() time.Duration {
 	if n.isWatched() {
 		return 4 * n.store.options.Intervals.Watched

@@ -18,13 +18,12 @@ import (
 const (
 	// probeTimeout is how long a probe may take.
 	probeTimeout = 2 * time.Second
-	// probeKeyTTL is how long the key that probes write lives: it ends with the instance.
+	// probeKeyTTL is the lifetime of the key that probes write, so that it ends with the instance.
 	probeKeyTTL = time.Minute
 	// replicaTimeout is how long replicas may take to confirm a probe's write.
 	replicaTimeout = 1100 * time.Millisecond
-	// maxSilence is the longest wait for the message of a probe. A subscription can die
-	// silently, and pages must show the stored values within 5 s after that if changes are
-	// frequent.
+	// maxSilence is the longest wait for the message of a probe. After a subscription has died
+	// silently, pages must show the stored values within 5 s if changes are frequent.
 	maxSilence = 2500 * time.Millisecond
 	// establishTime is the additional time for SUBSCRIBE and the first probe: connecting takes
 	// several round trips.
@@ -36,7 +35,7 @@ var (
 	errUnconfirmed = errors.New("no reply of Redis to SUBSCRIBE")
 )
 
-// echoes are the probes of a session that were sent and received.
+// echoes compares the probes that a session sent with those that it received.
 type echoes struct {
 	mu sync.Mutex
 	// Guarded by mu.
@@ -44,7 +43,7 @@ type echoes struct {
 	since          time.Time // when the oldest probe without an echo was sent; zero: none
 }
 
-// begin begins a session: it waits for the confirmation of SUBSCRIBE and the first echo.
+// begin begins a session. Its first echo may come later, since SUBSCRIBE has to be confirmed before.
 func (e *echoes) begin() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -72,7 +71,7 @@ func (e *echoes) receive(number int64) {
 	}
 }
 
-// silence returns for how long an echo has been awaited.
+// silence returns how long an echo has been awaited; 0 if none is.
 func (e *echoes) silence() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -100,7 +99,7 @@ func (e *session) probe() error {
 	}
 }
 
-// awaitProbe waits until the next probe is due, and reports whether the session goes on.
+// awaitProbe waits until the next probe is due. It returns false if the session ends.
 func (e *session) awaitProbe() bool {
 	n, soon := e.node, false
 	for {
@@ -142,9 +141,9 @@ func (e *session) watchProbes() error {
 	})
 }
 
-// recheck checks the node again when a usable node refused something, or when a probe of a
-// node that is not usable succeeded. It runs beside the probes, because a check takes many
-// round trips. It begins when the subscription is established: the node is not usable before.
+// recheck checks the node again after a usable node refused a command, and after a probe of a node
+// that is not usable succeeded. It runs beside the probes, because a check takes several round
+// trips. It begins after the subscription is established, since the node is not usable before.
 func (e *session) recheck() error {
 	select {
 	case <-e.ctx.Done():
@@ -197,7 +196,7 @@ func (e *session) probeOnce() error {
 		n.status.addRoundTrip(took)
 	}
 	var refused redis.Error
-	if err == nil || errors.As(err, &refused) { // a probe of which a part is refused is published, too
+	if err == nil || errors.As(err, &refused) { // a probe is published even if Redis refused a part
 		s.replica.answer(message)
 	}
 	if err == nil && s.topology.Replicas() > 0 {
@@ -206,7 +205,7 @@ func (e *session) probeOnce() error {
 	if err != nil && e.ctx.Err() == nil {
 		s.topology.Suspect(err)
 		if lacksRight(err) {
-			// Redis does not say which command a script may not run. The check names all.
+			// Redis does not name the command that a script may not run. The check names all.
 			if _, found := n.check(ctx); found != nil {
 				err = found
 			}
@@ -243,8 +242,8 @@ func (n *node) runProbe(ctx context.Context, message string, parts []probePart) 
 	return took, err
 }
 
-// sampleClock reads the clock of a node for a write after a pause. Meanwhile the store may
-// have lost its data: so it verifies the node too.
+// sampleClock reads the clock of a node for a write after a pause. It also verifies the node, since
+// the store may have lost its data during the pause.
 func (s *Store) sampleClock(ctx context.Context, at *redistopology.Node) error {
 	n := nodeOf(at)
 	_, err := n.runProbe(ctx, "", append(n.verifyParts(), n.followParts()...))
@@ -260,8 +259,8 @@ func (n *node) reportConflict(err error) {
 	}
 }
 
-// tryWrite writes to a slot of the node and waits for the replicas, as likes do: it notices
-// that the node takes no writes before a like fails, and when that is over.
+// tryWrite writes to a slot of the node and waits for the replicas, as likes do. So the instance
+// knows that the node takes no writes before a like fails, and when it takes writes again.
 func (n *node) tryWrite(ctx context.Context) error {
 	key := n.scratch().probe
 	if key == "" {
@@ -302,7 +301,7 @@ func (e *session) handleControl(m *redis.Message) {
 		}
 		return
 	}
-	// Every node relays a broadcast: only the session of its own node handles it.
+	// Every node relays a broadcast. Only the session of the node that owns its channel handles it.
 	if m.Channel != s.names.broadcast() || s.topology.SlotMap().Node(m.Channel) != e.node.Node {
 		return
 	}

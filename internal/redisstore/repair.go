@@ -14,21 +14,21 @@ import (
 // repairLease is held by the instance that repairs the rankings.
 const repairLease = "repair"
 
-// repairs decides when the rankings are repaired. Leaderboards and directories lack changes
-// that an instance had collected when it died, and changes that Redis lost. So a repair is due
-// when an instance starts, when topics had to be reissued, and some time after changes. An idle
-// store is not scanned. After Redis restarted, maybe from an older file, the scan is fast:
-// leaderboards must be right within a minute.
+// repairs decides when the rankings, which are leaderboards and directories, are repaired. They
+// lack changes that an instance had collected when it died, and changes that Redis lost. So a
+// repair is due when an instance starts, after topics were reissued, and some time after changes.
+// An idle store is not scanned. After Redis restarted, perhaps with an older file, the scan is
+// fast, so that leaderboards are right within a minute.
 type repairs struct {
 	due       chan struct{} // holds a token if a repair is due
-	scheduled atomic.Bool   // changes made one due later
-	isUrgent  atomic.Bool   // Redis restarted
+	scheduled atomic.Bool   // whether changes have scheduled a repair
+	isUrgent  atomic.Bool   // whether Redis restarted
 }
 
 // urgentRepair divides the pauses of a repair after Redis restarted.
 const urgentRepair = 20
 
-// addChange makes a repair due some time after changes.
+// addChange schedules a repair after the given time, unless one is scheduled.
 func (r *repairs) addChange(after time.Duration) {
 	if !r.scheduled.Swap(true) {
 		time.AfterFunc(after, func() {
@@ -38,8 +38,8 @@ func (r *repairs) addChange(after time.Duration) {
 	}
 }
 
-// repairRankings repairs the rankings whenever it is due, until ctx ends. One instance at a
-// time does.
+// repairRankings repairs the rankings whenever a repair is due, until ctx ends. One instance at a
+// time repairs them.
 func (s *Store) repairRankings(ctx context.Context) {
 	notify(s.repairs.due)
 	for {
@@ -60,8 +60,8 @@ func (s *Store) repairRankings(ctx context.Context) {
 // Redis is away.
 const repairRetries = 5
 
-// buildSpeed divides the pauses of the repair that completes the directories by name, after an
-// upgrade: until it ends each list by name scans all keys. The repair takes some percent of
+// buildSpeed divides the pauses of the repair that completes the directories by name after an
+// upgrade, since each list by name scans all keys until then. The repair takes some percent of
 // Redis's time.
 const buildSpeed = 40
 
@@ -69,8 +69,8 @@ const buildSpeed = 40
 const repairChunk = 200
 
 // repairAll scans all topics slowly, and adds the missing topics to leaderboards and
-// directories. It reports false if the repair must be repeated: it failed, or another instance
-// holds the lease, whose scan may not have begun with the first topic.
+// directories. It returns false if the repair must be repeated: it failed, or another instance
+// holds the lease and may have begun its scan before the changes.
 func (s *Store) repairAll(ctx context.Context) (done bool) {
 	if held, err := s.acquireLease(ctx, repairLease); err != nil || !held || s.copyNames(ctx) != nil {
 		return false
@@ -94,7 +94,7 @@ func (s *Store) repairAll(ctx context.Context) (done bool) {
 				return true
 			}
 			if s.repairs.isUrgent.Load() {
-				return false // Redis restarted: what was scanned may be older now
+				return false // Redis restarted, perhaps with older data than was scanned
 			}
 			if held, err := s.acquireLease(ctx, repairLease); err != nil || !held {
 				return false
@@ -146,8 +146,8 @@ func (n *node) repairStep(ctx context.Context, cursor uint64) (next uint64, err 
 	return next, nil
 }
 
-// reissueOlder stores topics again whose version is below that in the leaderboard, which ignores
-// older ones: the node of a Cluster that has the topic returned with older data.
+// reissueOlder reissues topics whose version is below that in the leaderboard, which ignores older
+// ones. The node of the topic, in a Cluster, returned with older data.
 func (s *Store) reissueOlder(ctx context.Context, readings []tally.Reading) error {
 	byBoard := map[leaderboard][]tally.Change{}
 	for _, r := range readings {

@@ -13,18 +13,18 @@ import (
 )
 
 // A replica near this instance saves the round trip to a far primary. It is a node with a session
-// of its own, see replicasession.go. Topics are followed there while it is the source, else at the
-// primary, and the instance reads near (near.go). It is the source if
+// of its own, see replicasession.go. While it is the source, topics are followed there, and numbers
+// are read there (near.go); else at the primary. It is the source if
 //
 //   - it has the secret of the store, and
 //   - the probes that the primary publishes come back from it, each within maxSilence after the
-//     primary answered. Redis replicates publications after the writes before them. So everything
-//     that was written before a probe was read or received before the probe came back.
+//     primary answered. Redis replicates publications after the writes before them. So when a
+//     probe comes back, all writes before the probe have been read or received.
 //
 // While the primary is away the replica is the source with the first condition alone, and all
 // numbers are stale.
 
-// maxRelayed bounds the probes that are awaited. Those of maxSilence are at most 3.
+// maxRelayed bounds the awaited probes. In maxSilence there are at most 3.
 const maxRelayed = 16
 
 // replica is the Redis of [Options.ReplicaURL].
@@ -40,7 +40,7 @@ type replica struct {
 	established bool           // a session verified the data and subscribed
 	proven      bool           // a probe of the primary's present session came back
 	source      bool           // topics are followed here
-	awaited     []relayedProbe // were sent and did not come back, oldest first
+	awaited     []relayedProbe // sent ones that did not come back, oldest first
 	lastLag     time.Duration  // of the last probe that came back
 }
 
@@ -103,7 +103,7 @@ func (r *replica) isProven() bool {
 	return r.source && r.proven
 }
 
-// update decides whether the replica is the source, after change changed the state.
+// update calls change, which changes the state, and then decides whether the replica is the source.
 func (r *replica) update(change func()) {
 	r.mu.Lock()
 	before := r.source
@@ -116,7 +116,7 @@ func (r *replica) update(change func()) {
 	}
 }
 
-// establish records that a session begins or ends to follow topics.
+// establish records that a session begins to follow topics, or ends.
 func (r *replica) establish(established bool) {
 	r.update(func() { r.established, r.proven, r.awaited = established, false, nil })
 }
@@ -161,14 +161,14 @@ func (r *replica) receive(message string) bool {
 	for i, p := range r.awaited {
 		if p.message == message {
 			r.lastLag = time.Since(p.sent)
-			r.awaited = r.awaited[i+1:] // those before it are lost, or were not published
+			r.awaited = r.awaited[i+1:] // earlier ones were lost or not published
 			return true
 		}
 	}
 	return false
 }
 
-// silence returns for how long a probe has been awaited that the primary published.
+// silence returns how long a probe that the primary published has been awaited; 0 if none is.
 func (r *replica) silence() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -180,8 +180,8 @@ func (r *replica) silence() time.Duration {
 	return 0
 }
 
-// lag returns how long a change takes from this instance over the primary to the replica and
-// back: the time of the last probe.
+// lag returns the time that the last probe took from this instance to the primary, to the replica,
+// and back.
 func (r *replica) lag() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -202,14 +202,14 @@ func (s *Store) primary() *node {
 	return nil
 }
 
-// requestProbe has the primary probed soon.
+// requestProbe makes the session of the primary probe soon.
 func (s *Store) requestProbe() {
 	if n := s.primary(); n != nil {
 		notify(n.pace.soon)
 	}
 }
 
-// verifyParts verify the replica without writing.
+// verifyParts returns the parts of a probe that verify the replica without writing.
 func (r *replica) verifyParts() []probePart {
 	s := r.store
 	return []probePart{
@@ -235,7 +235,7 @@ func (r *replica) explainSilence(ctx context.Context) error {
 	at := fields["master_host"] + ":" + fields["master_port"]
 	switch {
 	case err != nil:
-		return fmt.Errorf("what the primary publishes does not arrive, and INFO replication fails: %w", err)
+		return fmt.Errorf("publications of the primary do not arrive, and INFO replication fails: %w", err)
 	case fields["role"] != "slave":
 		return fmt.Errorf("it is not a replica: its role is %s", strings.ReplaceAll(fields["role"], "master", "primary"))
 	case fields["master_sync_in_progress"] == "1":
@@ -243,7 +243,7 @@ func (r *replica) explainSilence(ctx context.Context) error {
 	case fields["master_link_status"] != "up":
 		return fmt.Errorf("it has no connection to its primary %s", at)
 	}
-	return fmt.Errorf("what the primary publishes does not arrive: it lags by more than %s, or its primary %s is another one", maxSilence, at)
+	return fmt.Errorf("publications of the primary do not arrive: it lags by more than %s, or its primary %s is another one", maxSilence, at)
 }
 
 // health returns the state of the replica; nil without one.

@@ -10,8 +10,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// errResynchronised is why a session ends after the replica read all data of its primary: what
-// was published meanwhile did not arrive.
+// errResynchronised is why a session ends after the replica read all data of its primary:
+// publications of that time did not arrive.
 var errResynchronised = errors.New("it read all data of its primary again, so changes may be missed")
 
 // checkReplica verifies the replica. It loads the scripts that read.
@@ -30,7 +30,7 @@ func (e *session) followPrimary() error {
 		return nil
 	case <-e.established:
 	}
-	// The connection sees, unlike the subscription, that the replica replaced its data.
+	// Unlike the subscription, a connection with WATCH shows that the replica replaced its data.
 	conn := e.node.Client.Conn()
 	defer conn.Close()
 	if err := e.watchData(conn); err != nil {
@@ -63,8 +63,8 @@ func (e *session) followPrimary() error {
 	}
 }
 
-// maxBehind is how long the state of a topic at the replica may be older than the one that is
-// shown, until it is compared with the primary's.
+// maxBehind returns how long the state of a topic at the replica may be older than the shown one
+// before it is compared with the primary's.
 func (e *session) maxBehind() time.Duration {
 	if e.node.replica == nil {
 		return 0
@@ -72,10 +72,10 @@ func (e *session) maxBehind() time.Duration {
 	return e.node.replica.lag() + e.store.options.Intervals.Behind
 }
 
-// setBehind records since when topics have been behind: the replica has an older state of them
-// than the one that is shown, which is in differ. It returns the topics to be compared with the
-// primary: those that have been behind for longer than limit, each once in that time, and those
-// with another count of the same version. That is no lag: shares of a dead instance expired.
+// setBehind records since when topics have been behind, which means that the replica has an older
+// state than the shown one in differ. It returns the topics to compare with the primary: those that
+// have been behind for longer than limit, each once in that time, and those with another count of
+// the same version. The latter is no lag: shares of a dead instance expired.
 func (f *feed) setBehind(watches []watch, readings []tally.Reading, differ map[tally.Topic]tally.Change, now time.Time, limit time.Duration) (overdue []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,7 +101,7 @@ func (f *feed) setBehind(watches []watch, readings []tally.Reading, differ map[t
 	return overdue
 }
 
-// behindFor returns the topics that were behind for longer than limit when they were read last.
+// behindFor returns the topics that have been behind for longer than limit, by their last reading.
 func (f *feed) behindFor(now time.Time, limit time.Duration) (watches []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -113,8 +113,8 @@ func (f *feed) behindFor(now time.Time, limit time.Duration) (watches []watch) {
 	return watches
 }
 
-// watchData watches the secret, whose value never changes, and returns an error if the data
-// were replaced since the last call: Redis then refuses the transaction.
+// watchData watches the secret, whose value never changes. It returns an error if the data were
+// replaced since the last call, since Redis refuses the transaction then.
 func (e *session) watchData(conn *redis.Conn) error {
 	pipe := conn.TxPipeline()
 	key := e.store.names.secret()
@@ -130,5 +130,5 @@ func (e *session) watchData(conn *redis.Conn) error {
 	if err != nil && !errors.As(err, &refused) {
 		return fmt.Errorf("WATCH: %w", err)
 	}
-	return nil // without the right to WATCH only the sweep notices it
+	return nil // without the right to WATCH only the sweep discovers missed changes
 }

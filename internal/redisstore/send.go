@@ -17,8 +17,8 @@ func (s *Store) callOnce(ctx context.Context, c redistopology.Call) (reply strin
 	return calls[0].Text(), calls[0].Err
 }
 
-// callAll runs calls within [timeout]: the deadline of an owner's request is too long for
-// one round trip. Each call has its own error. If callAll returns an error it ran none.
+// callAll runs calls within [timeout], since the deadline of an owner's request is too long for
+// one round trip. Each call has its own error. If callAll returns an error it ran no call.
 func (s *Store) callAll(ctx context.Context, calls []redistopology.Call) error {
 	if err := s.checkUsable(); err != nil {
 		return err

@@ -12,8 +12,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// settle reads topics whose subscription was confirmed. It makes the feed live when it has
-// read all that were watched when the session began.
+// settle reads the topics whose subscription was confirmed, until the session ends. After it has
+// read all topics that were watched at the start of the session, it makes the feed live.
 func (e *session) settle() error {
 	for {
 		if watches := e.feed.takeSettle(readChunk); len(watches) > 0 {
@@ -34,9 +34,9 @@ func (e *session) settle() error {
 	}
 }
 
-// settleTopics reads watched topics, passes their state to the sink, and reissues those of
-// which the sink holds another state that is not older. It returns how many it reissued.
-// Errors of single topics are logged and do not affect the others.
+// settleTopics reads watched topics and passes their states to the sink. If the sink has another
+// state that is not older, it reissues the topic. It returns how many it reissued. It logs errors
+// of single topics, which do not affect the others.
 func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 	ctx, cancel := context.WithTimeout(e.ctx, timeout)
 	defer cancel()
@@ -51,13 +51,13 @@ func (e *session) settleReadings(ctx context.Context, watches []watch, readings 
 		return 0, err
 	}
 	if e.node.replica != nil {
-		// Mostly a lower version is lag. One that stays is compared at the primary.
+		// A lower version is lag in most cases. One that stays is compared at the primary.
 		overdue := e.feed.setBehind(watches, readings, differ, time.Now(), e.maxBehind())
 		if len(overdue) == 0 || s.isPrimaryAway() {
 			return 0, nil
 		}
 		if differ, err = e.passOn(overdue, e.readWatches(ctx, s.reader, overdue, marker{}), false); err != nil {
-			return 0, nil // the session of the primary reports it
+			return 0, nil // the session of the primary reports the error
 		}
 	}
 	if len(differ) == 0 {
@@ -68,7 +68,7 @@ func (e *session) settleReadings(ctx context.Context, watches []watch, readings 
 		notify(s.repairs.due) // Redis has lost data
 	}
 	for _, change := range changes {
-		e.sink.Settle(change) // before Live: the publication may arrive later
+		e.sink.Settle(change) // since the publication may arrive after Live
 	}
 	if err != nil && !isTopicError(err) {
 		return len(changes), err
@@ -76,7 +76,7 @@ func (e *session) settleReadings(ctx context.Context, watches []watch, readings 
 	return len(changes), nil
 }
 
-// readWatches reads watched topics and publishes m.
+// readWatches reads watched topics, and publishes m when Redis has read them.
 func (e *session) readWatches(ctx context.Context, from reader, watches []watch, m marker) []tally.Reading {
 	queries := make([]tally.Query, len(watches))
 	for i, w := range watches {
@@ -85,8 +85,8 @@ func (e *session) readWatches(ctx context.Context, from reader, watches []watch,
 	return e.store.read(ctx, from, queries, true, m)
 }
 
-// passOn passes the state of watched topics to the sink. It returns the states of the sink that
-// differ and are not older. If mayLag is true a replica was read.
+// passOn passes the states of watched topics to the sink. It returns the states of the sink that
+// differ and are not older. mayLag is true if the states are those of a replica.
 func (e *session) passOn(watches []watch, readings []tally.Reading, mayLag bool) (differ map[tally.Topic]tally.Change, err error) {
 	settle := e.sink.Settle
 	if sink, ok := e.sink.(tally.LaggingSink); ok && mayLag {

@@ -24,8 +24,8 @@ const (
 	// logBurst is how many failures of a node are logged at once; then one in logInterval.
 	logBurst    = 3
 	logInterval = 10 * time.Second
-	// slowRoundTrip makes a store slow, if slowProbes in a row take as long: a write takes
-	// two round trips and must be answered within 3 s.
+	// A store is slow if slowProbes in a row take slowRoundTrip or longer: a write takes two
+	// round trips and must be answered within 3 s.
 	slowRoundTrip = 400 * time.Millisecond
 	slowProbes    = 3
 )
@@ -40,7 +40,7 @@ type status struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	current       tally.Health
-	loggedCause   string        // kind of the last logged failure; empty if the node is usable
+	loggedCause   string        // see causeKind: of the last logged failure; empty if the node is usable
 	lastRoundTrip time.Duration // of the last probe
 	slowInARow    int           // slow probes in a row
 }
@@ -116,8 +116,8 @@ func (s *status) setUsable(warnings []string) {
 	}
 }
 
-// setFailed records why the node cannot be used. It logs the error if the node was usable,
-// or failed for another kind of reason.
+// setFailed records why the node cannot be used. It logs the error if the node was usable, or the
+// kind of the cause is another one.
 func (s *status) setFailed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,8 +141,8 @@ func (s *status) setFailed(err error) {
 	s.current.Err = err
 }
 
-// causeKind returns the kind of an error, of which only the first is logged: the first word
-// of Redis's answer, or that there was none.
+// causeKind returns the kind of a cause: the first word of Redis's answer, or that there was no
+// answer. Of failures of one kind only the first is logged.
 func causeKind(err error) string {
 	var answered redis.Error
 	var late *redistopology.NotReplicatedError

@@ -80,7 +80,7 @@ type Topology struct {
 	url     storeURL
 	options Options
 	locator *locator      // nil if the slot map never changes
-	changed chan struct{} // holds a token after the slot map or LocateErr changed
+	changed chan struct{} // see Changed
 	stale   chan struct{} // holds a token if the slot map may be out of date
 
 	slotMap       atomic.Pointer[SlotMap]
@@ -134,8 +134,8 @@ func (t *Topology) IsCluster() bool { return t.url.mode == cluster }
 // SlotMap returns the current slot map.
 func (t *Topology) SlotMap() *SlotMap { return t.slotMap.Load() }
 
-// Changed receives a token after the slot map or the result of [Topology.LocateErr]
-// changed.
+// Changed receives a token after the slot map changed, and after [Topology.LocateErr] became an
+// error.
 func (t *Topology) Changed() <-chan struct{} { return t.changed }
 
 // LocateErr returns why the last refresh failed.
