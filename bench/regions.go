@@ -21,9 +21,9 @@ const (
 	// firstNumberTarget is the limit of the time until a page beside a replica has its first
 	// number, p99, in ms.
 	firstNumberTarget = 20.0
-	// beyondWay is the limit of the time from a like in one region to the screens of another,
-	// p99, in addition to the ways, in ms.
-	beyondWay = 25.0
+	// beyondDelay is the limit of the time from a like in one region to the frames in another,
+	// p99, in addition to the delays of the links, in ms.
+	beyondDelay = 25.0
 	// linkTarget is the limit of the bytes on the link with many instances, relative to one.
 	linkTarget = 1.1
 	// usedWithin is the time until an instance uses its replica.
@@ -187,9 +187,9 @@ func (c *regionsCase) report(s *session, all map[string]*hdrhistogram.Histogram,
 	perLike := func(n int64) float64 { return float64(n) / float64(c.LinkLikes) }
 	bytes.Row(1, perLike(one.Link), perLike(one.Line))
 	bytes.Row(c.Instances, perLike(many.Link), perLike(many.Line))
-	way := float64(c.RoundTrip.Milliseconds()) // to the primary, and on to the other region
+	delay := float64(c.RoundTrip.Milliseconds()) // to the primary, and on to the other region
 	s.report.Target(report.Target{What: firstNear + ", p99", Figure: p99[firstNear], Limit: firstNumberTarget, Unit: "ms"})
-	s.report.Target(report.Target{What: likeToScreen + ", p99", Figure: p99[likeToScreen], Limit: way + beyondWay, Unit: "ms"})
+	s.report.Target(report.Target{What: likeToScreen + ", p99", Figure: p99[likeToScreen], Limit: delay + beyondDelay, Unit: "ms"})
 	s.report.Target(report.Target{What: fmt.Sprintf("bytes on the link with %d instances, relative to one", c.Instances), Figure: float64(many.Link) / float64(one.Link), Limit: linkTarget})
 	s.report.Bars("ms: p50, and up to p99", bars)
 }

@@ -24,7 +24,7 @@ type scaleCase struct {
 	Stores   []string      `help:"Stores." enum:"sqlite,redis" default:"sqlite,redis"`
 }
 
-// Limits from the issue about growth.
+// Limits of the owner's calls on large stores.
 const (
 	pageTarget        = 20.0   // ms, by name
 	rankedTarget      = 10.0   // ms, by newest and by count

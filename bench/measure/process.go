@@ -131,7 +131,7 @@ func parseStat(data []byte) (time.Duration, error) {
 	if at < 0 {
 		return 0, fmt.Errorf("no name in %q", data)
 	}
-	// What follows the name begins with field 3; utime is field 14.
+	// The text after the name begins with field 3; utime is field 14.
 	fields := strings.Fields(string(data[at+1:]))
 	const utime, cstime = 14 - 3, 17 - 3
 	if len(fields) <= cstime {

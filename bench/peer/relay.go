@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Relay is a link between two places: it delays data by the same time each way and counts the
+// Relay is a link between two places: it delays data by the same time in each direction and counts the
 // bytes.
 type Relay struct {
 	Address string
@@ -72,8 +72,8 @@ func (r *Relay) accept() {
 	}
 }
 
-// onTheWay is how many pieces of data one direction has on the way at most.
-const onTheWay = 1 << 14
+// maxInFlight is how many pieces of data one direction has in flight at most.
+const maxInFlight = 1 << 14
 
 // pass passes data on in order, each piece after the delay. Pieces do not wait for each other.
 func (r *Relay) pass(to, from net.Conn) {
@@ -81,10 +81,10 @@ func (r *Relay) pass(to, from net.Conn) {
 		data []byte
 		due  time.Time
 	}
-	way := make(chan piece, onTheWay)
+	inFlight := make(chan piece, maxInFlight)
 	var arriving sync.WaitGroup
-	arriving.Go(func() { // ends when way is closed
-		for p := range way {
+	arriving.Go(func() { // ends when inFlight is closed
+		for p := range inFlight {
 			time.Sleep(time.Until(p.due))
 			if _, err := to.Write(p.data); err != nil {
 				_ = from.Close() // ends the reads
@@ -97,13 +97,13 @@ func (r *Relay) pass(to, from net.Conn) {
 		n, err := from.Read(buffer)
 		if n > 0 {
 			r.Bytes.Add(int64(n))
-			way <- piece{append([]byte(nil), buffer[:n]...), time.Now().Add(r.delay)}
+			inFlight <- piece{append([]byte(nil), buffer[:n]...), time.Now().Add(r.delay)}
 		}
 		if err != nil {
 			break
 		}
 	}
-	close(way)
+	close(inFlight)
 	arriving.Wait()
 }
 

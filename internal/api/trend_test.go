@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A badge has the line of a topic's days: of any metric, and of a topic that nobody touched.
+// A badge has the line of a topic's days: of any metric, and of an untouched topic.
 func TestBadge_Trend(t *testing.T) {
 	r, advance := newHistoryRig(t)
 	r.do("POST", "/v1/blog/likes/hello", `{"visitor":"ann-visitor"}`).hasStatus(200)

@@ -48,7 +48,7 @@ func TestCommandLine_ErrorsNameHelp(t *testing.T) {
 	}
 }
 
-// What newcomers mistype is answered with what to write instead.
+// Errors of frequent mistakes say what to write instead.
 func TestCommandLine_Mistakes(t *testing.T) {
 	t.Parallel()
 	service := start(t, variables(), "--drain", "0s", "--store", sqlite(t), "--base-path", "/tally")

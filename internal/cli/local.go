@@ -109,7 +109,7 @@ type pipeListener struct {
 func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
-	case l.connections <- patientConn{server}:
+	case l.connections <- pipeConn{server}:
 		return client, nil
 	case <-l.closed:
 		return nil, net.ErrClosed
@@ -118,11 +118,11 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 	}
 }
 
-// patientConn ignores the deadlines of writes, which are for clients in a network: the
-// reader of an export may pause for any time.
-type patientConn struct{ net.Conn }
+// pipeConn ignores the deadlines of writes, which are for clients in a network: the reader of
+// an export may pause for any time.
+type pipeConn struct{ net.Conn }
 
-func (patientConn) SetWriteDeadline(time.Time) error { return nil }
+func (pipeConn) SetWriteDeadline(time.Time) error { return nil }
 
 func (l *pipeListener) Accept() (net.Conn, error) {
 	select {

@@ -114,12 +114,12 @@ func TestServe_StartFailures(t *testing.T) {
 
 func TestServe_RedisUnavailable(t *testing.T) {
 	t.Parallel()
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	away := nobody.Addr().String()
-	nobody.Close()
+	away := closed.Addr().String()
+	closed.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	log, ended, code := &processtest.LogBuffer{}, make(chan struct{}), 0
 	go func() { // ends by cancel

@@ -12,7 +12,7 @@ import (
 )
 
 const tokensDetails = `
-A token gives somebody access to the dashboard and to the calls below /admin/v1/, for some
+A token gives its holder access to the dashboard and to the calls below /admin/v1/, for some
 sites only. A viewer reads them, without export and without addresses of visitors. An
 editor also edits, imports, exports, reverts and blocks. These commands need the
 --admin-token of the service; other commands take such a token in its place.

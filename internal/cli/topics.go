@@ -31,7 +31,7 @@ Examples:
   tallycast topics rename blog/likes/helo blog/likes/hello
   tallycast topics spikes --since 24h
   tallycast topics undo blog/likes/hello --from 2h --source 9f86d081
-      Shows what it would take back, and asks.
+      Shows what it would remove, and asks.
 `
 
 // topicsCommands are the commands below topics.
@@ -52,7 +52,7 @@ var topicsCommands = []command{
 		new: ownerAction("rename", (*ownerCommand).renameTopic, "yes")},
 	{name: "merge", about: "Merge topics into one, with all contributions.", takes: "FROM…", needs: needsTopics,
 		new: ownerAction("merge", (*ownerCommand).mergeTopics, "into", "yes")},
-	{name: "forget", about: "Take back all contributions of a visitor.", takes: "VISITOR", needs: "one visitor, by the id that its browser keeps, or @ and the sub of a signed visitor",
+	{name: "forget", about: "Remove all contributions of a visitor.", takes: "VISITOR", needs: "one visitor, by the id that its browser keeps, or @ and the sub of a signed visitor",
 		new: ownerAction("forget", (*ownerCommand).forgetVisitor, "site", "yes")},
 	{name: "block", about: "Block a range of addresses, or a visitor, from contributing.", takes: "[RANGE]", needs: needsBlocked,
 		new: ownerAction("block", (*ownerCommand).block, "site", "visitor", "reason")},
@@ -62,7 +62,7 @@ var topicsCommands = []command{
 		new: ownerAction("blocks", (*ownerCommand).listBlocks)},
 	{name: "spikes", about: "List unusually fast growth of topics.",
 		new: ownerAction("spikes", (*ownerCommand).listSpikes, "site", "metric", "prefix", "since")},
-	{name: "undo", about: "Take back recent contributions, after a preview.", takes: "[TOPIC…]",
+	{name: "undo", about: "Remove recent contributions, after a preview.", takes: "[TOPIC…]",
 		new: ownerAction("undo", (*ownerCommand).undo, "site", "metric", "prefix", "from", "to", "source", "address", "repeated", "yes")},
 	{name: "audit", about: "Show the audit log, newest entries first.",
 		new: ownerAction("audit", (*ownerCommand).listAudit, "limit")},

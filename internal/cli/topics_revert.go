@@ -18,20 +18,20 @@ func (c *ownerCommand) forgetVisitor() error {
 	if c.site != "" {
 		body["site"] = c.site
 	}
-	if err := c.confirm("Take back all that this visitor contributed?"); err != nil {
+	if err := c.confirm("Remove all contributions of this visitor?"); err != nil {
 		return err
 	}
-	return c.takeBack("/admin/v1/forget", body)
+	return c.revert("/admin/v1/forget", body)
 }
 
-// takeBack calls path, which takes back contributions, and prints how many.
-func (c *ownerCommand) takeBack(path string, body any) error {
+// revert calls path, which removes contributions, and prints how many.
+func (c *ownerCommand) revert(path string, body any) error {
 	var done struct{ Contributions int64 }
 	raw, err := c.call("POST", path, body, &done)
 	if err != nil {
 		return err
 	}
-	c.print(raw, "%s taken back", counted(done.Contributions, "contribution"))
+	c.print(raw, "%s removed", counted(done.Contributions, "contribution"))
 	return nil
 }
 
@@ -42,7 +42,7 @@ func (c *ownerCommand) block() error   { return c.changeBlock("POST", "is blocke
 func (c *ownerCommand) unblock() error { return c.changeBlock("DELETE", "may contribute again") }
 
 // changeBlock starts or ends the block of a range or a visitor.
-func (c *ownerCommand) changeBlock(method, becomes string) error {
+func (c *ownerCommand) changeBlock(method, outcome string) error {
 	if (c.visitor == "") == (len(c.args) == 0) {
 		return usagef("name %s", needsBlocked)
 	}
@@ -58,12 +58,12 @@ func (c *ownerCommand) changeBlock(method, becomes string) error {
 		return err
 	}
 	if c.asTable {
-		c.print(nil, "%s %s", target, becomes)
+		c.print(nil, "%s %s", target, outcome)
 	}
 	return nil
 }
 
-// undo previews what it would take back, asks, and takes it back.
+// undo previews which contributions it would remove, asks, and removes them.
 func (c *ownerCommand) undo() error {
 	body := map[string]any{}
 	for name, text := range c.scope() {
@@ -80,7 +80,7 @@ func (c *ownerCommand) undo() error {
 	case len(body) == 0:
 		return usagef("name topics, or a site with --site")
 	case c.from.IsZero():
-		return usagef("say with --from since when contributions are taken back, such as --from 2h")
+		return usagef("--from is missing: it says since when contributions are removed, such as --from 2h")
 	case c.to.IsZero():
 		c.to = time.Now() // later contributions are not in the preview
 	}
@@ -93,7 +93,7 @@ func (c *ownerCommand) undo() error {
 		return err
 	}
 	if found.Entries == 0 {
-		c.print(raw, "there is nothing to take back")
+		c.print(raw, "there is nothing to revert")
 		return nil
 	}
 	topics, sources := newTable("TOPIC", "CONTRIBUTIONS"), newTable("SOURCE", "CONTRIBUTIONS")
@@ -106,11 +106,11 @@ func (c *ownerCommand) undo() error {
 	if err := c.preview(topics, sources); err != nil {
 		return err
 	}
-	if err := c.confirm("Take back %s?", counted(int64(found.Entries), "contribution")); err != nil {
+	if err := c.confirm("Remove %s?", counted(int64(found.Entries), "contribution")); err != nil {
 		return err
 	}
 	body["preview"] = false
-	return c.takeBack("/admin/v1/undo", body)
+	return c.revert("/admin/v1/undo", body)
 }
 
 // preview prints tables of what would be done, for people.

@@ -91,18 +91,18 @@ var editActions = map[tally.EditKind]string{
 
 // editDetail describes what an edit changed, for the audit log.
 func editDetail(e *tally.Edit) string {
-	detail := becomes("count", e.Before.Counts(), e.After.Counts())
+	detail := describeChange("count", e.Before.Counts(), e.After.Counts())
 	switch e.Kind {
 	case tally.EditSeed:
-		detail += ", " + becomes("seed", e.Before.Seeds(), e.After.Seeds())
+		detail += ", " + describeChange("seed", e.Before.Seeds(), e.After.Seeds())
 	case tally.EditAdjustment, tally.EditBase:
-		detail += ", " + becomes("adjustment", e.Before.Adjustments(), e.After.Adjustments())
+		detail += ", " + describeChange("adjustment", e.Before.Adjustments(), e.After.Adjustments())
 	}
 	return detail
 }
 
-// becomes describes how a number changed.
-func becomes(name string, before, after tally.Numbers) string {
+// describeChange describes how a number changed.
+func describeChange(name string, before, after tally.Numbers) string {
 	format := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return name + " " + before.Text(format) + " → " + after.Text(format)
 }

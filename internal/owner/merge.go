@@ -76,7 +76,7 @@ func (s *Service) merge(ctx context.Context, actor, action string, from []tally.
 	if err != nil {
 		return tally.Change{}, err
 	}
-	entry.Detail = becomes("count", before.Counts(), after.Counts())
+	entry.Detail = describeChange("count", before.Counts(), after.Counts())
 	return after.Change, s.Audit(ctx, entry)
 }
 

@@ -30,7 +30,7 @@ type searchKey struct {
 
 // search is the last search with a key.
 type search struct {
-	running chan struct{} // holds a token while somebody searches
+	running chan struct{} // holds an element while a caller searches
 	// Guarded by running.
 	spikes  []Spike
 	expires time.Time

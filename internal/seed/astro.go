@@ -42,7 +42,7 @@ func (astro) key(name string, field fields) (string, error) {
 }
 
 // githubSlug returns the slug that GitHub makes of a heading, and Astro of a name: in lower
-// case, without signs, with a hyphen for each space.
+// case, without punctuation, with a hyphen for each space.
 func githubSlug(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -7,5 +7,5 @@
 //
 // It keeps these invariants. An error names its file, line and reason, and the other files and
 // lines are read. The same files give the same seeds in the same order. If two places give a
-// topic different seeds, the first one holds and the second is reported.
+// topic different seeds, the first one is used and the second is reported.
 package seed

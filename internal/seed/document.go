@@ -34,7 +34,7 @@ func (f *fileResult) document(r Rules, in io.Reader) error {
 	row, ok := errors.AsType[*table.RowError](err)
 	switch {
 	case errors.Is(err, table.ErrSeveralValues):
-		f.seeds, f.problems = nil, nil // the first object was taken for keys
+		f.seeds, f.problems = nil, nil // the names of the first object were taken for keys
 		f.refuse(row.Line, "%v", err)
 		return nil
 	case ok:

@@ -48,9 +48,9 @@ type Folder struct {
 	installedHugo func() int
 
 	// Results of the last scan.
-	files map[string]*file // by path
-	seeds map[tally.Topic]Seed
-	told  map[Problem]bool // problems and notes
+	files    map[string]*file // by path
+	seeds    map[tally.Topic]Seed
+	reported map[Problem]bool // problems and notes
 }
 
 // file is the state of a file at the last scan that read it.
@@ -99,9 +99,9 @@ func (f *Folder) Scan(ctx context.Context) Result {
 	if ctx.Err() != nil {
 		return Result{}
 	}
-	seeds, told := map[tally.Topic]Seed{}, map[Problem]bool{}
+	seeds, reported := map[tally.Topic]Seed{}, map[Problem]bool{}
 	add := func(to *[]Problem, problem Problem) {
-		if told[problem] = true; !f.told[problem] {
+		if reported[problem] = true; !f.reported[problem] {
 			*to = append(*to, problem)
 		}
 	}
@@ -112,7 +112,7 @@ func (f *Folder) Scan(ctx context.Context) Result {
 			switch before, known := f.seeds[seed.Topic]; {
 			case twice && other.Count != seed.Count:
 				problems = append(problems, Problem{seed.File, seed.Line, fmt.Sprintf(
-					"gives %s the seed %d, but %s:%d gives it %d, which holds", seed.Topic, seed.Count, other.File, other.Line, other.Count)})
+					"gives %s the seed %d, but %s:%d gives it %d, which is used", seed.Topic, seed.Count, other.File, other.Line, other.Count)})
 			case twice:
 			case !known || before.Count != seed.Count:
 				s.result.Seeds = append(s.result.Seeds, seed)
@@ -129,7 +129,7 @@ func (f *Folder) Scan(ctx context.Context) Result {
 			add(&s.result.Notes, note)
 		}
 	}
-	f.files, f.seeds, f.told = s.known, seeds, told
+	f.files, f.seeds, f.reported = s.known, seeds, reported
 	s.result.Files = len(s.known)
 	return s.result
 }

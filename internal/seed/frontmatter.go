@@ -17,12 +17,12 @@ import (
 // for parsers to read in seconds.
 const maxFrontmatter = 256 << 10
 
-// matterParser parses frontmatter. It returns the line of an error; 0 if that is unknown.
-type matterParser func(text []byte) (matter object, line int, err error)
+// objectParser parses frontmatter or settings. It returns the line of an error; 0 if that is unknown.
+type objectParser func(text []byte) (matter object, line int, err error)
 
-// matterParsers are the parsers by the words that may follow the first --- in Eleventy and other
+// frontmatterParsers are the parsers by the words that may follow the first --- in Eleventy and other
 // tools.
-var matterParsers = map[string]matterParser{"": readYAML, "yaml": readYAML, "yml": readYAML, "toml": readTOML, "json": readJSON}
+var frontmatterParsers = map[string]objectParser{"": readYAML, "yaml": readYAML, "yml": readYAML, "toml": readTOML, "json": readJSON}
 
 // fields returns the value of a field and its line. Dots lead into objects. The case of names
 // does not matter, as in site generators.
@@ -74,14 +74,14 @@ func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 // and the number of lines before the text. It skips blank lines first, as Hugo does. Without
 // frontmatter the parser is nil, and the text is the page from the first line that is not
 // blank.
-func splitFrontmatter(head []byte, isOrg bool) (parse matterParser, text []byte, before int, err error) {
+func splitFrontmatter(head []byte, isOrg bool) (parse objectParser, text []byte, before int, err error) {
 	text = bytes.TrimLeft(head, " \t\r\n")
 	before = bytes.Count(head[:len(head)-len(text)], []byte("\n"))
 	line, rest, _ := bytes.Cut(text, []byte("\n"))
 	language, isYAML := strings.CutPrefix(string(line), "---")
 	switch {
 	case isYAML:
-		parse = matterParsers[strings.ToLower(strings.TrimSpace(language))]
+		parse = frontmatterParsers[strings.ToLower(strings.TrimSpace(language))]
 		if parse != nil {
 			text, err = untilFence(rest, "---", "...")
 			before++

@@ -111,7 +111,7 @@ func (p hugoPage) isUgly() bool {
 	return isTrue(ugly)
 }
 
-// sanitize removes signs from text, replaces spaces by hyphens, and makes it lower case unless
+// sanitize removes punctuation from text, replaces spaces by hyphens, and makes it lower case unless
 // the settings say otherwise, as Hugo does for paths.
 func (p hugoPage) sanitize(text string) string {
 	if isTrue(p.setting("removePathAccents")) {

@@ -30,7 +30,7 @@ func (h *hugo) key(name string, field fields) (string, error) {
 	if !ok {
 		return "", &unpublished{} // a file of a theme, or documentation
 	}
-	if err := p.published(); err != nil {
+	if err := p.checkPublished(); err != nil {
 		return "", err
 	}
 	address, err := p.address()
@@ -90,8 +90,8 @@ func (p hugoPage) setting(names ...string) any {
 	return p.settings.at(names...)
 }
 
-// published returns an [*unpublished] error if Hugo makes no page of the file.
-func (p hugoPage) published() error {
+// checkPublished returns an [*unpublished] error if Hugo makes no page of the file.
+func (p hugoPage) checkPublished() error {
 	if bundle := p.bundle(); bundle != "" {
 		return &unpublished{reason: fmt.Sprintf("is a resource of the bundle %s, not a page", bundle)}
 	}

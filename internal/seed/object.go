@@ -10,7 +10,7 @@ import (
 // settings of a site generator.
 type object map[string]entry
 
-// entry is a value and the line on which it stands. The value is a string, [json.Number],
+// entry is a value and its line. The value is a string, [json.Number],
 // bool, nil, []any, object or unknownAlias.
 type entry struct {
 	value any

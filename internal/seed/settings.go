@@ -12,7 +12,7 @@ const maxSettings = 1 << 20
 
 // settingsParsers are the parsers of settings by the extension of the file. Other files of
 // settings are programs, which are not read.
-var settingsParsers = map[string]matterParser{".toml": readTOML, ".yaml": readYAML, ".yml": readYAML, ".json": readJSON}
+var settingsParsers = map[string]objectParser{".toml": readTOML, ".yaml": readYAML, ".yml": readYAML, ".json": readJSON}
 
 // readSettings merges the settings of a site generator in these files, the last of which take
 // precedence. The settings in permalinks.toml are below permalinks, those in params.fr.toml
@@ -41,7 +41,7 @@ func readSettings(files []string) (object, error) {
 	return all, nil
 }
 
-func readSettingsFile(path string, parse matterParser) (object, error) {
+func readSettingsFile(path string, parse objectParser) (object, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

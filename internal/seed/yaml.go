@@ -120,7 +120,7 @@ func (r *yamlReader) value(node ast.Node) any {
 }
 
 // object returns the pairs of a mapping. Its own names precede those that << adds, of which
-// the first holds.
+// the first is used.
 func (r *yamlReader) object(pairs []*ast.MappingValueNode) object {
 	own := object{}
 	var merged []object

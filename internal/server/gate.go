@@ -16,8 +16,8 @@ import (
 // a write may take less what the rest needs.
 const gateTimeout = 2 * time.Second
 
-// gate passes requests to next after the seeds of the first scan are stored, so that
-// nobody reads or changes a count without its seed. Requests that need no seeds pass at
+// gate passes requests to next after the seeds of the first scan are stored, so that no
+// request reads or changes a count without its seed. Requests that need no seeds pass at
 // once. base is the base path.
 func (s *seeder) gate(base string, next http.Handler) http.Handler {
 	if s == nil {

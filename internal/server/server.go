@@ -27,8 +27,8 @@ import (
 	"github.com/tallycast/tallycast/web"
 )
 
-// ErrInterrupted is the cause of a context that ended because of SIGINT: somebody at a
-// terminal stopped the process.
+// ErrInterrupted is the cause of a context that ended because of SIGINT: a person
+// at a terminal stopped the process.
 var ErrInterrupted = errors.New("interrupted")
 
 // Options describe an instance.

@@ -12,7 +12,7 @@ import (
 )
 
 // summary is what an instance reports at its start: addresses, store, sites, and the
-// source of each setting that has not its default.
+// source of each setting without its default.
 type summary struct {
 	Options
 	public, internal string // addresses as bound

@@ -96,7 +96,7 @@ func (c *claims) checkAudience(value json.RawMessage) error {
 		return refuse("aud of the visitor token must be a string or a list of strings")
 	}
 	if !slices.Contains(audience, c.site) && !slices.Contains(audience, commonAudience) {
-		return refuse("the visitor token is for somebody else: aud must be %q or %q, or be left out", c.site, commonAudience)
+		return refuse("the visitor token is not for this site: aud must be %q or %q, or be left out", c.site, commonAudience)
 	}
 	return nil
 }

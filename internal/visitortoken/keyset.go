@@ -109,7 +109,7 @@ func (s *keySet) awaitRefresh(ctx context.Context) {
 	}
 	select {
 	case s.wanted <- struct{}{}:
-	default: // somebody else asked
+	default: // a request is wanted already
 	}
 	select {
 	case <-ended:

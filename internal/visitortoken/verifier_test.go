@@ -114,8 +114,8 @@ func TestVerifier_HostileTokens(t *testing.T) {
 		"exp negative":      {v, hs(`{"sub":"ann","exp":-1}`), "seconds"},
 		"exp, milliseconds": {v, claims(`{"sub":"ann","exp":EXP000}`), "seconds"},
 		"nbf of a string":   {v, claims(`{"sub":"ann","exp":EXP,"nbf":"0"}`), "seconds"},
-		"aud of others":     {v, claims(`{"sub":"ann","exp":EXP,"aud":"shop"}`), "somebody else"},
-		"aud empty":         {v, claims(`{"sub":"ann","exp":EXP,"aud":[]}`), "somebody else"},
+		"aud of others":     {v, claims(`{"sub":"ann","exp":EXP,"aud":"shop"}`), "not for this site"},
+		"aud empty":         {v, claims(`{"sub":"ann","exp":EXP,"aud":[]}`), "not for this site"},
 		"aud of null":       {v, claims(`{"sub":"ann","exp":EXP,"aud":null}`), "string or a list"},
 		"aud of numbers":    {v, claims(`{"sub":"ann","exp":EXP,"aud":[1]}`), "string or a list"},
 	} {

@@ -178,7 +178,7 @@ func TestPresence_DrainedInstance(t *testing.T) {
 	if code := a.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)
 	}
-	f := watcher.awaitFrame("nobody", func(f frame) bool { return f.Count == 0 && f.at.After(asked) && f.Event == "" })
+	f := watcher.awaitFrame("no reader", func(f frame) bool { return f.Count == 0 && f.at.After(asked) && f.Event == "" })
 	if after := f.at.Sub(asked); after > soon {
 		t.Errorf("gone after %s", after)
 	}

@@ -28,7 +28,7 @@ func newClientFrom(t testing.TB, url, from string) *client {
 	transport := &http.Transport{DialContext: dialer.DialContext, DisableCompression: true, MaxIdleConnsPerHost: 64}
 	c := &client{t: t, url: url, http: &http.Client{
 		Transport: transport,
-		Timeout:   patience,
+		Timeout:   waitTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // tests check the redirect
 		},

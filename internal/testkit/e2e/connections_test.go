@@ -36,7 +36,7 @@ func serveWithFiles(t *testing.T, files int, args ...string) *service {
 // complete request, it waits for the response. The server may close connections.
 func (s *service) openConnections(from string, n int, text string) (conns []net.Conn) {
 	s.client.t.Helper()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: waitTimeout}
 	for range n {
 		c, err := dialer.Dial("tcp", s.Address())
 		if err != nil {
@@ -45,7 +45,7 @@ func (s *service) openConnections(from string, n int, text string) (conns []net.
 		s.client.t.Cleanup(func() { c.Close() })
 		_, _ = io.WriteString(c, text)
 		if strings.HasSuffix(text, "\r\n\r\n") {
-			_ = c.SetReadDeadline(time.Now().Add(patience))
+			_ = c.SetReadDeadline(time.Now().Add(waitTimeout))
 			if response, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
 				_, _ = io.Copy(io.Discard, response.Body)
 			}
@@ -139,7 +139,7 @@ func TestConnections_TrustedProxy(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--trusted-proxy", "127.0.0.2", "--max-viewers-per-address", "2")
 	for i, c := range s.openConnections("127.0.0.2", 600, request("GET", "/v1/default/likes/x", "")) {
-		_ = c.SetDeadline(time.Now().Add(patience))
+		_ = c.SetDeadline(time.Now().Add(waitTimeout))
 		_, _ = io.WriteString(c, request("GET", "/v1/default/likes/x", ""))
 		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
 			t.Fatalf("connection %d was closed: %v", i, err)

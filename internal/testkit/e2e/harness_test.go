@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// patience is how long tests wait for a condition.
-	patience = processtest.Timeout
+	// waitTimeout is how long tests wait for a condition.
+	waitTimeout = processtest.Timeout
 	// parallel is how many tests run at the same time. Most of them wait for beats,
 	// timeouts and leases.
 	parallel = 12

@@ -112,7 +112,7 @@ func TestViewers_Disconnect(t *testing.T) {
 		}
 		_ = w.Close()
 	}
-	processtest.Eventually(t, "nobody is held", func() bool {
+	processtest.Eventually(t, "no viewer is left", func() bool {
 		return s.metric(`tallycast_connections{transport="sse"}`)+s.metric(`tallycast_connections{transport="websocket"}`) == 0
 	})
 	processtest.Eventually(t, "nor counted", func() bool { return s.read(readers).Count == 0 })

@@ -147,7 +147,7 @@ func testInstanceWithoutRedis(t *testing.T) {
 	stored := sound.read(topic)
 	processtest.Within(t, soon, "the viewer is current again", func() bool { return lonely.last(topic).Count == stored.Count })
 	lonely.awaitFrame("live again", func(f frame) bool { return f.Event == "live" && f.at.After(ended) })
-	// What was refused was not applied later.
+	// The refused likes were not applied later.
 	if c := cut.read(topic); c.Count != stored.Count || c.Count != 6 {
 		t.Errorf("%+v, stored was %+v", c, stored)
 	}

@@ -49,7 +49,7 @@ func TestRateLimit_Defaults(t *testing.T) {
 	})
 	// A busy machine may need a while to exceed the limit.
 	refused := atomic.Int64{}
-	processtest.Within(t, patience, "a like that is too many", func() bool {
+	processtest.Within(t, waitTimeout, "a like that is too many", func() bool {
 		each(200, 8, func(i int) {
 			if a, err := s.try("POST", "/v1/default/likes/x", "", fmt.Sprintf("Tally-Visitor: visitor-%d", 1000+i)); err == nil && a.status == 429 {
 				refused.Add(1)

@@ -128,7 +128,7 @@ func TestTop_Order(t *testing.T) {
 	s.like("blog/likes/elsewhere", "visitor-0", "1")
 	s.like("default/claps/other", "visitor-0", "50")
 	var top response
-	processtest.Within(t, patience, "the listing, which may be 2 s behind", func() bool {
+	processtest.Within(t, waitTimeout, "the listing, which may be 2 s behind", func() bool {
 		top = s.get("/v1/top/default/likes?limit=100").wantStatus(200)
 		return len(top.counts()) == 14
 	})

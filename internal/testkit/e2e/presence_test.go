@@ -46,7 +46,7 @@ func TestPresence_OpenPages(t *testing.T) {
 	inQuery.close()
 	inBody.close()
 	socket.close()
-	f = watcher.awaitFrame("nobody", func(f frame) bool { return f.Topic == readers && f.Count == 0 && f.at.After(left) })
+	f = watcher.awaitFrame("no reader", func(f frame) bool { return f.Topic == readers && f.Count == 0 && f.at.After(left) })
 	if after := f.at.Sub(left); after < 3*time.Second {
 		t.Errorf("pages that went counted for %s more, want 3 s", after)
 	}
@@ -87,7 +87,7 @@ func TestPresence_Restart(t *testing.T) {
 	s.Kill()
 	page.close()
 	again := serve(t, "--store", store)
-	processtest.Eventually(t, "nobody", func() bool { return again.read(readers).Count == 0 })
+	processtest.Eventually(t, "no reader", func() bool { return again.read(readers).Count == 0 })
 	next := again.watch("?topic=" + readers + "&present=" + readers)
 	if f := next.awaitCount(readers, 1); f.Version <= version {
 		t.Errorf("version %d after a restart, %d before", f.Version, version)

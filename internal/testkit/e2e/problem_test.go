@@ -120,12 +120,12 @@ func TestErrors_OriginNamesFlag(t *testing.T) {
 // stale.
 func TestStore_NeverReached(t *testing.T) {
 	t.Parallel()
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	away := nobody.Addr().String()
-	nobody.Close()
+	away := closed.Addr().String()
+	closed.Close()
 	s := begin(t, nil, "--store", "redis://:pass-word-in-url@"+away+"/0")
 	for _, c := range [][3]string{
 		{"POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`}, {"POST", "/v1/default/likes/x", ""}, {"GET", "/v1/default/likes/x", ""},

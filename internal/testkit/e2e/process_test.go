@@ -85,7 +85,7 @@ func TestServe_SIGTERMDrains(t *testing.T) {
 	}
 	var gone []time.Duration
 	for len(gone) < n {
-		if time.Since(began) > patience {
+		if time.Since(began) > waitTimeout {
 			t.Fatalf("%d of %d viewers are gone", len(gone), n)
 		}
 		ended := 0
@@ -170,12 +170,12 @@ func TestCommands_ExitCodes(t *testing.T) {
 	s := serve(t)
 	taken := strings.TrimPrefix(s.url, "http://")
 	internal := strings.TrimPrefix(s.operator.url, "http://")
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := nobody.Addr().String()
-	nobody.Close()
+	gone := closed.Addr().String()
+	closed.Close()
 	notADatabase := filepath.Join(t.TempDir(), "x.db")
 	if err := os.WriteFile(notADatabase, []byte(strings.Repeat("this is no database ", 300)), 0o600); err != nil {
 		t.Fatal(err)

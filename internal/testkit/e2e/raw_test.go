@@ -26,7 +26,7 @@ func (c *client) wire() *wire {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(2 * patience))
+	_ = conn.SetDeadline(time.Now().Add(2 * waitTimeout))
 	return &wire{conn.(*net.TCPConn), c.t, bufio.NewReader(conn)}
 }
 
@@ -126,7 +126,7 @@ func TestHTTP_Garbage(t *testing.T) {
 		if status := w.readResponse("GET").status; status < 400 || status >= 600 || status == 500 {
 			t.Errorf("%s: %d", name, status)
 		}
-		w.awaitClose(patience)
+		w.awaitClose(waitTimeout)
 	}
 	s.checkServing()
 }
@@ -147,7 +147,7 @@ func TestHTTP_Pipelining(t *testing.T) {
 			t.Fatalf("answer %d: %+v, %+v", i, posted, read)
 		}
 	}
-	// What follows a request for a stream is not read.
+	// The server does not read data after a request for a stream.
 	w = s.wire().send(request("GET", "/v1/stream?topic=default/likes/x", "") + request("POST", likeX, `{"visitor":"visitor-smuggled"}`))
 	if line, err := w.reader.ReadString('\n'); err != nil || !strings.Contains(line, "200") {
 		t.Errorf("%q, %v", line, err)
@@ -196,7 +196,7 @@ func TestHTTP_Unusual(t *testing.T) {
 	if c := w.readResponse("POST").count(); c.Count != 2 {
 		t.Errorf("half-closed: %+v", c)
 	}
-	// A viewer that is done writing may be taken for gone, and must not be kept for good.
+	// The server may close a viewer that closed its side, and must not keep it for good.
 	w = s.wire().send(request("GET", "/v1/stream?topic=default/likes/x", ""))
 	w.line()
 	_ = w.Close()
@@ -244,7 +244,7 @@ func TestHTTP_ChunkedAndContinue(t *testing.T) {
 	w.line()
 	w.send(`{"visitor":"visitor-2"}`)
 	w.readResponse("POST").wantStatus(200)
-	// Nobody is asked for a body that will be refused.
+	// The server asks for no body that it will refuse.
 	s.wire().send("POST "+likeX+" HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n").readResponse("POST").wantProblem(413, "body_too_large")
 	s.wire().send("POST /v1/nowhere/likes/x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n").readResponse("POST").wantProblem(404, "unknown_site")
 	s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nExpect: 200-cake\r\nContent-Length: 2\r\n\r\n{}").readResponse("POST").wantStatus(417)

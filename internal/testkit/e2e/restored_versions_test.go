@@ -16,7 +16,7 @@ func subscribeAndLeave(s *service, topic string, count int64) (v *viewer, was fr
 	v.send(`{"subscribe":["` + topic + `"]}`)
 	was = v.awaitCount(topic, count)
 	v.send(`{"unsubscribe":["` + topic + `"]}`)
-	// Once this is answered, what was said before it is done.
+	// The answer to this follows the effects of all earlier messages.
 	v.send(`{"subscribe":["default/likes/another"]}`)
 	v.awaitEvents("live", 2)
 	return v, was
@@ -36,7 +36,7 @@ func resubscribe(v *viewer, topic string, was frame, count int64) {
 }
 
 // A socket that left a topic and comes back gets the number that is stored, under a version
-// above the one that it was sent, whatever became of the topic meanwhile.
+// above the one that it was sent, however the topic changed meanwhile.
 func TestSocket_SubscribeAgainAfterEdit(t *testing.T) {
 	onEachStore(t, func(t *testing.T, m ownedStore) {
 		for name, act := range map[string]struct {

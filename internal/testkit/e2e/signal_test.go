@@ -15,7 +15,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// The service goes on if nobody reads its log any more.
+// The service continues after the reader of its log ended.
 func TestServe_LogReaderGone(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"json", "text"} {

@@ -72,7 +72,7 @@ func TestSocket_InvalidMessages(t *testing.T) {
 		}
 	}
 	send := func(v *viewer, kind websocket.MessageType, text string) error {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 		defer cancel()
 		return v.socket.Write(ctx, kind, []byte(text))
 	}
@@ -172,7 +172,7 @@ func TestSocket_Pings(t *testing.T) {
 	s := serve(t)
 	v := s.dial("?topic=default/likes/x")
 	v.awaitEvents("live", 1)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	for range 5 {
 		if err := v.socket.Ping(ctx); err != nil {

@@ -128,7 +128,7 @@ func TestViewer_FullInstance(t *testing.T) {
 	// Refused clients do not keep a descriptor.
 	for _, accept := range []string{"text/event-stream", "*/*"} {
 		w := s.wire().send(request("GET", "/v1/stream?topic=default/likes/x", "", "Accept: "+accept))
-		w.awaitClose(patience)
+		w.awaitClose(waitTimeout)
 	}
 	w := s.dial("?topic=default/likes/x")
 	processtest.Eventually(t, "the end", w.hasEnded)

@@ -25,7 +25,7 @@ func TestTopic_Untouched(t *testing.T) {
 	v := s.watch("?topic=default/likes/untouched")
 	v.awaitEvents("live", 1)
 	if top := s.get("/v1/top/default/likes").counts(); len(top) != 0 {
-		t.Errorf("top lists what nobody touched: %+v", top)
+		t.Errorf("the top list has an untouched topic: %+v", top)
 	}
 	// The like creates the topic: its version is the time.
 	before := time.Now().UnixMicro()
@@ -49,7 +49,7 @@ func TestTopic_RepeatedAssertions(t *testing.T) {
 	}
 	other := s.like(topic, "visitor-2", "1")
 	if other.Count != 2 || other.Version <= first.Version {
-		t.Errorf("somebody else: %+v", other)
+		t.Errorf("another visitor: %+v", other)
 	}
 	gone := s.do("DELETE", "/v1/"+topic, "", "Tally-Visitor: visitor-1").count()
 	if gone.Count != 1 || *gone.Mine != 0 || !*gone.Changed || gone.Version <= other.Version {
@@ -77,7 +77,7 @@ func TestTopic_Mine(t *testing.T) {
 		}
 	}
 	if c := s.read("default/claps/mine"); c.Mine != nil {
-		t.Errorf("nobody was named: %+v", c)
+		t.Errorf("no visitor was named: %+v", c)
 	}
 }
 

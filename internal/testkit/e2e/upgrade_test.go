@@ -35,8 +35,8 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// What the first release wrote opens: its counts are there, its visitors are known, also
-// under an alias, and its topics can be renamed and merged.
+// Data of the first release opens: its counts are there, its visitors are known, also under an
+// alias, and its topics can be renamed and merged.
 func TestUpgrade_DataOfTheFirstRelease(t *testing.T) {
 	t.Parallel()
 	args := []string{"--secret", secretOfFirstRelease, "--admin-token", adminToken, "--site", "blog=https://blog.example.com", "--trusted-proxy", "127.0.0.0/8"}

@@ -80,7 +80,7 @@ func (c *client) dial(query string, lines ...string) *viewer {
 		name, value, _ := strings.Cut(line, ": ")
 		header.Add(name, value)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	socket, response, err := websocket.Dial(ctx, c.url+"/v1/ws"+query, &websocket.DialOptions{HTTPClient: &http.Client{Transport: c.http.Transport}, HTTPHeader: header})
 	if err != nil {
@@ -170,7 +170,7 @@ func (v *viewer) receive(text string, at time.Time) {
 // send sends a message.
 func (v *viewer) send(text string) {
 	v.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	if err := v.socket.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
 		v.t.Errorf("send %s: %v", clip(text), err)

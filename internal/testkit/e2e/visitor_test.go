@@ -35,7 +35,7 @@ func TestVisitor_Derived(t *testing.T) {
 	if c := again.do("POST", "/v1/default/likes/derived", "", "User-Agent: two").count(); c.Count != 2 || *c.Changed {
 		t.Errorf("after a restart: %+v", c)
 	}
-	// Nobody is asked who he is by reading.
+	// A read needs no visitor.
 	if c := again.read("default/likes/derived"); c.Mine != nil {
 		t.Errorf("%+v", c)
 	}

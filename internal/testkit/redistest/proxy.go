@@ -21,7 +21,7 @@ type Proxy struct {
 	mu     sync.Mutex
 	links  map[*link]bool         // guarded by mu
 	lost   map[Loss]bool          // guarded by mu: what is lost now
-	delay  time.Duration          // guarded by mu: of data, one way
+	delay  time.Duration          // guarded by mu: of data in one direction
 	extra  map[Loss]time.Duration // guarded by mu: further delay of a kind of data
 	rounds rounds                 // guarded by mu
 	cuts   map[Traffic]int        // guarded by mu: how many replies to cut in the middle
@@ -200,10 +200,10 @@ func (p *Proxy) passReply(l *link, data []byte) (passes []byte, end bool) {
 	return data, false
 }
 
-// maxOnTheWay is how many pieces of data one direction of a connection has on the way.
-const maxOnTheWay = 4096
+// maxInFlight is how many pieces of data one direction of a connection has in flight.
+const maxInFlight = 4096
 
-// piece is data on the way.
+// piece is data in flight.
 type piece struct {
 	data  []byte
 	due   time.Time
@@ -213,10 +213,10 @@ type piece struct {
 // forward passes data on in order, each piece after the delay. Pieces do not wait for each
 // other.
 func (p *Proxy) forward(l *link, direction Direction, to, from net.Conn, pass func(*link, []byte) (passes []byte, end bool)) {
-	way := make(chan piece, maxOnTheWay)
+	inFlight := make(chan piece, maxInFlight)
 	var arriving sync.WaitGroup
-	arriving.Go(func() { // ends when way is closed
-		for next := range way {
+	arriving.Go(func() { // ends when inFlight is closed
+		for next := range inFlight {
 			time.Sleep(time.Until(next.due))
 			p.arrive(direction, next.round)
 			if _, err := to.Write(next.data); err != nil {
@@ -230,13 +230,13 @@ func (p *Proxy) forward(l *link, direction Direction, to, from net.Conn, pass fu
 		passes, end := pass(l, buffer[:n])
 		if len(passes) > 0 {
 			delay, round := p.depart(l, direction)
-			way <- piece{bytes.Clone(passes), time.Now().Add(delay), round}
+			inFlight <- piece{bytes.Clone(passes), time.Now().Add(delay), round}
 		}
 		if err != nil || end {
 			break
 		}
 	}
-	close(way)
+	close(inFlight)
 	arriving.Wait()
 	l.close()
 	p.mu.Lock()

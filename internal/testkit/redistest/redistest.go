@@ -30,7 +30,7 @@ import (
 const (
 	// startTimeout is how long a server may take until it answers.
 	startTimeout = 60 * time.Second
-	// pingPause is the pause pingPause two attempts to reach a server.
+	// pingPause is the pause between two attempts to reach a server.
 	pingPause = 5 * time.Millisecond
 	// maxBinds is how many ports are tried. Another process may take a free port before
 	// the server does.

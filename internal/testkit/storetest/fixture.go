@@ -61,9 +61,9 @@ func Checks(n int) error {
 }
 
 const (
-	// patience bounds the wait for a condition that must become true. Only failing tests
+	// waitTimeout bounds the wait for a condition that must become true. Only failing tests
 	// take so long, so it suits a loaded machine.
-	patience = 20 * time.Second
+	waitTimeout = 20 * time.Second
 	// answer is the deadline of a call that must succeed.
 	answer = 20 * time.Second
 	// week is the journal's retention in the suite.
@@ -250,7 +250,7 @@ func addUp(change tally.Change) error {
 	return nil
 }
 
-// none is the state of a topic that nobody touched.
+// none is the state of an untouched topic.
 func none(topic tally.Topic) tally.Change { return catalog().Rule(topic).EmptyState(topic).Change }
 
 // on returns e for a topic: in a choice metric its value is that of the first option.
@@ -291,7 +291,7 @@ func read(t tester, store tally.Reader, topic tally.Topic, member tally.Member) 
 // eventually waits until met returns true, or fails t with the text of describe.
 func eventually(t tester, met func() bool, describe func() string) {
 	t.Helper()
-	within(t, patience, met, describe)
+	within(t, waitTimeout, met, describe)
 }
 
 func within(t tester, limit time.Duration, met func() bool, describe func() string) {

@@ -110,7 +110,7 @@ func testRising(t *testing.T, open Factory) {
 	}
 	for since := range tally.Since(tally.SinceCount) {
 		if got := rising(t, f.First, "default", "party", since, 10); len(got) != 0 {
-			t.Errorf("the gains of a metric that nobody used are %v", got)
+			t.Errorf("the gains of an unused metric are %v", got)
 		}
 	}
 }
