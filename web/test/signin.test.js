@@ -238,15 +238,16 @@ test('a button asks to sign in although the first requests of the page failed', 
     return route.fulfill({ status: 429, contentType: 'application/problem+json', body: '{"code":"rate_limited","detail":"Wait."}' });
   });
   await signIn(page);
-  for (const failed of [1, 2]) {
-    await eventually(() => assert.equal(requests, failed));
+  // The elements that ask while a request is in flight share its answer.
+  await eventually(async () => {
     await page.evaluate(() => {
       const claps = document.createElement('tally-claps');
       claps.setAttribute('page', 'late');
       document.body.prepend(claps);
     });
-  }
-  await page.locator('body > tally-claps [part=sign-in]').waitFor();
+    assert.ok((await page.locator('body > tally-claps [part=sign-in]').count()) > 0);
+  }, 20_000);
+  assert.equal(requests, 3);
 });
 
 test('no button asks to sign in before the page knows whether a reader is signed in', async (t) => {
