@@ -55,6 +55,12 @@ export const post = async (url, body, required) => {
 };
 
 /**
+ * Encodes a topic, or a key, as a part of a URL's path.
+ * @param {string} topic site/metric/key
+ */
+export const encodeTopic = (topic) => topic.split('/').map(encodeURIComponent).join('/');
+
+/**
  * Asserts that the visitor contributes an amount to a topic: over the client's connection, or by a request.
  * @param {import('./client.js').Client} client
  * @param {string} topic
@@ -65,8 +71,5 @@ export const post = async (url, body, required) => {
  */
 export const assert = async (client, topic, visitor, amount, choice) => {
   const body = { visitor, [choice ? 'option' : 'amount']: amount };
-  return (
-    (await client.assert({ assert: topic, ...body })) ??
-    post(client.api + 'v1/' + topic.split('/').map(encodeURIComponent).join('/'), body, 'version')
-  );
+  return (await client.assert({ assert: topic, ...body })) ?? post(client.api + 'v1/' + encodeTopic(topic), body, 'version');
 };

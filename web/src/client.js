@@ -159,10 +159,10 @@ export function connect(api) {
 
   /**
    * Sends what topics wait to send.
-   * @param {number} [spread] the longest random delay of each topic, in milliseconds
+   * @param {number} [spread] the longest random delay of each topic, in units of REQUEST_SPREAD
    */
   const flush = (spread) => {
-    for (const name in topics) spread ? setTimeout(topics[name].flush, Math.random() * spread) : topics[name].flush();
+    for (const name in topics) spread ? setTimeout(topics[name].flush, Math.random() * spread * REQUEST_SPREAD) : topics[name].flush();
   };
 
   /**
@@ -224,9 +224,9 @@ export function connect(api) {
           if (event === 'stale') expectSnapshots(Object.keys(watched), true);
           else {
             // All pages learn at the same time that the store is back.
-            const spread = +(client.status === 'stale');
+            const spread = client.status === 'stale' ? 1 : 0;
             confirmLater(spread);
-            flush(spread * REQUEST_SPREAD);
+            flush(spread);
           }
           setStatus(/** @type {Status} */ (event));
         }

@@ -1,5 +1,5 @@
 /** Readers who signed in: the site's backend signs who they are. A script of its own, which loads on first use. */
-import { assert as assertFor, post } from './assert.js';
+import { assert as assertFor, encodeTopic, post } from './assert.js';
 import { fetchContributions } from './contributions.js';
 
 /**
@@ -160,8 +160,7 @@ function hook(client) {
     const send = async () => {
       const visitor_token = await reader.token();
       if (!visitor_token) return { error: { code: 'bad_visitor', message: 'The reader signed out.', status: 400 } };
-      const url = client.api + 'v1/' + name.split('/').map(encodeURIComponent).join('/');
-      return (await assert({ ...message, visitor_token })) ?? post(url, { ...body, visitor_token }, 'version');
+      return (await assert({ ...message, visitor_token })) ?? post(client.api + 'v1/' + encodeTopic(name), { ...body, visitor_token }, 'version');
     };
     try {
       const answer = await send();

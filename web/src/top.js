@@ -1,3 +1,4 @@
+import { encodeTopic } from './assert.js';
 import { create, update } from './dom.js';
 import { TallyElement } from './element.js';
 import { format } from './format.js';
@@ -25,7 +26,7 @@ const LAST_SEGMENT = /(?<=^|\/)\{key\}\/?(?=$|[?#])/;
  */
 function addressOf(key, template) {
   const [, path, query = ''] = /** @type {RegExpExecArray} */ (KEY.exec(key));
-  const escaped = path.split('/').map(encodeURIComponent).join('/');
+  const escaped = encodeTopic(path);
   return (path === 'index' ? template.replace(LAST_SEGMENT, query) : template).replace('{key}', escaped + query) || '.';
 }
 

@@ -1,4 +1,5 @@
 /** The view of `<tally-trend>`: a second script, which the first such element loads. */
+import { encodeTopic } from './assert.js';
 import { create, update } from './dom.js';
 import { localeOf } from './locale.js';
 import { ROLL_DURATION, reducedMotion } from './motion.js';
@@ -151,9 +152,8 @@ export function trend(element, api) {
       const days = Math.min(Math.max(1, Math.trunc(Number(element.getAttribute('days') ?? NaN))), MAX_DAYS) || DEFAULT_DAYS;
       byHour = days <= MAX_DAYS_OF_HOURS;
       length = Math.max(2, byHour ? 24 * days : days);
-      const name = topic?.name.split('/').map(encodeURIComponent).join('/');
-      const wanted = `${api}v1/history/${name}?by=${byHour ? 'hour' : 'day'}&last=${length}`;
-      if (topic && wanted !== url) {
+      const wanted = topic && `${api}v1/history/${encodeTopic(topic.name)}?by=${byHour ? 'hour' : 'day'}&last=${length}`;
+      if (wanted && wanted !== url) {
         url = wanted;
         points = undefined;
         load();

@@ -59,6 +59,11 @@ export declare const retryAfter: (headers: Headers) => number;
  */
 export declare const post: (url: string, body: object, required: string) => Promise<Answer>;
 /**
+ * Encodes a topic, or a key, as a part of a URL's path.
+ * @param {string} topic site/metric/key
+ */
+export declare const encodeTopic: (topic: string) => string;
+/**
  * Asserts that the visitor contributes an amount to a topic: over the client's connection, or by a request.
  * @param {import('./client.js').Client} client
  * @param {string} topic

@@ -1,4 +1,5 @@
 /** Calls below /admin/v1/, with the cookie of the session. */
+import { encodeTopic } from '../../src/assert.js';
 
 /** The error of a call. */
 class CallError extends Error {
@@ -132,9 +133,6 @@ export async function signOut() {
   await send('DELETE', 'session').catch(() => {}); // without a session there is nothing to end
   csrf = '';
 }
-
-/** @param {string} topic site/metric/key */
-export const encodeTopic = (topic) => topic.split('/').map(encodeURIComponent).join('/');
 
 /** @param {string} topic site/metric/key */
 export const topicPath = (topic) => `topics/${encodeTopic(topic)}`;

@@ -1,5 +1,6 @@
 /** The past of a topic: its count at the end of each hour or day, and what was reverted. */
-import { encodeTopic, get, getPublic } from './client.js';
+import { encodeTopic } from '../../src/assert.js';
+import { get, getPublic } from './client.js';
 import { choice, field, make, makeTable, repeat } from './dom.js';
 import { follow } from './follow.js';
 import { dayTime, exactTime, minuteTime, number, signed } from './format.js';
