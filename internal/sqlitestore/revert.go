@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -109,29 +110,64 @@ func (w *writer) revert(r *revert, begin int) (step revertStep, err error) {
 	if err := r.found.readNewRows(context.Background(), w.conn); err != nil {
 		return step, fmt.Errorf("read the journal: %w", err)
 	}
+	topics := map[int64]row{} // found, and not reverted yet
 	for began := time.Now(); begin < len(r.entries) && (step.end == 0 || time.Since(began) < w.revertTime()); begin = step.end {
 		step.end = begin + 1
 		for step.end < min(len(r.entries), begin+maxRevertBatch) && r.entries[step.end].Topic == r.entries[begin].Topic && r.positions[step.end].topic == r.positions[begin].topic {
 			step.end++
 		}
-		if err := w.revertTopic(r, begin, step.end, &step); err != nil {
+		id := r.positions[begin].topic
+		if _, isFound := topics[id]; !isFound {
+			if err := w.findNext(r, begin, topics); err != nil {
+				return step, err
+			}
+		}
+		stored := topics[id]
+		delete(topics, id) // more entries of the topic need its state after this change
+		if stored.id == 0 || stored.Topic != r.entries[begin].Topic {
+			continue // the topic was renamed, reset or deleted since
+		}
+		if err := w.revertTopic(r, begin, step.end, stored, &step); err != nil {
 			return step, err
 		}
 	}
 	return step, nil
 }
 
-// revertTopic reverts the entries of r from begin to end, which are of one topic, in one change.
-func (w *writer) revertTopic(r *revert, begin, end int, step *revertStep) error {
-	stored, err := w.find(r.entries[begin].Topic)
-	if err != nil {
-		return err
+// findNext adds the topics of the next entries of r to topics.
+func (w *writer) findNext(r *revert, begin int, topics map[int64]row) error {
+	names := make(map[int64]tally.Topic, rowsAtOnce)
+	ids := make([]any, rowsAtOnce) // the rest is NULL
+	for i := begin; i < min(len(r.entries), begin+2*rowsAtOnce) && len(names) < rowsAtOnce; i++ {
+		id := r.positions[i].topic
+		if _, isKnown := names[id]; !isKnown {
+			ids[len(names)] = id
+			names[id] = r.entries[i].Topic
+		}
 	}
+	return w.eachRow(findTopics, ids, func(rows *sql.Rows) error {
+		var found row
+		var name, options string
+		err := rows.Scan(&found.id, &name, &found.Count, &found.Version, &found.Seed, &found.Adjustment, &options, &found.mark, &found.prior, &found.isComplete)
+		if topic := names[found.id]; err == nil && topic.String() == name {
+			found.Topic = topic
+			err = parseOptions(w.catalog.Rule(topic), options, &found.State)
+		}
+		found.stored = found.State
+		topics[found.id] = found
+		return err
+	})
+}
+
+// findTopics finds rowsAtOnce topics by their ids.
+var findTopics = `SELECT id, site || '/' || metric || '/' || topics.key, count, version, seed, adjustment, options, coalesce(value, ''), prior, is_complete
+	FROM topics LEFT JOIN register ON name = '` + markPrefix + `' || site || '/' || metric || '/' || topics.key
+	WHERE id IN (?` + strings.Repeat(`, ?`, rowsAtOnce-1) + `)`
+
+// revertTopic reverts the entries of r from begin to end, which are of one topic, in one change.
+func (w *writer) revertTopic(r *revert, begin, end int, stored row, step *revertStep) error {
 	if !tally.AdmitsEdits(stored.mark, "") {
 		return tally.ErrFrozen
-	}
-	if stored.id != r.positions[begin].topic {
-		return nil // the topic was reset or deleted since
 	}
 	before, rule, now := stored, w.catalog.Rule(stored.Topic), w.now()
 	taken := map[int64]int64{} // by minute, the sum of contributions

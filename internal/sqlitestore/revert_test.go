@@ -1,8 +1,10 @@
 package sqlitestore
 
 import (
+	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -122,5 +124,50 @@ func TestRevert_RowsChanged(t *testing.T) {
 	const want = likes + 2 + 1 // contributions, changes of the topic, and the row of the journal
 	if rows := changed() - before; rows != want {
 		t.Errorf("%d rows changed, want %d", rows, want)
+	}
+}
+
+// A revert finds many topics at once by their ids, and leaves those that were deleted since.
+func TestRevert_DeletedTopics(t *testing.T) {
+	store := openJournal(t)
+	var topics []tally.Topic
+	for i := range 3*rowsAtOnce + 1 {
+		topic, err := tally.NewTopic("default", "likes", fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		topics = append(topics, topic)
+		assert(t, store, topic, 3, 1)
+	}
+	entries := allEntries(t, store)
+	for i, topic := range topics {
+		if i%3 > 0 {
+			continue
+		}
+		edits := []tally.Edit{{Topic: topic, Kind: tally.EditDelete}}
+		if store.Edit(t.Context(), edits); edits[0].Err != nil {
+			t.Fatal(edits[0].Err)
+		}
+		if i%2 > 0 { // it exists again
+			assert(t, store, topic, 3, 1)
+		}
+	}
+	reverted, _, err := store.Revert(t.Context(), entries, tally.RevertPast)
+	if want := 3 * 2 * rowsAtOnce; err != nil || len(reverted) != want {
+		t.Errorf("%d contributions were reverted, want %d, error %v", len(reverted), want, err)
+	}
+	for i, topic := range topics {
+		want := int64(0)
+		if i%3 == 0 && i%2 > 0 {
+			want = 3
+		}
+		if got := store.Read(t.Context(), []tally.Query{{Topic: topic}})[0]; got.Change.Count != want {
+			t.Errorf("%s has count %d, want %d", topic, got.Change.Count, want)
+		}
+	}
+	if steps := plan(t, store, findTopics, make([]any, rowsAtOnce)); !slices.Equal(steps, []string{
+		"SEARCH topics USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH register USING PRIMARY KEY (name=?) LEFT-JOIN",
+	}) {
+		t.Errorf("the plan is %q", steps)
 	}
 }

@@ -154,6 +154,19 @@ func (w *writer) get(query string, args []any, values ...any) (found bool, err e
 	return true, nil
 }
 
+// eachRow calls scan for each row of a query.
+func (w *writer) eachRow(query string, args []any, scan func(rows *sql.Rows) error) error {
+	statement, err := w.statement(query)
+	if err != nil {
+		return err
+	}
+	rows, err := statement.Query(args...)
+	if err := scanRows(rows, err, scan); err != nil {
+		return fmt.Errorf("%s: %w", query, err)
+	}
+	return nil
+}
+
 // close closes the statements and the connection. An open statement would keep the file open,
 // and SQLite would not make its last checkpoint.
 func (w *writer) close() (err error) {
