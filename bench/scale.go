@@ -21,6 +21,7 @@ type scaleCase struct {
 	Settle   time.Duration `help:"Time for background work and garbage before memory and idle CPU are read." default:"15s"`
 	Quiet    time.Duration `help:"Time of likes without a call." default:"5s"`
 	CallTime time.Duration `help:"Time for which a call that changes nothing is repeated, so that there are likes meanwhile." default:"1s"`
+	CallRate float64       `help:"Such calls a second; 0: each begins when the one before has ended." default:"0"`
 	Stores   []string      `help:"Stores." enum:"sqlite,redis" default:"sqlite,redis"`
 }
 

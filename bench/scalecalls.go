@@ -192,6 +192,11 @@ func (r *scaleRun) measure(name string, repeat bool, target float64, do func() (
 			break
 		}
 		times = append(times, micros(time.Since(at))/1000)
+		if repeat && r.CallRate > 0 {
+			if err = r.session.wait(time.Until(at.Add(time.Duration(float64(time.Second) / r.CallRate)))); err != nil {
+				break
+			}
+		}
 	}
 	p99, failed := m.p99()
 	if err := errors.Join(err, failed); err != nil {
