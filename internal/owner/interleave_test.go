@@ -7,8 +7,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -180,4 +182,47 @@ func (s steppedStore) AppendAudit(ctx context.Context, entry tally.AuditEntry) e
 		return err
 	}
 	return s.fullStore.AppendAudit(ctx, entry)
+}
+
+// leasedStore is a real store that fails the test if a step of a merge may be applied after the
+// lease has ended.
+type leasedStore struct {
+	fullStore
+	t     *testing.T
+	lease time.Duration
+}
+
+func (s leasedStore) check(ctx context.Context, step string) {
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > s.lease {
+		s.t.Errorf("%s has the deadline %s, %v", step, time.Until(end), ok)
+	}
+}
+
+func (s leasedStore) Edit(ctx context.Context, edits []tally.Edit) {
+	s.check(ctx, "an edit")
+	s.fullStore.Edit(ctx, edits)
+}
+
+func (s leasedStore) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
+	s.check(ctx, "a restore")
+	return s.fullStore.Restore(ctx, replace, portions)
+}
+
+func (s leasedStore) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
+	if from != to { // else it is a read
+		s.check(ctx, "a mark")
+	}
+	return s.fullStore.SwapMark(ctx, topic, from, to)
+}
+
+// The deadline of each step of a merge is within the lease, so that an instance that was suspended
+// changes nothing when it resumes.
+func TestMerge_StepsEndWithinLease(t *testing.T) {
+	t.Parallel()
+	o := openWith(leasedStore{onSQLite(t).first, t, patientLease}, owner.Options{LeaseTime: patientLease})
+	from, to := newTopic("claps"), newTopic("claps")
+	o.contribute(t, from, visitor(1), 2, readerAddress)
+	o.contribute(t, to, visitor(2), 3, readerAddress)
+	o.mergeAll(t, to, from)
+	o.counts(t, to, 5)
 }
