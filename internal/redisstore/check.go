@@ -68,7 +68,7 @@ func (n *node) markUsable(warnings []string) {
 // checkAgain is check for a node whose subscription is rebuilt. It does not repeat the check of
 // rights: a hosted service that closes idle connections may charge for the commands.
 func (n *node) checkAgain(ctx context.Context) (warnings []string, err error) {
-	if !n.isChecked.Load() || !n.store.rules.settled.Load() {
+	if !n.isChecked.Load() || !n.store.rules.compared.Load() {
 		return n.check(ctx)
 	}
 	return n.runChecks(ctx, false)
@@ -124,7 +124,7 @@ func (n *node) runChecks(parent context.Context, all bool) (warnings []string, e
 		warnings, err = n.reviewServer(info)
 	}
 	if err = cmp.Or(err, permitted()); err == nil && all {
-		err = n.settleRules(parent, rules)
+		err = n.reconcileRules(parent, rules)
 	}
 	if err != nil {
 		return nil, err

@@ -13,24 +13,24 @@ import (
 )
 
 const (
-	// dumpTopics is how many topics one pipeline reads the first part of.
+	// dumpTopics is the number of topics whose first parts one pipeline reads.
 	dumpTopics = 64
 	// walkBytes is how many bytes of members one script call reads, and walkMembers how many
 	// amounts: one or two tenths of a millisecond of Redis. Smaller topics are read
 	// atomically.
 	walkBytes   = 64 << 10
 	walkMembers = 1000
-	// maxSeenMembers is how many members with amounts are remembered, some 5 MB, so that
-	// none is dumped twice. A larger topic is read several times, a part of the members
-	// each time.
+	// maxSeenMembers is how many members with amounts are remembered, some 5 MB, so that none is
+	// dumped twice. A larger topic is read several times, and each time a part of its members is
+	// dumped.
 	maxSeenMembers = 256 << 10
 	// walkEnd is the path after the last one, see walk.lua.
 	walkEnd = 1 << (4 * pathDigits)
 )
 
-// Dump implements [tally.Ledger]. It scans the keys of all primaries, and leaves out topics
-// of undeclared sites and metrics, whose rules are not known. It remembers the topics in
-// some 20 MB; with more than a million, one may be dumped twice, see maxSeenKeys.
+// Dump implements [tally.Ledger]. It scans the keys of all primaries, and leaves out topics of
+// undeclared sites and metrics, whose rules are not known. Of more than a million topics some may be
+// dumped twice, see maxSeenKeys.
 func (s *Store) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
 	return s.Topics(ctx, scope, func(topics []tally.Topic) error {
 		for chunk := range slices.Chunk(topics, dumpTopics) {
@@ -102,7 +102,7 @@ func parseWalk(c *redistopology.Call, rule tally.Rule, topic tally.Topic) (w wal
 	return w, nil
 }
 
-// dumpTopic dumps a topic of which the call first read the first part.
+// dumpTopic dumps a topic. The call first has read its first part.
 func (s *Store) dumpTopic(ctx context.Context, topic tally.Topic, first *redistopology.Call, past *tally.Past, prior int64, each func(tally.Portion) error) error {
 	rule := s.catalog.Rule(topic)
 	w, err := parseWalk(first, rule, topic)
@@ -219,7 +219,7 @@ type portioner struct {
 	sums    [tally.MaxOptions]int64 // of the contributions that were emitted, see [tally.State.Sums]
 }
 
-// add adds contributions, and emits portions that are not the last.
+// add adds contributions, and emits full portions. At least one contribution stays for the last one.
 func (p *portioner) add(some []tally.Contribution) error {
 	p.pending = append(p.pending, some...)
 	for len(p.pending) > tally.MaxPortion {

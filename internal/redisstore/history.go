@@ -18,8 +18,8 @@ import (
 // noHistory is Store.historyRetention if no history is recorded.
 const noHistory = "0"
 
-// historyRead is the commands that read the history of one topic. The state is read before the
-// records: a change between them adds the state that was read to the records.
+// historyRead has the commands that read the history of one topic. They read the state before the
+// records, since a change between the two adds this state to the records.
 type historyRead struct {
 	state   *redis.SliceCmd
 	records *redis.MapStringStringCmd
@@ -93,7 +93,7 @@ func (s *Store) parseHistory(topic tally.Topic, period tally.Period, read *histo
 	return h, err
 }
 
-// parseFirstPeak returns the record of presence that is not stored as one, see
+// parseFirstPeak returns the record of presence that is stored with the count, see
 // script/part/peak.lua.
 func parseFirstPeak(hour, greatest string, period tally.Period) ([]tally.Record, error) {
 	begun, err1 := strconv.ParseInt(hour, 10, 64)
@@ -104,7 +104,7 @@ func parseFirstPeak(hour, greatest string, period tally.Period) ([]tally.Record,
 	return []tally.Record{{Number: begun * int64(tally.Hour) / int64(period), Sum: sum}}, nil
 }
 
-// formatRecords returns records as script/part/merge_past.lua takes them.
+// formatRecords formats records for script/part/merge_past.lua.
 func formatRecords(records []tally.Record) []byte {
 	var text []byte
 	for _, r := range records {

@@ -10,9 +10,9 @@ import (
 )
 
 // A prefetch reads topics of a far node while their SUBSCRIBE is on the way, so that the first
-// number of a page takes one round trip. The two commands take different connections, so the
-// node may execute them in either order. The read counts only if the node executed SUBSCRIBE
-// first: otherwise a change between them would be missed.
+// number of a page takes one round trip. The two commands use different connections, so the node
+// may execute them in either order. The read is used only if the node executed SUBSCRIBE first.
+// Otherwise a change between them would be missed.
 //
 // The order is known from the connection of the subscription, on which Redis writes everything
 // in the order of execution. The script that reads also publishes a message to the instance's
@@ -23,8 +23,8 @@ import (
 // In a Cluster topics are read without a script, and there are no prefetches.
 
 const (
-	// maxPrefetches bounds the prefetches in flight. With as many a topic waits for an eighth of
-	// the round trip at most.
+	// maxPrefetches bounds the prefetches in flight. With so many a topic waits for at most an
+	// eighth of the round trip.
 	maxPrefetches = 8
 	// prefetchMark distinguishes markers from the messages of probes.
 	prefetchMark = "read "
@@ -35,7 +35,7 @@ type prefetch struct {
 	number  string
 	marker  marker
 	watches []watch
-	// decided receives for each watch whether it was confirmed before the marker.
+	// decided receives, for each watch, whether it was confirmed before the marker arrived.
 	decided chan []bool
 }
 
@@ -47,12 +47,11 @@ type prefetches struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	last     uint64               // number of the last one
-	inFlight int                  // the node has not answered
-	byNumber map[string]*prefetch // undecided
+	inFlight int                  // number of those that the node has not answered
+	byNumber map[string]*prefetch // those that still wait for their marker
 }
 
-// awaitPrefetches waits until another prefetch may begin, and reports whether the session goes
-// on.
+// awaitPrefetches waits until another prefetch may begin. It returns false if the session ends.
 func (e *session) awaitPrefetches() bool {
 	for e.ctx.Err() == nil && !e.hasRoom() {
 		select {
@@ -78,8 +77,8 @@ func (e *session) hasRoom() bool {
 	return e.node.Connections(maxPrefetches) > inFlight
 }
 
-// newPrefetch returns a prefetch of topics whose SUBSCRIBE is sent next, nil without any or if
-// the node is near, as a replica is.
+// newPrefetch returns a prefetch of topics whose SUBSCRIBE is sent next. It returns nil if there are
+// none, or if the node is near, as a replica is.
 func (e *session) newPrefetch(topics []tally.Topic) *prefetch {
 	if len(topics) == 0 || e.node.replica != nil || !e.node.IsFar() || e.store.topology.IsCluster() {
 		return nil

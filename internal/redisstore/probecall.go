@@ -15,11 +15,11 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// A store may bill each command. So all regular work of an instance at a node is one script
-// call, the probe: it verifies secret and layout, compares rules, notices changed settings and
-// lost seeds, stores the heartbeat, writes as likes do, and publishes a message to this
-// instance. See script/probe.lua. In a Cluster each part is a separate call, since the keys are
-// in different slots; all calls go in one pipeline.
+// A hosted store may charge for each command. So all regular work of an instance at a node is one
+// script call, the probe: it verifies secret and layout, compares rules, reads the revision of the
+// settings and the seed mark, stores the heartbeat, writes as likes do, and publishes a message to
+// this instance. See script/probe.lua. In a Cluster each part is a separate call, since the keys
+// are in different slots; all calls go in one pipeline.
 
 // probePart is a part of a probe.
 type probePart struct {
@@ -30,7 +30,7 @@ type probePart struct {
 	review func(reply any) error
 }
 
-// probeCalls are the calls of a probe that wait for the answer to their pipeline.
+// probeCalls are the calls of a probe in one pipeline.
 type probeCalls struct {
 	node  *node
 	calls []*redis.Cmd
@@ -106,7 +106,8 @@ func (p *probeCalls) review(received time.Time) error {
 	return failed
 }
 
-// reviewPart passes the reply in a list to its part. Otherwise it is the text of an error.
+// reviewPart passes a reply to its part. The script returns a reply in a list, and an error as a
+// text.
 func (p *probeCalls) reviewPart(part probePart, reply any) error {
 	switch reply := reply.(type) {
 	case string:
@@ -141,9 +142,8 @@ func parseClock(replies []any) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("unexpected reply of the script %s: %v", probeScript.Name, replies)
 }
 
-// replyError is an error of Redis that a script returns as a text. Within a list go-redis reads
-// nothing after an error of a type of its own, such as OOM, and the rest of the reply would be
-// taken for the reply to the next command.
+// replyError is an error of Redis that a script returns as a text. If a list has an error, such as
+// OOM, go-redis does not read the rest of the list, and takes it for the reply to the next command.
 type replyError string
 
 func (e replyError) Error() string { return string(e) }
@@ -168,8 +168,9 @@ func (n *node) has(key string) bool {
 	return n.replica == nil && (!s.topology.IsCluster() || s.topology.SlotMap().Node(key) == n.Node)
 }
 
-// verifyParts verify the node: they store layout and secret if the store has none, and compare
-// them and the rules of metrics. In a Cluster each node verifies the keys whose slots it has.
+// verifyParts returns the parts of a probe that verify the node: they store layout and secret if the
+// store has none, and compare them and the rules of metrics. In a Cluster each node verifies the
+// keys whose slots it has.
 func (n *node) verifyParts() (parts []probePart) {
 	s := n.store
 	if n.replica != nil {
@@ -209,7 +210,7 @@ func (s *Store) reviewRules(reply any) error {
 	return s.compareRules(replyHash(reply))
 }
 
-// followParts notice changes of settings and lost seeds.
+// followParts returns the parts of a probe that discover changes of settings and lost seeds.
 func (n *node) followParts() (parts []probePart) {
 	s := n.store
 	if n.has(s.names.settings()) {
@@ -224,8 +225,8 @@ func (n *node) followParts() (parts []probePart) {
 	return parts
 }
 
-// writePart writes to a slot of the node, as likes do. So the instance notices before a like
-// fails that the node refuses writes, and later that it accepts them again.
+// writePart returns the part of a probe that writes to a slot of the node, as likes do. So the
+// instance knows that the node refuses writes before a like fails, and when it accepts writes again.
 func (n *node) writePart() []probePart {
 	key := n.scratch().probe
 	if key == "" {
@@ -234,7 +235,7 @@ func (n *node) writePart() []probePart {
 	return []probePart{{"write", []string{key}, []any{probeKeyTTL.Milliseconds()}, func(any) error { return nil }}}
 }
 
-// heartbeatPart stores the heartbeat of this instance.
+// heartbeatPart returns the part of a probe that stores the heartbeat of this instance.
 func (n *node) heartbeatPart() []probePart {
 	s := n.store
 	carried := s.carried.Load()

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// minShareRetention is how long presence is kept without an update, at least. Its
-	// versions follow the clock, so they grow even after it was lost.
+	// minShareRetention is the least time for which a presence topic is kept without an update.
+	// Versions follow the clock, so they grow even if a topic expired.
 	minShareRetention = time.Hour
 	// writeChunk is how many script calls one pipeline has.
 	writeChunk = 256
@@ -29,8 +29,8 @@ func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 // reissue returns the new state of the topics that were reissued.
 func (s *Store) reissue(ctx context.Context, held []tally.Change) (reissued []tally.Change, err error) {
 	newCall := func(c tally.Change) (tally.Topic, redistopology.Call) {
-		// While a slot moves, Redis refuses a call with a key that exists and one that does
-		// not, so the call has no keys that it does not need.
+		// While a slot moves, Redis refuses a call with keys of which some exist and others do
+		// not. So the call has only the keys that it needs.
 		keys, retention := []string{s.names.count(c.Topic)}, int64(0)
 		rule, held, history := s.catalog.Rule(c.Topic), any(c.Count), s.historyRetention
 		if rule.Kind == tally.Presence {
@@ -79,9 +79,8 @@ func (s *Store) SetShares(ctx context.Context, ttl time.Duration, shares []tally
 	return callEach(ctx, s, "set the share in", shares, newCall, func(change tally.Change) { s.ranks.add(change, false) })
 }
 
-// callEach calls a script for each item, writeChunk in one pipeline. newCall returns the
-// item's topic and the call.
-// changed is called with the state of each topic that the script changed.
+// callEach calls a script for each item, writeChunk in one pipeline. newCall returns the item's
+// topic and the call. callEach calls changed with the state of each topic that the script changed.
 func callEach[T any](ctx context.Context, s *Store, what string, items []T,
 	newCall func(T) (tally.Topic, redistopology.Call), changed func(tally.Change)) error {
 	if err := s.checkUsable(); err != nil {

@@ -12,7 +12,7 @@ const (
 	// maxPartContributions is how many contributions one script call stores, which takes
 	// Redis a millisecond or two.
 	maxPartContributions = tally.MaxBatchWrites
-	// restoreBytes is about how much one pipeline has.
+	// restoreBytes is the approximate size of a pipeline.
 	restoreBytes = 1 << 20
 )
 
@@ -22,8 +22,8 @@ type portionPart struct {
 	mode string // of restore.lua
 }
 
-// Restore implements [tally.Ledger]: it stores a portion in parts, each of which may be
-// repeated. It leaves out contributions of a window that ended; Sum has them.
+// Restore implements [tally.Ledger]. It stores a portion in parts, each of which may be repeated. It
+// leaves out the contributions of a window that ended, which are part of the portion's Sum.
 func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
 	var parts []*portionPart
 	for i := range portions {
@@ -48,7 +48,7 @@ func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Port
 			for i := range calls {
 				_, e := s.parseEdit("restore", turn[i].Topic, &calls[i], err)
 				failed = cmp.Or(failed, e)
-				if turn[i].Past != nil && s.options.History > 0 { // the gain may change though the count does not
+				if turn[i].Past != nil && s.options.History > 0 { // the gain may change even if the count does not
 					s.gains.add(tally.Change{Topic: turn[i].Topic, Version: 1}, false)
 				}
 			}

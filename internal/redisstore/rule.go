@@ -19,21 +19,21 @@ import (
 )
 
 const (
-	// sampledTopics and sampledMembers are how much of a metric's data is read to deduce
-	// its rule: the topics with the highest counts of each site, and some members of each.
+	// To deduce the rule of a metric, the store reads the sampledTopics topics with the highest
+	// counts of each site, and sampledMembers members of each.
 	sampledTopics, sampledMembers = 3, 100
-	// dataSeenTTL is how long the result is used that a metric has data, which may take a scan
-	// of all keys.
+	// dataSeenTTL is how long the store remembers that a metric has data, since it may take a
+	// scan of all keys to find that out.
 	dataSeenTTL = time.Minute
-	// maxRuleAttempts bounds attempts to store a rule that other instances change.
+	// maxRuleAttempts bounds the attempts to store a rule while other instances change it.
 	maxRuleAttempts = 4
 )
 
-// ruleCache is what this instance knows of the stored rules, a hash of metric to rule. The
-// rule of a metric is stored before its first data. Rules are compared at start, and with
-// each probe, since other instances store rules too. Writes only use the cache.
+// ruleCache caches the stored rules, a hash of metric to rule. The rule of a metric is stored
+// before its first data. The instance compares the rules at start and with each probe, since other
+// instances store rules too. Writes use the cache only.
 type ruleCache struct {
-	settled  atomic.Bool // the rules were compared without a conflict
+	compared atomic.Bool // whether the rules were compared without a conflict
 	accepted sync.Map    // metric to acceptedRule
 	dataSeen sync.Map    // metric with a conflict to the time at which it had data
 }
@@ -41,8 +41,8 @@ type ruleCache struct {
 // acceptedRule is a stored rule that is no conflict.
 type acceptedRule struct {
 	stored string // empty if none is stored
-	// isCurrent says that it allows what the catalog's rule allows. If not, the first write
-	// replaces it.
+	// isCurrent is true if the stored rule allows all that the catalog's rule allows. If not, the
+	// first write replaces it.
 	isCurrent bool
 }
 
@@ -52,12 +52,12 @@ func (c *ruleCache) isCurrent(metric string) bool {
 	return ok && known.(acceptedRule).isCurrent
 }
 
-// compareRules returns the conflict between the catalog and the stored rules, after the
-// instance has started. It accepts a stored rule that allows more: another instance has a
-// newer configuration. At start, that is a conflict.
+// compareRules returns a conflict of the catalog with the stored rules after the start. It accepts a
+// stored rule that allows more, since another instance may have a newer configuration. At start
+// such a rule is a conflict, see reconcileRules.
 func (s *Store) compareRules(stored tally.StoredRules) error {
-	if !s.rules.settled.Load() {
-		return nil // see settleRules
+	if !s.rules.compared.Load() {
+		return nil // see reconcileRules
 	}
 	for _, metric := range s.catalog.Metrics() {
 		known, ok := s.rules.accepted.Load(metric)
@@ -72,7 +72,7 @@ func (s *Store) compareRules(stored tally.StoredRules) error {
 	return nil
 }
 
-// acceptRule stores that the stored rule of a metric is no conflict.
+// acceptRule caches a stored rule, which is no conflict.
 func (s *Store) acceptRule(metric, stored string) {
 	rule := s.catalog.MetricRule(metric)
 	known, err := tally.ParseRule(stored)
@@ -80,14 +80,14 @@ func (s *Store) acceptRule(metric, stored string) {
 	s.rules.accepted.Store(metric, acceptedRule{stored, isCurrent})
 }
 
-// settleRules compares the catalog's rules with the stored ones when the instance starts, at
-// the node that has them. Without a conflict it stores missing rules of metrics with data,
-// and rules that allow more than the stored ones. reads may be nil.
-func (n *node) settleRules(ctx context.Context, reads *ruleReads) error {
+// reconcileRules compares the catalog's rules with the stored ones when the instance starts, if the
+// node has them. Without a conflict it stores the missing rules of metrics with data, and the rules
+// that allow more than the stored ones. reads may be nil.
+func (n *node) reconcileRules(ctx context.Context, reads *ruleReads) error {
 	s := n.store
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
-	if s.rules.settled.Load() || s.topology.SlotMap().Node(s.names.rules()) != n.Node {
+	if s.rules.compared.Load() || s.topology.SlotMap().Node(s.names.rules()) != n.Node {
 		return nil
 	}
 	if reads == nil {
@@ -101,11 +101,11 @@ func (n *node) settleRules(ctx context.Context, reads *ruleReads) error {
 	}
 	sampled, sampleErr := reads.sample.topics()
 	s.catalog.AdoptRules(stored)
-	metrics := s.catalog.Metrics() // those that were adopted have a rule, and need no sample
+	metrics := s.catalog.Metrics() // adopted ones have a rule, and need no sample
 	var missing []string
 	for _, metric := range metrics {
 		if _, isStored := stored[metric]; !isStored && sampleErr == nil && len(sampled[metric]) == 0 {
-			continue // most metrics have neither a rule nor data: they take no round trip
+			continue // most metrics have neither a rule nor data, and need no round trip
 		}
 		toStore, err := s.checkRule(ctx, metric, stored)
 		var conflict *conflictError
@@ -119,12 +119,12 @@ func (n *node) settleRules(ctx context.Context, reads *ruleReads) error {
 	for _, metric := range missing {
 		_ = s.storeRule(ctx, metric, stored) // the first write tries again
 	}
-	s.rules.settled.Store(true)
+	s.rules.compared.Store(true)
 	return nil
 }
 
-// ensureRule stores the rule of a topic's metric before its first data. If the rule is
-// stored, this takes no round trip.
+// ensureRule stores the rule of a topic's metric before its first data. If the rule is stored
+// already, it takes no round trip.
 func (s *Store) ensureRule(ctx context.Context, topic tally.Topic) error {
 	metric := topic.Metric()
 	if s.rules.isCurrent(metric) {
@@ -143,7 +143,7 @@ func (s *Store) ensureRule(ctx context.Context, topic tally.Topic) error {
 		}
 		var conflict *conflictError
 		if errors.As(err, &conflict) {
-			s.rules.settled.Store(false) // checks of the node report it until it is resolved
+			s.rules.compared.Store(false) // checks of the node report it until it is resolved
 		}
 		if err != nil {
 			return tally.Unavailable(err)
@@ -155,7 +155,7 @@ func (s *Store) ensureRule(ctx context.Context, topic tally.Topic) error {
 	return tally.Unavailable(fmt.Errorf("store the rule of the metric %s: other instances keep changing it", metric))
 }
 
-// ruleReads are the reads of [node.settleRules]: the stored rules, and which metrics have data.
+// ruleReads are the reads of [node.reconcileRules]: the stored rules, and which metrics have data.
 type ruleReads struct {
 	stored *redis.MapStringStringCmd
 	sample topicSample
@@ -173,20 +173,20 @@ func (s *Store) storedRules(ctx context.Context) (tally.StoredRules, error) {
 	return stored, nil
 }
 
-// checkRule compares the rule of a metric with the stored one, or with its data if none is
-// stored. It reports whether data of the metric makes it necessary to store the rule. A rule
-// that differs is a conflict, unless all data of the metric was deleted.
+// checkRule compares the rule of a metric with the stored one, or with the metric's data if none is
+// stored. It reports whether the rule has to be stored because there is data. Another rule is a
+// conflict, unless all data of the metric was deleted.
 func (s *Store) checkRule(ctx context.Context, metric string, stored tally.StoredRules) (toStore bool, err error) {
 	rule := s.catalog.MetricRule(metric)
 	if rule.Kind == 0 { // not in an open catalog
 		s.rules.accepted.Store(metric, acceptedRule{isCurrent: true})
 		return false, nil
 	}
-	isStored, conflict := stored.Conflict(metric, rule, !s.rules.settled.Load())
+	isStored, conflict := stored.Conflict(metric, rule, !s.rules.compared.Load())
 	switch {
 	case conflict != nil:
 		if has, err := s.hasData(ctx, metric); has || err != nil {
-			return false, s.reportConflict(conflict) // also if it is unknown whether there is data
+			return false, s.reportConflict(conflict) // even if it is unknown whether there is data
 		}
 		s.rules.accepted.Store(metric, acceptedRule{stored: stored[metric]})
 		return false, nil
@@ -299,8 +299,8 @@ func (s *Store) sampleTopics(ctx context.Context, metrics ...string) (map[string
 	return sample.topics()
 }
 
-// deduceRules returns the rules that the data of a metric may have, for data of releases
-// that did not store rules. It returns none if the data does not show it.
+// deduceRules returns the rules under which a release that did not store rules may have written the
+// data of a metric; none if every rule is possible.
 func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tally.Rule, err error) {
 	sampled, err := s.sampleTopics(ctx, metric)
 	if err != nil {
@@ -347,8 +347,8 @@ func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tall
 			}
 		}
 		present = present || each.shares.Val() > 0
-		if len(members) == 0 && contributed(state) > 0 {
-			windowed = true // the members of earlier windows are gone
+		if len(members) == 0 && state.Sum() > 0 {
+			windowed = true // the members of ended windows expired
 		}
 	}
 	if options > 0 {
@@ -369,5 +369,5 @@ func (s *Store) deduceRules(ctx context.Context, metric string) (possible []tall
 	return possible, nil
 }
 
-// memberBytes is the length of a member's field; paths of buckets are shorter.
+// memberBytes is the length of a field that is a member. Fields that are paths are shorter.
 const memberBytes = 8

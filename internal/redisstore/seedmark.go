@@ -11,18 +11,18 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// seedMarks has the seed mark that the last probe read, so that following it takes no commands.
+// seedMarks has the seed mark that the last probe read, so that readers need no command.
 type seedMarks struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	followed bool // a session of the mark's node runs
-	known    bool // a probe of it read the mark
+	followed bool // whether a session of the node with the mark runs
+	known    bool // whether a probe of that session read the mark
 	mark     int64
 	sets     int // how often this instance stored the mark
 }
 
-// begin returns the argument began of review: a probe that began before set may read the
-// earlier mark.
+// begin returns the argument began of review, which ignores a probe that began before a call of set:
+// it may have read the earlier mark.
 func (m *seedMarks) begin() (sets int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -43,8 +43,8 @@ func (m *seedMarks) review(began int, reply any) error {
 	return nil
 }
 
-// follow records whether a session runs whose probes read the mark. Otherwise SeedMark reads it
-// in the store.
+// follow records whether a session runs whose probes read the mark. If not, SeedMark reads it in the
+// store.
 func (m *seedMarks) follow(isFollowed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -65,8 +65,8 @@ func (m *seedMarks) set(mark int64) {
 	m.mark = max(m.mark, mark)
 }
 
-// SeedMark returns the greatest number that [Store.SetSeedMark] stored, 0 if none. It falls
-// only if Redis loses data, which the next probe notices.
+// SeedMark returns the greatest number that [Store.SetSeedMark] stored; 0 if there is none. It falls
+// only if Redis loses data, which the next probe discovers.
 func (s *Store) SeedMark(ctx context.Context) (int64, error) {
 	if mark, known := s.seeds.get(); known {
 		return mark, nil

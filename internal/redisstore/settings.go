@@ -47,8 +47,9 @@ func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]s
 // swapped is the reply of a [swapCall] after which the entries have their values.
 const swapped = "1"
 
-// swapCall returns a call that sets entries of the hash at key if others have the expected
-// values; empty for none. It also sets the entry revision, if that is not empty.
+// swapCall returns a call that sets entries of the hash at key if others have the expected values.
+// An empty value stands for a missing entry. The call also gives the entry named revision a new
+// value, unless the name is empty.
 func swapCall(key, revision string, expected, entries map[string]string) redistopology.Call {
 	c := redistopology.NewCall(swapScript, key)
 	c.Durable = true

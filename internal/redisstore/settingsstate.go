@@ -9,9 +9,9 @@ import (
 )
 
 // revisionEntry is the entry of the settings that gets another value with each change, so that a
-// probe notices a change whose broadcast was lost. An older release changes settings and leaves the
-// revision as it is. So an instance also compares a digest of all settings at longer intervals,
-// since Redis takes long to compute it if there are many settings.
+// probe discovers a change whose broadcast was lost. An older release does not change the revision.
+// So an instance also compares a digest of all settings. It does that at longer intervals, since
+// Redis takes long to compute a digest of many settings.
 const revisionEntry = "revision"
 
 // settingsState is the state of the settings that the last probes read.

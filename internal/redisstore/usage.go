@@ -20,15 +20,15 @@ const (
 	// contribution, of each further one, and of the topic's entries in directories and
 	// leaderboard, in Redis 7.
 	topicBytes, contributionBytes, projectionBytes = 400, 12, 400
-	// largeTopic is the number of contributions from which Redis is asked for the memory: by
-	// default it stores larger hashes of amounts otherwise. Few topics are large.
+	// largeTopic is the number of contributions from which on the store asks Redis for the memory
+	// of a topic, since Redis stores larger hashes in another form. Few topics are large.
 	largeTopic = 500
 )
 
 const (
 	// usageLease is held by the instance that measures the usage.
 	usageLease = "usage"
-	// usageWait is the pause between two looks for the usage that another instance measures.
+	// usageWait is the interval at which an instance checks for the usage that another measures.
 	usageWait = time.Second
 	// usageRetention is how long a measurement is stored.
 	usageRetention = time.Hour
@@ -41,8 +41,8 @@ type sharedUsage struct {
 	Sites []tally.SiteUsage `json:"sites"`
 }
 
-// Usage implements [tally.Ledger]. Of all instances that need the usage at the same time, one
-// measures it. With maxAge 0 the measurement is not shared: a command may know other sites.
+// Usage implements [tally.Ledger]. If several instances need the usage at the same time, one
+// measures it. With maxAge 0 the measurement is not shared, since a command may know other sites.
 func (s *Store) Usage(ctx context.Context, maxAge time.Duration) (tally.Usage, error) {
 	if maxAge <= 0 {
 		return s.measureUsage(ctx)
@@ -50,7 +50,7 @@ func (s *Store) Usage(ctx context.Context, maxAge time.Duration) (tally.Usage, e
 	for {
 		held, err := s.acquireLease(ctx, usageLease)
 		if err != nil {
-			return s.measureUsage(ctx) // Redis may be full, and the usage shows of what
+			return s.measureUsage(ctx) // Redis may be full, and the usage shows which sites fill it
 		}
 		if held {
 			return s.usageUnderLease(ctx, maxAge)
@@ -79,12 +79,12 @@ func (s *Store) usageUnderLease(ctx context.Context, maxAge time.Duration) (tall
 	}
 	text, err := json.Marshal(sharedUsage{At: now.UnixMilli(), Took: usage.Took.Milliseconds(), Sites: usage.Sites})
 	if err == nil {
-		_ = s.client.Set(ctx, s.names.usage(), text, usageRetention).Err() // else others measure it too
+		_ = s.client.Set(ctx, s.names.usage(), text, usageRetention).Err() // after a failure others measure it too
 	}
 	return usage, nil
 }
 
-// readUsage returns the stored usage and Redis's time. If none is stored, Age is the greatest
+// readUsage returns the stored usage and Redis's time. If no usage is stored, Age is the greatest
 // duration.
 func (s *Store) readUsage(ctx context.Context) (usage tally.Usage, now time.Time, err error) {
 	usage.Age = math.MaxInt64
@@ -103,8 +103,8 @@ func (s *Store) readUsage(ctx context.Context) (usage tally.Usage, now time.Time
 	return usage, now, nil
 }
 
-// measureUsage reads the counts of all topics, some microseconds of Redis each. It estimates
-// the memory of topics that are not large, and leaves out journals.
+// measureUsage reads the counts of all topics, which takes some microseconds of Redis for each. It
+// estimates the memory of topics that are not large, and leaves out journals.
 func (s *Store) measureUsage(ctx context.Context) (tally.Usage, error) {
 	began := time.Now()
 	sites := map[string]*tally.SiteUsage{}
@@ -136,7 +136,7 @@ func (s *Store) addUsage(ctx context.Context, sites map[string]*tally.SiteUsage,
 		if s.catalog.Rule(state.Topic).Kind == tally.Amount {
 			members[i] = pipe.HLen(ctx, key)
 		}
-		if contributed(state) >= largeTopic {
+		if state.Sum() >= largeTopic {
 			memory[i] = pipe.MemoryUsage(ctx, key)
 		}
 	}
@@ -145,7 +145,7 @@ func (s *Store) addUsage(ctx context.Context, sites map[string]*tally.SiteUsage,
 		if state.Version == 0 {
 			continue // it was deleted
 		}
-		contributions := contributed(state)
+		contributions := state.Sum()
 		if members[i] != nil {
 			if err := members[i].Err(); err != nil {
 				return tally.Unavailable(fmt.Errorf("usage of %s: %w", state.Topic, err))
@@ -167,6 +167,3 @@ func (s *Store) addUsage(ctx context.Context, sites map[string]*tally.SiteUsage,
 	}
 	return nil
 }
-
-// contributed returns the sum of contributions.
-func contributed(state tally.State) int64 { return state.Count - state.Seed - state.Adjustment }
