@@ -86,12 +86,13 @@ func (s *Service) forgetMembers(ctx context.Context, membersOf func(tally.Topic)
 
 // withdraw withdraws the contributions that the queries find.
 func (s *Service) withdraw(ctx context.Context, queries []tally.Query) (n int, err error) {
+	amounts, err := s.store.Contributions(ctx, queries)
+	if err != nil {
+		return 0, err
+	}
 	var edits []tally.Edit
-	for i, reading := range s.store.Read(ctx, queries) {
-		if reading.Err != nil {
-			return 0, reading.Err
-		}
-		if reading.Mine > 0 {
+	for i, amount := range amounts {
+		if amount > 0 {
 			edits = append(edits, tally.Edit{Topic: queries[i].Topic, Kind: tally.EditWithdraw, Members: []tally.Member{queries[i].Member}})
 		}
 	}

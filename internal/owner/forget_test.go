@@ -1,6 +1,7 @@
 package owner_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -50,5 +51,55 @@ func TestForget_AllNames(t *testing.T) {
 		if _, err := o.Forget(ctx, "test", "x", tally.Scope{}); code(err) != tally.CodeBadVisitor {
 			t.Errorf("invalid visitor: %v", err)
 		}
+	})
+}
+
+// countedWork counts what a store is asked.
+type countedWork struct {
+	fullStore
+	reads, lookups, edits int
+}
+
+func (c *countedWork) Read(ctx context.Context, queries []tally.Query) []tally.Reading {
+	c.reads += len(queries)
+	return c.fullStore.Read(ctx, queries)
+}
+
+func (c *countedWork) Contributions(ctx context.Context, queries []tally.Query) ([]int64, error) {
+	c.lookups += len(queries)
+	return c.fullStore.Contributions(ctx, queries)
+}
+
+func (c *countedWork) Edit(ctx context.Context, edits []tally.Edit) {
+	c.edits += len(edits)
+	c.fullStore.Edit(ctx, edits)
+}
+
+// Topics to which the visitor does not contribute cost a lookup each.
+func TestForget_Work(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
+		const topics = 100
+		store := &countedWork{fullStore: w.first}
+		o := open(store)
+		old := newTopic("likes") // its contribution has no journal entry
+		portion := tally.Portion{State: tally.State{Change: tally.Change{Topic: old, Count: 1, Version: 1}}, First: true, Last: true, Sum: 1}
+		secret, err := w.first.Secret()
+		if err != nil {
+			t.Fatal(err)
+		}
+		portion.Contributions = []tally.Contribution{{Member: tally.NewHasher(secret).Member(old, visitor(1)), Amount: 1}}
+		if err := w.first.Restore(t.Context(), false, []tally.Portion{portion}); err != nil {
+			t.Fatal(err)
+		}
+		for range topics {
+			o.like(t, newTopic("likes"), visitor(2))
+		}
+		if n, err := o.Forget(t.Context(), "test", visitor(1), tally.Scope{}); err != nil || n != 1 {
+			t.Errorf("%d contributions were removed, error %v", n, err)
+		}
+		if store.reads > 0 || store.lookups != topics+1 || store.edits != 1 {
+			t.Errorf("%d reads, %d lookups and %d edits for %d topics", store.reads, store.lookups, store.edits, topics)
+		}
+		o.counts(t, old, 0)
 	})
 }

@@ -75,6 +75,13 @@ func (s siteStore) Read(ctx context.Context, queries []tally.Query) []tally.Read
 	return s.all.Read(ctx, queries)
 }
 
+func (s siteStore) Contributions(ctx context.Context, queries []tally.Query) ([]int64, error) {
+	if err := checkEach(s, queries, func(q *tally.Query) tally.Topic { return q.Topic }); err != nil {
+		return nil, err
+	}
+	return s.all.Contributions(ctx, queries)
+}
+
 func (s siteStore) History(ctx context.Context, period tally.Period, topics []tally.Topic) []tally.History {
 	if err := checkEach(s, topics, func(topic *tally.Topic) tally.Topic { return *topic }); err != nil {
 		return slices.Repeat([]tally.History{{Err: err}}, len(topics))

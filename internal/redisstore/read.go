@@ -213,17 +213,23 @@ func (s *Store) parseReading(q tally.Query, clock, reply any, withDeleted bool) 
 	if q.Member == 0 {
 		return r, nil
 	}
+	r.Mine, err = memberAmount(rule, q.Member, values[3:])
+	return r, err
+}
+
+// memberAmount returns the contribution of a member by the values of its fields.
+func memberAmount(rule tally.Rule, member tally.Member, values []any) (amount int64, err error) {
 	if rule.Kind == tally.Amount {
-		r.Mine, _, err = parseNumbers(rule, valueText(values[3]))
-		return r, err
+		amount, _, err = parseNumbers(rule, valueText(values[0]))
+		return amount, err
 	}
-	member := memberKey(q.Member)
-	for _, value := range values[3:] {
+	key := memberKey(member)
+	for _, value := range values {
 		if bucket, ok := value.(string); ok {
-			r.Mine = max(r.Mine, bucketAmount(rule, bucket, member))
+			amount = max(amount, bucketAmount(rule, bucket, key))
 		}
 	}
-	return r, nil
+	return amount, nil
 }
 
 // valueText returns a value; a missing one is "0".

@@ -59,6 +59,18 @@ func (s *Store) Read(ctx context.Context, queries []tally.Query) []tally.Reading
 	return readings
 }
 
+// Contributions implements [tally.Ledger].
+func (s *Store) Contributions(ctx context.Context, queries []tally.Query) ([]int64, error) {
+	amounts := make([]int64, len(queries))
+	for i, reading := range s.Read(ctx, queries) {
+		if reading.Err != nil {
+			return nil, reading.Err
+		}
+		amounts[i] = reading.Mine
+	}
+	return amounts, nil
+}
+
 func (s *Store) read(ctx context.Context, queries []tally.Query, readings []tally.Reading) error {
 	asked := make([]byte, 1, 1+len(queries)*len(`["default","likes","a-page-of-usual-length",-1234567890123456789,0],`))
 	asked[0] = '['

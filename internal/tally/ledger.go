@@ -23,6 +23,10 @@ type Ledger interface {
 	// Usage returns what each site stores, from a measurement at most maxAge old, which may
 	// be another instance's. With maxAge 0 the call measures. That may take seconds.
 	Usage(ctx context.Context, maxAge time.Duration) (Usage, error)
+
+	// Contributions returns what the members of the queries contribute, 0 for nothing. It is
+	// for a search in many topics, to few of which a member contributes.
+	Contributions(ctx context.Context, queries []Query) ([]int64, error)
 }
 
 // Editor edits topics.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -186,7 +187,7 @@ func testLargeTopic(t *testing.T, open Factory) {
 
 // checkMembers checks the count and the contribution of each of n members, and that some
 // other members contribute nothing.
-func checkMembers(t *testing.T, store tally.Reader, topic tally.Topic, n int, count int64, of func(i int) (tally.Member, int64)) {
+func checkMembers(t *testing.T, store Store, topic tally.Topic, n int, count int64, of func(i int) (tally.Member, int64)) {
 	t.Helper()
 	const atOnce = 1000
 	for from := 0; from < n; from += atOnce {
@@ -204,6 +205,9 @@ func checkMembers(t *testing.T, store tally.Reader, topic tally.Topic, n int, co
 				t.Fatalf("member %x: mine %d of %d, error %v; want %d of %d",
 					queries[i].Member, reading.Mine, reading.Change.Count, reading.Err, want[i], count)
 			}
+		}
+		if got, err := store.Contributions(answerContext(t), queries); err != nil || !slices.Equal(got, want) {
+			t.Fatalf("contributions %v, error %v, want %v", got, err, want)
 		}
 	}
 }

@@ -60,6 +60,9 @@ func testModel(t *testing.T, open Factory) {
 					!m.exists && (got.Change.Count != 0 || got.Change.Version < m.version || got.Mine != 0) {
 					rt.Fatalf("read %v, want %d at %d, mine %d", got, m.count(), m.version, m.mine[member])
 				}
+				if mine, err := store.Contributions(answerContext(t), []tally.Query{{Topic: m.topic, Member: member}}); err != nil || mine[0] != got.Mine {
+					rt.Fatalf("contributions %v, error %v, want %d", mine, err, got.Mine)
+				}
 			},
 			"dump": func(rt *rapid.T) {
 				m, store := draw(rt)
