@@ -67,6 +67,13 @@ func (s *hookedStore) Journal(ctx context.Context, scope tally.Scope, from, to i
 	return s.Store.Journal(ctx, scope, from, to, each)
 }
 
+func (s *hookedStore) SearchJournal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
+	if s.read != nil {
+		s.read(ctx)
+	}
+	return s.Store.SearchJournal(ctx, scope, from, to, each)
+}
+
 func (s *hookedStore) Edit(ctx context.Context, edits []tally.Edit) {
 	if s.edit != nil {
 		s.edit(ctx)

@@ -82,16 +82,16 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 		}
 	}
 	entry := tally.AuditEntry{Actor: actor, Action: undoAction, Target: selectionName(scopes, sources, from, to), Detail: undoBegins, Sites: sitesOf(scopes...)}
-	do := s.preview
+	do, read := s.preview, s.store.SearchJournal
 	if !preview {
-		do = s.revertPast
+		do, read = s.revertPast, s.store.Journal // which has every entry
 		if err := s.auditBegin(ctx, entry); err != nil {
 			return Reverted{}, err
 		}
 	}
 	counts := entryCounts{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
 	for _, scope := range scopes {
-		isSelected, err1 := s.selector(ctx, scope, selection.Repeated, sources, minute(from), minute(to))
+		isSelected, err1 := s.selector(ctx, read, scope, selection.Repeated, sources, minute(from), minute(to))
 		if err = err1; err == nil {
 			err = do(ctx, scope, minute(from), minute(to), isSelected, counts.add)
 		}
@@ -108,12 +108,12 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 
 // selector returns a function that reports whether an entry is of one of sources, or of any if
 // there are none; with repeated, only if the network contributed more than once to the topic.
-func (s *Service) selector(ctx context.Context, scope tally.Scope, repeated bool, sources map[tally.Source]bool, from, to int64) (isSelected func(tally.JournalEntry) bool, err error) {
+func (s *Service) selector(ctx context.Context, read journalReader, scope tally.Scope, repeated bool, sources map[tally.Source]bool, from, to int64) (isSelected func(tally.JournalEntry) bool, err error) {
 	isSelected = func(e tally.JournalEntry) bool { return len(sources) == 0 || sources[e.Source] }
 	if !repeated {
 		return isSelected, nil
 	}
-	repeating, err := s.repeating(ctx, scope, from, to, isSelected)
+	repeating, err := repeating(ctx, read, scope, from, to, isSelected)
 	return func(e tally.JournalEntry) bool { return repeating[topicSource{e.Topic, e.Source}] > 1 }, err
 }
 
@@ -155,6 +155,9 @@ func (s *Service) selectedSources(selection Selection) (map[tally.Source]bool, e
 // store, are held in memory between reading and reverting them.
 const defaultMaxReverted = 100_000
 
+// journalReader is a method of [tally.JournalStore] that reads the journal.
+type journalReader func(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error
+
 // topicSource is a network that contributed to a topic.
 type topicSource struct {
 	topic  tally.Topic
@@ -163,9 +166,9 @@ type topicSource struct {
 
 // repeating counts the selected entries of each network and topic. Each pair of them takes up
 // to 100 bytes.
-func (s *Service) repeating(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool) (map[topicSource]int, error) {
+func repeating(ctx context.Context, read journalReader, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool) (map[topicSource]int, error) {
 	counts := map[topicSource]int{}
-	err := s.store.Journal(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
+	err := read(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
 		for _, e := range entries {
 			if isSelected(e) && e.Source != 0 { // 0: servers of the owner
 				counts[topicSource{e.Topic, e.Source}]++
@@ -181,7 +184,7 @@ func (s *Service) repeating(ctx context.Context, scope tally.Scope, from, to int
 func (s *Service) preview(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, reverted func(tally.JournalEntry)) error {
 	end := max(to, minute(s.now())+clockSlack) // later entries may be the newest
 	everyEntry := func(tally.JournalEntry) bool { return true }
-	return s.eachBatch(ctx, scope, from, end, everyEntry, func(entries []tally.JournalEntry) error {
+	return s.eachBatch(ctx, s.store.SearchJournal, scope, from, end, everyEntry, func(entries []tally.JournalEntry) error {
 		var topic tally.Topic
 		isWindow, hasNewer := false, map[tally.Member]bool(nil)
 		for _, e := range slices.Backward(entries) {
@@ -207,7 +210,7 @@ func (s *Service) revertPast(ctx context.Context, scope tally.Scope, from, to in
 // contribution.
 func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, mode tally.RevertMode, reverted func(tally.JournalEntry)) error {
 	defer s.spikes.clear()
-	return s.eachBatch(ctx, scope, from, to, isSelected, func(entries []tally.JournalEntry) error {
+	return s.eachBatch(ctx, s.store.Journal, scope, from, to, isSelected, func(entries []tally.JournalEntry) error {
 		done, _, err := s.store.Revert(ctx, entries, mode)
 		for _, e := range done {
 			reverted(e)
@@ -218,12 +221,12 @@ func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64,
 
 // eachBatch passes the selected entries to flush. It reads the journal once: each batch has all
 // entries of some topics. Of a topic with very many entries it has all entries of some members.
-func (s *Service) eachBatch(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, flush func([]tally.JournalEntry) error) error {
+func (s *Service) eachBatch(ctx context.Context, read journalReader, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, flush func([]tally.JournalEntry) error) error {
 	var batch []tally.JournalEntry
 	var topic tally.Topic // of the entries of batch from begin on
 	var large []tally.Topic
 	begin, isLarge := 0, false
-	err := s.store.Journal(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
+	err := read(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
 		for _, e := range entries {
 			if e.Topic != topic {
 				if begin = len(batch); begin > s.maxReverted/2 {

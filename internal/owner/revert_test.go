@@ -67,12 +67,13 @@ func TestRevert_NewestEntry(t *testing.T) {
 	}
 }
 
-// countedReads counts the reads of the journal of more than one topic, and the entries of each
-// revert.
+// countedReads counts the reads and searches of the journal of more than one topic, and the
+// entries of each revert.
 type countedReads struct {
 	fullStore
-	passes  int
-	reverts []int
+	passes   int
+	searches int
+	reverts  []int
 }
 
 func (c *countedReads) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
@@ -82,13 +83,20 @@ func (c *countedReads) Journal(ctx context.Context, scope tally.Scope, from, to 
 	return c.fullStore.Journal(ctx, scope, from, to, each)
 }
 
+func (c *countedReads) SearchJournal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
+	if !scope.Exact {
+		c.searches++
+	}
+	return c.fullStore.SearchJournal(ctx, scope, from, to, each)
+}
+
 func (c *countedReads) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) ([]tally.JournalEntry, []tally.Change, error) {
 	c.reverts = append(c.reverts, len(entries))
 	return c.fullStore.Revert(ctx, entries, mode)
 }
 
-// A revert of more contributions than it holds in memory reads the journal of the site once, as
-// its preview does, which reverts nothing.
+// A revert of more contributions than it holds in memory reads the journal of the site once, and
+// all of it. Its preview searches it once, and reverts nothing.
 func TestRevert_MoreThanMemory(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
 		const limit = 8
@@ -105,14 +113,14 @@ func TestRevert_MoreThanMemory(t *testing.T) {
 		}
 		selection := owner.Selection{Scope: tally.Scope{Site: "blog"}, From: hourAgo(), Addresses: []netip.Addr{botAddress}}
 		for _, preview := range []bool{true, false} {
-			store.passes, store.reverts = 0, nil
+			store.passes, store.searches, store.reverts = 0, 0, nil
 			done, err := o.Revert(t.Context(), "test", selection, preview)
 			if err != nil || done.Entries != want || len(done.Topics) != 7 {
 				t.Errorf("preview %t: %d of %d contributions to %d topics, error %v", preview, done.Entries, want, len(done.Topics), err)
 			}
 			isTooMuch := func(entries int) bool { return preview || entries > limit }
-			if store.passes != 1 || slices.ContainsFunc(store.reverts, isTooMuch) {
-				t.Errorf("preview %t: the journal was read %d times; reverts of %v entries", preview, store.passes, store.reverts)
+			if store.searches != map[bool]int{true: 1}[preview] || store.passes != 1-store.searches || slices.ContainsFunc(store.reverts, isTooMuch) {
+				t.Errorf("preview %t: the journal was read %d times and searched %d times; reverts of %v entries", preview, store.passes, store.searches, store.reverts)
 			}
 		}
 		if done, err := o.Revert(t.Context(), "test", selection, false); err != nil || done.Entries != 0 {

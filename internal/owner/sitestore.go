@@ -136,6 +136,16 @@ func (s siteStore) Journal(ctx context.Context, scope tally.Scope, from, to int6
 	return err
 }
 
+func (s siteStore) SearchJournal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
+	scopes, err := s.scopes(scope)
+	for _, scope := range scopes {
+		if err == nil {
+			err = s.all.SearchJournal(ctx, scope, from, to, each)
+		}
+	}
+	return err
+}
+
 func (s siteStore) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) ([]tally.JournalEntry, []tally.Change, error) {
 	if err := checkEach(s, entries, func(e *tally.JournalEntry) tally.Topic { return e.Topic }); err != nil {
 		return nil, nil, err

@@ -35,32 +35,21 @@ type Spike struct {
 // searchSpikes returns the spikes within the time since in scope, greatest first, at most
 // [maxSpikes]. It counts the newest journal entry of each visitor, if the contribution still
 // exists, and ignores contributions of the owner's servers. The usual numbers come from the
-// rest of the journal. Memory grows with the recent contributions to one topic, and with the
-// number of topics that have a spike. Errors: [tally.CodeStoreUnavailable].
+// rest of the journal, which is not read if no topic has a spike without them. Memory grows with
+// the recent contributions to one topic, and with the number of topics that have a spike.
+// Errors: [tally.CodeStoreUnavailable].
 func (s *Service) searchSpikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
 	now := s.now()
 	retention := max(s.journalRetention, since)
-	d := newDetector(minute(now)+clockSlack, since, retention)
+	var d *detector
 	var candidates []candidate // by all journal entries
-	finish := func() {
-		if c, ok := d.finish(); ok {
-			candidates = append(candidates, c)
+	for _, period := range []time.Duration{since, retention} {
+		var err error
+		d = newDetector(minute(now)+clockSlack, since, retention)
+		if candidates, err = s.searchCandidates(ctx, d, scope, minute(now.Add(-period))); err != nil || len(candidates) == 0 {
+			return []Spike{}, err
 		}
 	}
-	err := s.store.Journal(ctx, scope, minute(now.Add(-retention)), d.end, func(entries []tally.JournalEntry) error {
-		for _, e := range entries {
-			if e.Topic != d.topic {
-				finish()
-				d.reset(e.Topic)
-			}
-			d.add(e)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	finish()
 	candidates = slices.DeleteFunc(candidates, func(c candidate) bool { return !d.exceedsSite(&c) })
 	slices.SortFunc(candidates, func(a, b candidate) int { return cmp.Compare(b.best.contributions, a.best.contributions) })
 	spikes := []Spike{}
@@ -77,6 +66,28 @@ func (s *Service) searchSpikes(ctx context.Context, scope tally.Scope, since tim
 		return cmp.Or(b.Contributions-a.Contributions, strings.Compare(a.Topic.String(), b.Topic.String()))
 	})
 	return spikes, nil
+}
+
+// searchCandidates returns the topics with a spike by the journal entries since a minute. The
+// fewer entries, the more topics: their usual numbers are lower.
+func (s *Service) searchCandidates(ctx context.Context, d *detector, scope tally.Scope, from int64) (candidates []candidate, err error) {
+	finish := func() {
+		if c, ok := d.finish(); ok {
+			candidates = append(candidates, c)
+		}
+	}
+	err = s.store.SearchJournal(ctx, scope, from, d.end, func(entries []tally.JournalEntry) error {
+		for _, e := range entries {
+			if e.Topic != d.topic {
+				finish()
+				d.reset(e.Topic)
+			}
+			d.add(e)
+		}
+		return nil
+	})
+	finish()
+	return candidates, err
 }
 
 // currentSpike reports whether candidate is a spike by the newest entry of each visitor

@@ -110,6 +110,11 @@
 // while the older release runs. If as many topics were deleted meanwhile, the scan adds the names.
 // A list drops the topics that an older release deleted. A name takes 95 bytes and its length.
 //
+// A search of the journal reads the topics that changed since then from the directory by version,
+// which an older release writes too, if the repair completed that by name. It scans if the topics
+// have more journals of days to look for than all topics have keys, for example in the week after
+// an import without versions.
+//
 // Gains follow the counts while somebody reads them, and for an hour after. The first read
 // computes those of all topics that changed in the last 30 days, which the directory has. A gain
 // changes with its topic, and when an hour begins: then the first instance that changes or reads

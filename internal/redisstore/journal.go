@@ -41,12 +41,9 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 	if err != nil {
 		return err
 	}
-	// A day's journal expires as a whole, after its last entry.
-	if s.options.Journal > 0 {
-		from = max(from, now-int64(s.options.Journal/time.Minute))
-	}
+	from = s.firstMinute(from, now)
 	// The journal of a day may have minutes of adjacent days: see the package comment.
-	first := max(from, now-int64(MaxJournal/time.Minute))/minutesADay - 1
+	first := from/minutesADay - 1
 	last := min(to, now)/minutesADay + 1
 	if scope.Exact {
 		topic, err := s.exact(scope)
@@ -75,6 +72,12 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 		return cmp.Or(strings.Compare(a.topic.String(), b.topic.String()), cmp.Compare(a.day, b.day))
 	})
 	return s.readEntries(ctx, slices.Compact(journals), from, to, each)
+}
+
+// firstMinute returns from, or the first minute of the retention if that is later: the journal of
+// a day expires as a whole, after its last entry.
+func (s *Store) firstMinute(from, now int64) int64 {
+	return max(from, now-int64(cmp.Or(s.options.Journal, MaxJournal)/time.Minute))
 }
 
 // minute returns the current minute of Redis's clock.

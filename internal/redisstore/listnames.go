@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -123,26 +122,19 @@ func (s *Store) copyNames(ctx context.Context) error {
 }
 
 func (s *Store) copySiteNames(ctx context.Context, site string) error {
-	for last := (place{score: "-inf"}); ; {
-		began := time.Now()
-		found, err := s.follow(ctx, s.names.directory(site), last.score, last.member, copiedNames, -1)
+	for found, err := range s.directoryAfter(ctx, site, place{score: "-inf"}, copiedNames) {
 		if err != nil || len(found) == 0 {
 			return err
 		}
 		members := make([]redis.Z, len(found))
 		for i, p := range found {
-			last, members[i].Member = p, p.member
+			members[i].Member = p.member
 		}
 		if err := s.client.ZAdd(ctx, s.names.topicNames(site), members...).Err(); err != nil {
 			return tally.Unavailable(fmt.Errorf("copy the names of %s: %w", site, err))
 		}
-		if len(found) < copiedNames { // others changed after the copy began; it would never end with them
-			return nil
-		}
-		if err := s.giveWay(ctx, began); err != nil {
-			return err
-		}
 	}
+	return nil
 }
 
 // setAllNames records that the directories by name have all topics.

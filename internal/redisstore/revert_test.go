@@ -33,7 +33,13 @@ func newRevertFixture(t *testing.T, metric string) *revertFixture {
 // open opens another store on the same Redis.
 func (f *revertFixture) open(t *testing.T) *Store {
 	t.Helper()
-	store, err := Open(f.server.URL(0), tally.NewCatalog(nil, tally.DefaultMetrics()),
+	return openAt(t, f.server.URL(0))
+}
+
+// openAt opens a store until the test ends.
+func openAt(t *testing.T, url string) *Store {
+	t.Helper()
+	store, err := Open(url, tally.NewCatalog(nil, tally.DefaultMetrics()),
 		Options{Journal: 7 * 24 * time.Hour, History: 30 * 24 * time.Hour, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -79,6 +79,11 @@ type JournalStore interface {
 	// by topic, the oldest entry of a topic first.
 	Journal(ctx context.Context, scope Scope, from, to int64, each func([]JournalEntry) error) error
 
+	// SearchJournal is Journal for searches, which are repeated: if it can, it looks only at
+	// topics that changed since from. It may lack entries that are some seconds old, and, until
+	// the store has repaired its projections, those of an instance that was killed.
+	SearchJournal(ctx context.Context, scope Scope, from, to int64, each func([]JournalEntry) error) error
+
 	// Revert takes back the contributions of journal entries and removes the entries. In a
 	// window metric each entry counts 1. In others the newest entry of a member takes back
 	// all that the member contributes now, and older ones nothing. It ignores entries that

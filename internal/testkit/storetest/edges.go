@@ -249,16 +249,19 @@ func testDeadline(t *testing.T, open Factory) {
 	_, markErr := store.SwapMark(ended, likes, "", "x")
 	_, _, logErr := store.AuditLog(ended, "", 1)
 	_, usageErr := store.Usage(ended, 0)
+	_, contributionsErr := store.Contributions(ended, []tally.Query{{Topic: likes, Member: 1}})
 	_, activityErr := store.Activity(ended, 0)
 	for name, err := range map[string]error{
 		"Apply": batches[0].Err, "Read": store.Read(ended, []tally.Query{{Topic: likes}})[0].Err, "Top": topErr,
 		"Reissue":   store.Reissue(ended, []tally.Change{{Topic: likes, Count: 7, Version: before.Version + 1}}),
 		"SetShares": store.SetShares(ended, time.Minute, []tally.Share{{Topic: readers, Pages: 3}}),
 		"Edit":      list[0].Err, "EditWithdraw": list[1].Err, "List": listErr, "Revert": revertErr,
-		"Dump":     store.Dump(ended, tally.Scope{}, func(tally.Portion) error { return nil }),
-		"Restore":  store.Restore(ended, true, []tally.Portion{whole(likes, 4, 0, nil)}),
-		"Journal":  store.Journal(ended, tally.Scope{}, 0, everAfter, func([]tally.JournalEntry) error { return nil }),
-		"Settings": settingsErr, "SwapSettings": swapErr, "SwapMark": markErr,
+		"Dump":          store.Dump(ended, tally.Scope{}, func(tally.Portion) error { return nil }),
+		"Restore":       store.Restore(ended, true, []tally.Portion{whole(likes, 4, 0, nil)}),
+		"Journal":       store.Journal(ended, tally.Scope{}, 0, everAfter, func([]tally.JournalEntry) error { return nil }),
+		"SearchJournal": store.SearchJournal(ended, tally.Scope{}, 0, everAfter, func([]tally.JournalEntry) error { return nil }),
+		"Contributions": contributionsErr,
+		"Settings":      settingsErr, "SwapSettings": swapErr, "SwapMark": markErr,
 		"AppendAudit": store.AppendAudit(ended, tally.AuditEntry{At: time.Now()}), "AuditLog": logErr,
 		"Usage": usageErr, "Activity": activityErr,
 		"WriteHeartbeat": store.WriteHeartbeat(ended, tally.Heartbeat{Instance: "a", Writes: map[string]int64{"blog": 1}}),

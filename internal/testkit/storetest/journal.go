@@ -82,6 +82,14 @@ func testJournal(t *testing.T, open Factory) {
 	if !slices.Equal(recent(t, f.First, blog), all) {
 		t.Error("a second read of the journal differs")
 	}
+	var found []tally.JournalEntry
+	err := f.First.SearchJournal(answerContext(t), tally.Scope{Site: "blog"}, 0, everAfter, func(entries []tally.JournalEntry) error {
+		found = append(found, entries...)
+		return nil
+	})
+	if err != nil || !slices.Equal(found, journal(t, f.First, tally.Scope{Site: "blog"}, 0, everAfter)) {
+		t.Errorf("a search finds %d entries, error %v", len(found), err)
+	}
 	first, last, now := all[0].Minute, all[len(all)-1].Minute, time.Now().Unix()/60
 	if first < now-10 || last > now+10 { // by the store's clock
 		t.Errorf("minutes from %d to %d, now it is %d", first, last, now)

@@ -1,0 +1,196 @@
+package redisstore
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
+)
+
+// completeDirectories does what a repair does in the end.
+func (f *revertFixture) completeDirectories(t *testing.T) {
+	t.Helper()
+	if !f.flushRanks(timeout) || f.setAllNames(t.Context()) != nil {
+		t.Fatal("the directories cannot be written")
+	}
+}
+
+// search returns the topics of the entries from one minute to another.
+func (f *revertFixture) search(t *testing.T, from, to int64) (found []tally.Topic) {
+	t.Helper()
+	err := f.SearchJournal(t.Context(), tally.Scope{}, from, to, func(entries []tally.JournalEntry) error {
+		for _, e := range entries {
+			found = append(found, e.Topic)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// A search looks at the topics that changed, no matter how many others there are.
+func TestSearchJournal_Work(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	f.fillOld(t, 2000)
+	const liked, days = 50, 8
+	for i := range liked {
+		f.topic = numbered(t, "old", 3*i)
+		f.assert(t, 7, 2, 1)
+	}
+	f.completeDirectories(t)
+	now, err := f.minute(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, scans := calls(f.server, ""), calls(f.server, "scan")
+	found := f.search(t, now-(days-2)*minutesADay, 1<<40)
+	if len(found) != liked || !slices.IsSortedFunc(found, byName) {
+		t.Errorf("%d of %d entries: %v", len(found), liked, found)
+	}
+	if used, scans := calls(f.server, "")-before, calls(f.server, "scan")-scans; scans > 0 || used > days*liked+50 {
+		t.Errorf("%d commands, of which %d are SCAN", used, scans)
+	}
+}
+
+// A search scans if the directories may lack topics, or have too many that changed.
+func TestSearchJournal_Scan(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(f *revertFixture){
+		"names are not complete": func(f *revertFixture) { f.server.Do("ZREM", f.names.topicNames("default"), "") },
+		"no directory":           func(f *revertFixture) { f.server.Do("DEL", f.names.directory("default")) },
+		"no directories": func(f *revertFixture) {
+			f.server.Do("DEL", f.names.directory("default"), f.names.topicNames("default"))
+		},
+		"a topic lacks": func(f *revertFixture) { f.server.Do("ZREM", f.names.directory("default"), "likes/page") },
+		"all changed": func(f *revertFixture) {
+			for i := range 100 {
+				f.server.Do("ZADD", f.names.directory("default"), time.Now().UnixMicro(), fmt.Sprintf("likes/old-%05d", i))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newRevertFixture(t, "likes")
+			f.fillOld(t, 100)
+			f.assert(t, 7, 2, 1)
+			f.completeDirectories(t)
+			before := calls(f.server, "scan") // when it connected
+			if found := f.search(t, 0, 1<<40); !slices.Equal(found, []tally.Topic{f.topic}) || calls(f.server, "scan") > before {
+				t.Errorf("by the directories: %v", found)
+			}
+			prepare(f)
+			if found := f.search(t, 0, 1<<40); !slices.Equal(found, []tally.Topic{f.topic}) || calls(f.server, "scan") == before {
+				t.Errorf("by a scan: %v", found)
+			}
+		})
+	}
+}
+
+// An instance was killed before it updated the directories. A revert, which reads the whole
+// journal, misses nothing; a search misses the topic until a repair.
+func TestSearchJournal_LostUpdate(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	f.options.Intervals.Repair = time.Millisecond
+	f.fillOld(t, 100)
+	f.completeDirectories(t)
+	f.topic = numbered(t, "old", 50)
+	f.assert(t, 7, 2, 1)
+	f.ranks.take() // as if it was killed
+	if found := f.search(t, 0, 1<<40); len(found) > 0 {
+		t.Errorf("the directories have the change: %v", found)
+	}
+	entries := 0
+	err := f.Journal(t.Context(), tally.Scope{Site: tally.DefaultSite}, 0, 1<<40, func(some []tally.JournalEntry) error {
+		entries += len(some)
+		return nil
+	})
+	if err != nil || entries != 1 {
+		t.Errorf("the journal has %d entries, error %v", entries, err)
+	}
+	if !f.repairAll(t.Context()) {
+		t.Fatal("the repair failed")
+	}
+	if found := f.search(t, 0, 1<<40); !slices.Equal(found, []tally.Topic{f.topic}) {
+		t.Errorf("after a repair: %v", found)
+	}
+}
+
+// Shortly before midnight an entry is in the journal of the next day.
+func TestSearchJournal_Midnight(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	f.fillOld(t, 100)
+	today := time.Now().Unix() / 86400
+	minute := today*minutesADay - 1
+	version := minute*time.Minute.Microseconds() + 59_000_000
+	f.server.Do("SET", f.names.dayJournal(f.topic, today), "12345678"+"9012"+string(binary.BigEndian.AppendUint32(nil, uint32(minute))))
+	f.server.Do("HSET", f.names.count(f.topic), "n", 1, "v", version)
+	f.changed(tally.Change{Topic: f.topic, Count: 1, Version: version}, false)
+	f.completeDirectories(t)
+	for from, to := range map[int64]int64{minute: minute, minute - 10: minute + 10} {
+		if found := f.search(t, from, to); !slices.Equal(found, []tally.Topic{f.topic}) {
+			t.Errorf("from %d to %d: %v", from-minute, to-minute, found)
+		}
+	}
+	if found := f.search(t, minute+1, minute+10); len(found) > 0 {
+		t.Errorf("after midnight: %v", found)
+	}
+}
+
+// In a Cluster topics are on other nodes than the directory.
+func TestSearchJournal_Cluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, false)
+	store := openAt(t, cluster.URL())
+	const topics, liked = 200, 30
+	var batches []tally.Batch
+	var queries []tally.Query
+	var want []int64
+	for i := range topics {
+		topic := numbered(t, "page", i)
+		edit := []tally.Edit{{Topic: topic, Kind: tally.EditSeed, Value: 1}}
+		if store.Edit(t.Context(), edit); edit[0].Err != nil {
+			t.Fatal(edit[0].Err)
+		}
+		queries, want = append(queries, tally.Query{Topic: topic, Member: 1}), append(want, 0)
+		if i < liked {
+			batches = append(batches, tally.Batch{Topic: topic, Writes: []tally.Write{{Member: 1, Source: 7, Amount: 1, MayCreate: true}}})
+			want[i] = 1
+		}
+	}
+	for _, b := range batches {
+		some := []tally.Batch{b}
+		if store.Apply(t.Context(), some); some[0].Err != nil {
+			t.Fatal(some[0].Err)
+		}
+	}
+	if !store.flushRanks(timeout) || store.setAllNames(t.Context()) != nil {
+		t.Fatal("the directories cannot be written")
+	}
+	scans := 0
+	for _, server := range cluster.Primaries {
+		scans -= calls(server, "scan")
+	}
+	found := 0
+	err := store.SearchJournal(t.Context(), tally.Scope{Site: tally.DefaultSite}, time.Now().Unix()/60-10, 1<<40, func(some []tally.JournalEntry) error {
+		found += len(some)
+		return nil
+	})
+	for _, server := range cluster.Primaries {
+		scans += calls(server, "scan")
+	}
+	if err != nil || found != liked || scans > 0 {
+		t.Errorf("%d of %d entries, error %v, with %d scans", found, liked, err, scans)
+	}
+	if got, err := store.Contributions(t.Context(), queries); err != nil || !slices.Equal(got, want) {
+		t.Errorf("contributions %v, error %v", got, err)
+	}
+}
