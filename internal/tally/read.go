@@ -1,6 +1,7 @@
 package tally
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -85,7 +86,10 @@ func (s *Service) readMine(ctx context.Context, topics []Topic, visitor string) 
 	readings := s.store.Read(ctx, queries)
 	for i, alias := range readings[len(topics):] {
 		own := &readings[aliasOf[i]]
-		if alias.Err != nil || own.Mine > 0 && s.catalog.Rule(own.Change.Topic).Kind == Choice {
+		if alias.Err != nil {
+			own.Err = cmp.Or(own.Err, alias.Err)
+		}
+		if own.Err != nil || own.Mine > 0 && s.catalog.Rule(own.Change.Topic).Kind == Choice {
 			continue // the topic's own option
 		}
 		own.Mine = max(own.Mine, alias.Mine)
