@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
@@ -75,11 +74,7 @@ var editNames = map[tally.EditKind]string{
 
 func (s *Store) editCall(e *tally.Edit) redistopology.Call {
 	if e.Kind == tally.EditWithdraw {
-		entries := make([]tally.JournalEntry, len(e.Members))
-		for i, member := range e.Members {
-			entries[i].Member = member
-		}
-		return s.withdrawCall(e.Topic, entries, e.IfVersion, nil, tally.RevertPresent)
+		return s.withdrawCall(e)
 	}
 	var c redistopology.Call
 	if e.Kind == tally.EditReset || e.Kind == tally.EditDelete {
@@ -108,73 +103,68 @@ func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) 
 		s.names.count(topic), s.names.members(topic), s.names.deleted(topic), s.names.hours(topic), s.names.days(topic))
 }
 
-// withdrawCall returns a call that withdraws the contributions of the entries' members; with
-// journals, only if the entries are still in them.
-func (s *Store) withdrawCall(topic tally.Topic, entries []tally.JournalEntry, version int64, journals *revertCall, mode tally.RevertMode) redistopology.Call {
-	rule := s.catalog.Rule(topic)
-	keys := append(make([]string, 0, 8), s.names.count(topic), s.names.members(topic), s.names.hours(topic), s.names.days(topic))
-	if journals != nil {
-		prefix := s.names.journal(topic)
-		for _, day := range journals.days {
-			keys = append(keys, prefix+strconv.FormatInt(day, 10))
-		}
+// withdrawCall returns a call that withdraws the contributions of members.
+func (s *Store) withdrawCall(e *tally.Edit) redistopology.Call {
+	rule := s.catalog.Rule(e.Topic)
+	c := redistopology.NewCall(withdrawScriptFor(rule), s.names.count(e.Topic), s.names.members(e.Topic), s.names.hours(e.Topic), s.names.days(e.Topic))
+	packed := appendHead(&c, e.Topic, s.names.channel(e.Topic), rule, len(e.Members))
+	for _, member := range e.Members {
+		packed = appendWrite(packed, rule, &tally.Write{Member: member})
 	}
-	c := redistopology.NewCall(forRule(rule, withdrawScript, withdrawAmountScript, withdrawChoiceScript), keys...)
-	packed := appendHead(&c, topic, s.names.channel(topic), rule, len(entries))
-	for i := range entries {
-		packed = appendWrite(packed, rule, &tally.Write{Member: entries[i].Member, Source: entries[i].Source})
-	}
-	c.Append(packed, version, journals.appendPositions(nil), s.historyRetention, mode == tally.RevertPast)
-	if journals != nil {
-		c.Append(journals.most)
-		for _, day := range journals.days {
-			if begin, ok := journals.begins[day]; ok {
-				c.Append(begin)
-			} else {
-				c.Append("")
-			}
-		}
-	}
+	c.Append(packed, e.IfVersion, "", s.historyRetention, false)
 	return c
 }
 
-// editReply is the reply of scripts that edit, withdraw or restore.
+func withdrawScriptFor(rule tally.Rule) *redistopology.Script {
+	return forRule(rule, withdrawScript, withdrawAmountScript, withdrawChoiceScript)
+}
+
+// editReply is the reply of scripts that edit or restore.
 type editReply struct {
 	before, after tally.State
 	changed       bool
-	taken         string // reply of withdraw.lua: a digit for each entry
 }
 
 // parseEdit parses the reply of a call, and updates the leaderboards later. err is why no
 // call was made.
 func (s *Store) parseEdit(what string, topic tally.Topic, c *redistopology.Call, err error) (editReply, error) {
+	change, parts, err := s.parseParts(what, topic, c, err)
 	if err != nil {
-		return editReply{}, tally.Unavailable(fmt.Errorf("%s %s: %w", what, topic, err))
+		return editReply{}, err
 	}
-	reply, err := s.parseWritten(what, topic, c)
-	var marked *tally.MarkError
-	if errors.As(err, &marked) {
-		return editReply{}, tally.ErrFrozen
-	}
-	if err != nil {
-		s.reviewFailure(c.Node(), err)
-		return editReply{}, tally.Unavailable(err)
-	}
-	parts := strings.Split(reply.detail, ";")
-	if len(parts) != 7 && len(parts) != 8 {
+	if len(parts) != 7 {
 		return editReply{}, tally.Unavailable(unexpectedReply(c))
 	}
 	rule := s.catalog.Rule(topic)
-	e := editReply{changed: parts[0] == "1", taken: strings.Join(parts[7:], "")}
+	e := editReply{changed: parts[0] == "1"}
 	var err1, err2 error
 	e.before, err1 = parseState(rule, topic, parts[1], parts[2], parts[3], parts[4])
 	e.after, err2 = parseState(rule, topic, "0", "0", parts[5], parts[6])
 	if err1 != nil || err2 != nil {
 		return editReply{}, tally.Unavailable(unexpectedReply(c))
 	}
-	e.after.Change = reply.change
-	if e.changed {
+	e.after.Change = change
+	return e, nil
+}
+
+// parseParts parses the reply of a call of which the first part is 1 if the topic changed, and
+// updates the leaderboards later. err is why no call was made.
+func (s *Store) parseParts(what string, topic tally.Topic, c *redistopology.Call, err error) (tally.Change, []string, error) {
+	if err != nil {
+		return tally.Change{}, nil, tally.Unavailable(fmt.Errorf("%s %s: %w", what, topic, err))
+	}
+	reply, err := s.parseWritten(what, topic, c)
+	var marked *tally.MarkError
+	if errors.As(err, &marked) {
+		return tally.Change{}, nil, tally.ErrFrozen
+	}
+	if err != nil {
+		s.reviewFailure(c.Node(), err)
+		return tally.Change{}, nil, tally.Unavailable(err)
+	}
+	parts := strings.Split(reply.detail, ";")
+	if parts[0] == "1" {
 		s.changed(reply.change, false)
 	}
-	return e, nil
+	return reply.change, parts, nil
 }

@@ -108,6 +108,13 @@ func (s *Store) readEntries(ctx context.Context, journals []dayJournal, from, to
 	})
 }
 
+// appendEntry appends an entry as journals have it.
+func appendEntry(packed []byte, e *tally.JournalEntry) []byte {
+	packed = binary.BigEndian.AppendUint64(packed, uint64(e.Member))
+	packed = binary.BigEndian.AppendUint32(packed, uint32(e.Source))
+	return binary.BigEndian.AppendUint32(packed, uint32(e.Minute))
+}
+
 func unpackEntry(topic tally.Topic, packed []byte) tally.JournalEntry {
 	return tally.JournalEntry{
 		Topic:  topic,
@@ -180,9 +187,7 @@ func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, entries []t
 			return err
 		}
 		packed := binary.BigEndian.AppendUint32(byDay[position.day], uint32(position.offset))
-		packed = binary.BigEndian.AppendUint64(packed, uint64(e.Member))
-		packed = binary.BigEndian.AppendUint32(packed, uint32(e.Source))
-		byDay[position.day] = binary.BigEndian.AppendUint32(packed, uint32(e.Minute))
+		byDay[position.day] = appendEntry(packed, &e)
 	}
 	const size = 4 + journalEntryBytes
 	for day, packed := range byDay {

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"math"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,64 +31,49 @@ func parseJournalPosition(text string) (p journalPosition, err error) {
 	return journalPosition{int64(d), int64(b)}, nil
 }
 
-// appendPositions appends where the entries are, see script/withdraw.lua; nothing if c is nil.
-func (c *revertCall) appendPositions(packed []byte) []byte {
-	if c == nil {
-		return packed
-	}
-	const firstJournal = 5 // index of its key in KEYS
-	for i, p := range c.positions {
-		packed = append(packed, byte(firstJournal+slices.Index(c.days, p.day)))
-		packed = binary.BigEndian.AppendUint32(packed, uint32(p.offset))
-		packed = binary.BigEndian.AppendUint32(packed, uint32(c.entries[i].Minute))
-	}
-	return packed
-}
-
 const (
 	// revertedAtOnce bounds the entries that one script call reverts: half a millisecond of
 	// Redis.
 	revertedAtOnce = 128
-	// nearRevertCalls is how many calls one pipeline to a near Redis has, some milliseconds.
+	// nearRevertCalls is how many calls one pipeline to a near Redis has, a millisecond or two.
 	nearRevertCalls = 32
-	// maxTail is how many bytes of journals a script reads to find newer entries, a thousand
-	// entries. Longer journals are read before, in portions.
+	// maxTail is how many bytes of a journal a script reads to find newer entries, a thousand
+	// entries; see script/part/present.lua. Longer journals are read before, in portions.
 	maxTail = 16 << 10
+	// journalLead is how many minutes before its day a journal is read. The first entry comes at
+	// most [redistopology.Timeout] before, and a call of Revert does not take so long.
+	journalLead = 60
 )
+
+// revertEntry is an entry to revert, and where it is.
+type revertEntry struct {
+	tally.JournalEntry
+	journalPosition
+}
 
 // topicRevert is the part of a revert that concerns one topic.
 type topicRevert struct {
-	topic     tally.Topic
-	entries   []tally.JournalEntry
-	positions []journalPosition
+	topic   tally.Topic
+	entries []revertEntry // in the order of their positions, which differ
 
-	// Set by inspect.
-	present  []bool          // by entry: it is still in the journal
-	selected []bool          // by entry: reverting it changes something
-	lengths  map[int64]int64 // by day: how many bytes of its journal were read
-
-	// While inspect reads.
-	wanted map[journalPosition]int // index of the entry
-	newest map[tally.Member]journalPosition
+	inspection // of long journals
 }
 
-// first returns the day of the first entry.
-func (r *topicRevert) first() int64 {
-	first := r.positions[0].day
-	for _, p := range r.positions {
-		first = min(first, p.day)
-	}
-	return first
+// journalRange is the part of a day's journal that a script reads, from an offset to the end.
+type journalRange struct {
+	day  int64
+	from int64 // notRead: the script gets the key only
 }
+
+const notRead = -1
 
 // revertCall is one call of a script that reverts entries of a topic.
 type revertCall struct {
 	*topicRevert
-	entries   []tally.JournalEntry
-	positions []journalPosition
-	days      []int64         // whose journals the script gets
-	begins    map[int64]int64 // by day, from where it reads the journal; a day without is not read
-	most      int             // bytes that it reads; 0: all, since the journals were read before
+	entries  []revertEntry
+	journals []journalRange // the earliest first
+	isRest   bool           // the caller read the journals up to the ranges
+	until    int64          // see [redistopology.Call]
 }
 
 // Revert implements [tally.JournalStore]. A script reverts the entries of a topic that are the
@@ -102,20 +87,26 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode t
 	if err != nil {
 		return nil, nil, err
 	}
-	run := &revertRun{Store: s, today: now / minutesADay, mode: mode}
+	run := &revertRun{Store: s, began: time.Now(), minute: now, mode: mode}
 	reverts, err := run.byTopic(entries)
 	if err != nil {
 		return nil, nil, err
 	}
-	var calls []*revertCall
+	var short []*topicRevert
 	for _, r := range reverts {
 		if len(r.entries) > revertedAtOnce {
 			run.long = append(run.long, r)
 		} else {
-			calls = append(calls, run.wholeCall(r))
+			short = append(short, r)
 		}
 	}
-	err = run.call(ctx, calls)
+	err = run.call(ctx, func(yield func(*revertCall) bool) {
+		for _, r := range short {
+			if !yield(run.wholeCall(r)) {
+				return
+			}
+		}
+	})
 	for some := range slices.Chunk(run.long, writeChunk) {
 		if err == nil {
 			err = run.revertLong(ctx, some)
@@ -127,17 +118,24 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode t
 // revertRun is a call of [Store.Revert].
 type revertRun struct {
 	*Store
-	today int64
-	mode  tally.RevertMode
+	began  time.Time
+	minute int64 // then, of Redis's clock
+	mode   tally.RevertMode
 
 	long     []*topicRevert // topics whose journals are to be read before
 	reverted []tally.JournalEntry
 	changes  []tally.Change
 }
 
+// tomorrow returns the day after the present one of Redis's clock.
+func (run *revertRun) tomorrow() int64 { return run.now()/minutesADay + 1 }
+
+// now returns the present minute of Redis's clock, unless that was set meanwhile.
+func (run *revertRun) now() int64 { return run.minute + int64(time.Since(run.began)/time.Minute) }
+
 // byTopic groups entries by topic, without those whose journals do not exist any more.
 func (run *revertRun) byTopic(entries []tally.JournalEntry) (reverts []*topicRevert, err error) {
-	byTopic := map[tally.Topic]*topicRevert{}
+	all := make([]revertEntry, 0, len(entries))
 	for _, entry := range entries {
 		if err := run.catalog.CheckEditable(entry.Topic); err != nil {
 			return nil, err
@@ -146,39 +144,39 @@ func (run *revertRun) byTopic(entries []tally.JournalEntry) (reverts []*topicRev
 		if err != nil {
 			return nil, err
 		}
-		if place.day > run.today+1 || place.day <= run.today+1-int64(maxJournals) {
-			continue
+		if tomorrow := run.tomorrow(); place.day <= tomorrow && place.day > tomorrow-int64(maxJournals) {
+			all = append(all, revertEntry{entry, place})
 		}
-		r := byTopic[entry.Topic]
-		if r == nil {
-			r = &topicRevert{topic: entry.Topic}
-			byTopic[entry.Topic] = r
-			reverts = append(reverts, r)
+	}
+	compare := func(a, b revertEntry) int {
+		return cmp.Or(strings.Compare(a.Topic.String(), b.Topic.String()), cmp.Compare(a.day, b.day), cmp.Compare(a.offset, b.offset))
+	}
+	slices.SortFunc(all, compare)
+	all = slices.CompactFunc(all, func(a, b revertEntry) bool { return compare(a, b) == 0 })
+	for len(all) > 0 {
+		topic, n := all[0].Topic, 1
+		for n < len(all) && all[n].Topic == topic {
+			n++
 		}
-		r.entries, r.positions = append(r.entries, entry), append(r.positions, place)
+		reverts = append(reverts, &topicRevert{topic: topic, entries: all[:n:n]})
+		all = all[n:]
 	}
 	return reverts, nil
 }
 
 // wholeCall returns a call that reads the journals itself.
 func (run *revertRun) wholeCall(r *topicRevert) *revertCall {
-	c := &revertCall{topicRevert: r, entries: r.entries, positions: r.positions, most: maxTail}
-	first := r.first()
-	for day := first; day <= run.today+1; day++ {
-		c.days = append(c.days, day)
+	first, today := r.entries[0].journalPosition, (run.now()+journalLead)/minutesADay
+	c := &revertCall{topicRevert: r, entries: r.entries, journals: []journalRange{{first.day, first.offset}}}
+	for day := first.day + 1; day <= max(today, r.entries[len(r.entries)-1].day); day++ {
+		c.journals = append(c.journals, journalRange{day: day})
 	}
 	if run.isWindow(r) {
-		return c
-	}
-	c.begins = make(map[int64]int64, len(c.days))
-	for _, day := range c.days {
-		c.begins[day] = 0
-	}
-	c.begins[first] = math.MaxInt64
-	for _, p := range r.positions {
-		if p.day == first {
-			c.begins[first] = min(c.begins[first], p.offset)
+		for i := range c.journals {
+			c.journals[i].from = notRead
 		}
+	} else {
+		c.until = (today+1)*redistopology.Day.Microseconds() - (journalLead/2)*time.Minute.Microseconds()
 	}
 	return c
 }
@@ -188,87 +186,29 @@ func (run *revertRun) isWindow(r *topicRevert) bool {
 	return run.catalog.Rule(r.topic).Kind == tally.Window
 }
 
-// revertLong reads the journals of topics before it reverts their entries.
-func (run *revertRun) revertLong(ctx context.Context, reverts []*topicRevert) error {
-	if err := run.inspect(ctx, reverts); err != nil {
-		return err
-	}
-	var calls []*revertCall
-	for _, r := range reverts {
-		more, err := run.inspectedCalls(ctx, r)
-		if err != nil {
-			return err
-		}
-		calls = append(calls, more...)
-	}
-	return run.call(ctx, calls)
-}
-
-// inspectedCalls returns the calls that revert the selected entries, and erases those that are
-// superseded.
-func (run *revertRun) inspectedCalls(ctx context.Context, r *topicRevert) (calls []*revertCall, err error) {
-	var superseded []tally.JournalEntry
-	byDay := map[int64]*revertCall{} // the call that has room for entries of a day
-	for i, entry := range r.entries {
-		if !r.selected[i] {
-			if r.present[i] {
-				superseded = append(superseded, entry)
-			}
-			continue
-		}
-		day := r.positions[i].day
-		c := byDay[day]
-		if c == nil || len(c.entries) == revertedAtOnce {
-			c = &revertCall{topicRevert: r, days: []int64{day}}
-			if !run.isWindow(r) {
-				run.readAdded(c, day)
-			}
-			byDay[day] = c
-			calls = append(calls, c)
-		}
-		c.entries, c.positions = append(c.entries, entry), append(c.positions, r.positions[i])
-	}
-	return calls, run.eraseEntries(ctx, r.topic, superseded)
-}
-
-// readAdded lets a call for entries of a day read what was added to the journals since inspect read
-// them. Journals of days before yesterday do not grow; see [redistopology.NewDayCall] for tomorrow's.
-func (run *revertRun) readAdded(c *revertCall, day int64) {
-	c.days, c.begins = nil, map[int64]int64{}
-	if day < run.today-1 {
-		c.days = append(c.days, day)
-	}
-	for day := max(c.first(), run.today-1); day <= run.today+1; day++ {
-		c.days, c.begins[day] = append(c.days, day), max(c.lengths[day]-journalEntryBytes, 0)
-	}
-}
-
 // call makes calls in pipelines, and pauses between them.
-func (run *revertRun) call(ctx context.Context, calls []*revertCall) error {
-	for len(calls) > 0 {
-		most := nearRevertCalls
-		if run.topology.IsFar() {
-			most = writeChunk
-		}
-		entries, n := 0, 0
-		for n < len(calls) && n < most && entries < most+revertedAtOnce {
-			if n > 0 && calls[n].topic == calls[n-1].topic {
-				break // the changes of a topic have an order
+func (run *revertRun) call(ctx context.Context, calls iter.Seq[*revertCall]) error {
+	most := nearRevertCalls
+	if run.topology.IsFar() {
+		most = writeChunk
+	}
+	var some []*revertCall // for the next pipeline
+	entries := 0
+	for c := range calls {
+		// The changes of a topic have an order.
+		if n := len(some); n == most || entries >= most+revertedAtOnce || n > 0 && some[n-1].topic == c.topic {
+			began := time.Now()
+			if err := run.callAndCollect(ctx, some); err != nil {
+				return err
 			}
-			entries += len(calls[n].entries)
-			n++
-		}
-		began := time.Now()
-		if err := run.callAndCollect(ctx, calls[:n]); err != nil {
-			return err
-		}
-		if calls = calls[n:]; len(calls) > 0 {
 			if err := run.giveWay(ctx, began); err != nil {
 				return err
 			}
+			some, entries = some[:0], 0
 		}
+		some, entries = append(some, c), entries+len(c.entries)
 	}
-	return nil
+	return run.callAndCollect(ctx, some)
 }
 
 // longReply is the reply of a script if the journals are longer than it may read.
@@ -276,9 +216,12 @@ const longReply = "-3"
 
 // callAndCollect makes calls in one pipeline, and collects their results.
 func (run *revertRun) callAndCollect(ctx context.Context, some []*revertCall) (failed error) {
+	if len(some) == 0 {
+		return nil
+	}
 	calls := make([]redistopology.Call, len(some))
 	for i, c := range some {
-		calls[i] = run.withdrawCall(c.topic, c.entries, 0, c, run.mode)
+		calls[i] = run.revertCall(c)
 		calls[i].Durable = true
 	}
 	err := run.callAll(ctx, calls)
@@ -287,8 +230,8 @@ func (run *revertRun) callAndCollect(ctx context.Context, some []*revertCall) (f
 			run.long = append(run.long, c.topicRevert)
 			continue
 		}
-		reply, err := run.parseEdit("revert contributions to", c.topic, &calls[i], err)
-		if err == nil && len(reply.taken) != len(c.entries) {
+		change, parts, err := run.parseParts("revert contributions to", c.topic, &calls[i], err)
+		if err == nil && (len(parts) != 2 || len(parts[1]) != len(c.entries)) {
 			err = tally.Unavailable(unexpectedReply(&calls[i]))
 		}
 		if err != nil {
@@ -296,74 +239,52 @@ func (run *revertRun) callAndCollect(ctx context.Context, some []*revertCall) (f
 			continue
 		}
 		for j, entry := range c.entries {
-			if reply.taken[j] == '1' {
-				run.reverted = append(run.reverted, entry)
+			if parts[1][j] == '1' {
+				run.reverted = append(run.reverted, entry.JournalEntry)
 			}
 		}
-		if reply.changed {
-			run.changes = append(run.changes, reply.after.Change)
+		if parts[0] == "1" {
+			run.changes = append(run.changes, change)
 		}
 	}
 	return failed
 }
 
-// inspect reads the journals of reverts, each of another topic, and selects the entries to
-// revert.
-func (run *revertRun) inspect(ctx context.Context, reverts []*topicRevert) error {
-	byTopic := make(map[tally.Topic]*topicRevert, len(reverts))
-	var journals []dayJournal
-	for _, r := range reverts {
-		r.begin()
-		byTopic[r.topic] = r
-		journals = append(journals, dayJournals(r.topic, r.first(), run.today+1)...)
+// revertCall returns the call of a script for c.
+func (run *revertRun) revertCall(c *revertCall) redistopology.Call {
+	rule, names := run.catalog.Rule(c.topic), run.names.forWrite(c.topic)
+	keys := append(make([]string, 0, 8), names.count, names.members, names.hours, names.days)
+	firstJournal := len(keys)
+	for _, j := range c.journals {
+		keys = append(keys, names.journal+strconv.FormatInt(j.day, 10))
 	}
-	err := run.readJournals(ctx, journals, func(j dayJournal, offset int64, packed []byte) error {
-		byTopic[j.topic].read(j.day, offset, packed)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, r := range reverts {
-		r.selectEntries(run.isWindow(r))
-	}
-	return nil
-}
-
-// begin prepares r for its journals.
-func (r *topicRevert) begin() {
-	r.present, r.selected = make([]bool, len(r.entries)), make([]bool, len(r.entries))
-	r.lengths = map[int64]int64{}
-	r.wanted = make(map[journalPosition]int, len(r.entries))
-	r.newest = make(map[tally.Member]journalPosition, len(r.entries))
-	for i, p := range r.positions {
-		r.wanted[p] = i
-		r.newest[r.entries[i].Member] = journalPosition{}
-	}
-}
-
-// read reads a portion of the journal of a day.
-func (r *topicRevert) read(day, offset int64, packed []byte) {
-	for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
-		member := tally.Member(binary.BigEndian.Uint64(packed[at:]))
-		if _, ok := r.newest[member]; !ok {
-			continue
+	call := redistopology.NewCall(withdrawScriptFor(rule), keys...)
+	call.Until = c.until
+	packed := appendHead(&call, c.topic, names.channel, rule, len(c.entries))
+	places := make([]byte, 0, len(c.entries)*(9+journalEntryBytes))
+	for i := range c.entries {
+		e := &c.entries[i]
+		packed = appendWrite(packed, rule, &tally.Write{Member: e.Member, Source: e.Source})
+		at := slices.IndexFunc(c.journals, func(j journalRange) bool { return j.day == e.day })
+		start := int64(0)
+		if from := c.journals[at].from; from != notRead && e.offset >= from {
+			start = e.offset - from + 1
 		}
-		p := journalPosition{day, offset + int64(at)}
-		r.newest[member] = p
-		if i, ok := r.wanted[p]; ok {
-			found := unpackEntry(r.topic, packed[at:])
-			found.Position = r.entries[i].Position
-			r.present[i] = found == r.entries[i]
+		places = append(places, byte(firstJournal+1+at))
+		places = binary.BigEndian.AppendUint32(places, uint32(e.offset))
+		places = binary.BigEndian.AppendUint32(places, uint32(start))
+		places = appendEntry(places, &e.JournalEntry)
+	}
+	call.Append(packed, 0, places, run.historyRetention, run.mode == tally.RevertPast)
+	for _, j := range c.journals {
+		switch {
+		case j.from == notRead:
+			call.Append("", "")
+		case c.isRest:
+			call.Append(j.from, -1)
+		default:
+			call.Append(j.from, j.from+maxTail)
 		}
 	}
-	r.lengths[day] = offset + int64(len(packed))
-}
-
-// selectEntries selects the entries to revert by the journals that were read.
-func (r *topicRevert) selectEntries(windowed bool) {
-	for i, p := range r.positions {
-		r.selected[i] = r.present[i] && r.wanted[p] == i && (windowed || r.newest[r.entries[i].Member] == p)
-	}
-	r.wanted, r.newest = nil, nil
+	return call
 }

@@ -88,7 +88,7 @@ func (f *revertFixture) inspectAll(t *testing.T, source tally.Source) (run *reve
 	if err != nil {
 		t.Fatal(err)
 	}
-	run = &revertRun{Store: f.Store, today: now / minutesADay, mode: tally.RevertPast}
+	run = &revertRun{Store: f.Store, began: time.Now(), minute: now, mode: tally.RevertPast}
 	reverts, err := run.byTopic(f.entries(t, source))
 	if err != nil || len(reverts) != 1 {
 		t.Fatal(len(reverts), err)
@@ -156,12 +156,60 @@ func TestRevert_EntryAfterReading(t *testing.T) {
 		f.server.SetClock(24 * time.Hour)
 		f.assert(t, 8, 2, 0)
 		f.assert(t, 8, 2, 1)
-		if err := run.call(t.Context(), calls); err != nil {
+		if err := run.call(t.Context(), slices.Values(calls)); err != nil {
 			t.Fatal(err)
 		}
 		f.wants(t, 2, map[tally.Member]int64{1: 1, 2: 1, 3: 0, 4: 0})
 		if left := f.entries(t, 7); len(left) > 0 {
 			t.Errorf("%s: left %v", metric, left)
+		}
+	}
+}
+
+// The clock of Redis is set to the next day, whose journal the prepared calls do not read: they
+// revert nothing.
+func TestRevert_NextDayAfterPreparation(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	f.assert(t, 7, 1, 1)
+	entries := f.entries(t, 7)
+	now, err := f.minute(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := &revertRun{Store: f.Store, began: time.Now(), minute: now - now%minutesADay, mode: tally.RevertPast}
+	reverts, err := run.byTopic(entries)
+	if err != nil || len(reverts) != 1 {
+		t.Fatal(len(reverts), err)
+	}
+	c := run.wholeCall(reverts[0])
+	if len(c.journals) != 1 {
+		t.Fatalf("at midnight, a call reads the journals of %v", c.journals)
+	}
+	f.server.SetClock(24 * time.Hour)
+	f.assert(t, 8, 1, 0)
+	f.assert(t, 8, 1, 1)
+	if err := run.call(t.Context(), slices.Values([]*revertCall{c})); tally.AsError(err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("a call that does not read the journal of the day: error %v", err)
+	}
+	f.wants(t, 1, map[tally.Member]int64{1: 1})
+	reverted, _, err := f.Revert(t.Context(), entries, tally.RevertPast)
+	if err != nil || len(reverted) > 0 {
+		t.Errorf("reverted %v, error %v", reverted, err)
+	}
+	f.wants(t, 1, map[tally.Member]int64{1: 1})
+}
+
+// Shortly before midnight, the first entry of the next day may exist.
+func TestRevert_BeforeMidnight(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	r := &topicRevert{topic: f.topic, entries: []revertEntry{{journalPosition: journalPosition{day: 20_000}}}}
+	for before, days := range map[int64]int{24 * 60: 1, journalLead + 1: 1, journalLead: 2, 1: 2} {
+		run := &revertRun{Store: f.Store, began: time.Now(), minute: 20_001*minutesADay - before}
+		c := run.wholeCall(r)
+		if len(c.journals) != days || c.until < (run.minute+journalLead/2)*time.Minute.Microseconds() {
+			t.Errorf("%d minutes before midnight: %+v", before, c)
 		}
 	}
 }
@@ -179,7 +227,7 @@ func TestRevert_ResetAfterReading(t *testing.T) {
 		t.Fatal(edits[0].Err)
 	}
 	f.assert(t, 7, 1, 1)
-	if err := run.call(t.Context(), calls); err != nil || len(run.changes) > 0 {
+	if err := run.call(t.Context(), slices.Values(calls)); err != nil || len(run.changes) > 0 {
 		t.Errorf("published %v, %v", run.changes, err)
 	}
 	f.wants(t, 1, map[tally.Member]int64{1: 1})

@@ -52,7 +52,7 @@ func TestRevert_Work(t *testing.T) {
 		t.Fatalf("%d contributions were reverted, error %v", len(reverted), err)
 	}
 	used, trips := commands()-before, f.stats.roundTrips.Count()-trips
-	if used > 15*topics || trips > topics/nearRevertCalls+30 {
+	if used > 12*topics+topics/10 || trips > topics/nearRevertCalls+30 {
 		t.Errorf("%d commands and %d round trips for %d topics", used, trips, topics)
 	}
 }

@@ -131,10 +131,12 @@ type attempt struct {
 	pipe      redis.Pipeliner
 	confirmed func() error // whether replicas confirmed; set if a call is durable
 
-	// Set if an operation needs the clock: the deadline and its day, in the node's clock.
-	deadline  any
-	today     int64
-	todayText string
+	// Set if an operation needs the clock: the deadline and its day, in the node's clock, also as
+	// texts.
+	deadline     int64
+	deadlineText any
+	today        int64
+	todayText    string
 
 	// Set by Call.review.
 	scriptsMissing, clockWrong bool
@@ -215,7 +217,7 @@ func (n *Node) send(ctx context.Context, operations []*operation) (again []*oper
 			}
 			return nil
 		}
-		a.deadline = strconv.FormatInt(deadline, 10)
+		a.deadline, a.deadlineText = deadline, strconv.FormatInt(deadline, 10)
 		a.today = deadline / Day.Microseconds()
 		a.todayText = strconv.FormatInt(a.today, 10)
 	}

@@ -50,6 +50,9 @@ var errLate = errors.New("the deadline had passed in Redis's clock")
 type Call struct {
 	// Durable makes the call succeed only if wait=N replicas, as in the URL, have the write.
 	Durable bool
+	// Until, unless 0, is the last time at which a script with a deadline may write, in
+	// microseconds of the node's clock.
+	Until int64
 
 	// Set by [Topology.Call].
 	Reply any
@@ -171,7 +174,10 @@ func (t *Topology) Call(ctx context.Context, calls []Call) {
 // argsAt returns the arguments for an attempt: with the deadline and the keys of days.
 func (c *Call) argsAt(a *attempt) []any {
 	if c.script.deadline {
-		c.args[c.firstArg] = a.deadline
+		c.args[c.firstArg] = a.deadlineText
+		if c.Until > 0 && c.Until < a.deadline {
+			c.args[c.firstArg] = c.Until
+		}
 	}
 	for i := range c.days {
 		day := a.todayText

@@ -5,9 +5,9 @@
 -- KEYS[2]  members, as in apply.lua
 -- KEYS[3]  the hours of the history, see part/record.lua
 -- KEYS[4]  the days
--- KEYS[5…] journals of days, the earliest first: all from the day of the first entry to
---          tomorrow, since entries in later ones may be newer; in a window those of the
---          entries; without entries none
+-- KEYS[5…] journals of days, the earliest first: all from the day of the first entry to the
+--          last that may exist, since entries in later ones may be newer; in a window those
+--          of the entries; without entries none
 -- ARGV[1]  deadline, microseconds of this server's clock
 -- ARGV[2]  window, milliseconds; 0: members stay
 -- ARGV[3]  channel
@@ -15,44 +15,42 @@
 -- ARGV[5]  writes with the digit 0, see part/decide.lua
 -- ARGV[6]  version that the topic must have; 0: any
 -- ARGV[7]  empty, or for each write where its entry is: 1 byte for the index of the journal
---          in KEYS, 4 for its place in that journal, and its minute in 4
+--          in KEYS, 4 for its place in that journal, 4 for where it begins in the range that
+--          is read, from 1, 0 if it is not in it, and the entry in 16
 -- ARGV[8]  retention of the history, days; 0: there is none
 -- ARGV[9]  1 if the records since each contribution are lowered, else 0
--- ARGV[10] with entries, how many bytes of the journals to read at most, to find the newest
---          entry of each member; 0 if the caller read the journals: all that was added since
--- ARGV[11…] for each journal, from where to read it: the place of the first entry, or of the
---          last one that the caller read; empty: it is not read
+-- ARGV[10…] for each journal, the range to read, to find the newest entry of each member: from
+--          the first of the entries to present.lua's MOST bytes behind; or, if the caller
+--          read the journals, from the last entry that it read to -1; empty: it is not read
 --
--- Returns what edit.lua returns and, with entries, after a semicolon a digit for each entry:
--- 1 if it was the newest of its member or of a window, else 0. The journals have more to
--- read: -3.
+-- Returns what edit.lua returns, but with entries only count, version, 1 if it changed, else 0,
+-- and after a semicolon a digit for each entry: 1 if it was the newest of its member or of a
+-- window, else 0. The journals have more to read: -3.
 
 -- include deadline
-local mark, options = '', 1
--- include topic
 local writes, size, window = ARGV[5], 19, tonumber(ARGV[2])
 -- include present
+local count, options = tonumber(state[1] or 0), 1
+if not count then return redis.error_reply('BADDATA the count of this topic is not a number') end
 
-local journal, count, before = false, counts[1], counts[1]
+local journal, before = false, count
 -- include decide
 if window > 0 and places then
   -- A window forgets its members, but each entry was counted.
   count, changed, raised = before - #places, #places > 0, 0
+  if count < 0 then count, raised = 0, -count end
 end
 local taken = {}
-if window > 0 then
-  for i = 1, #entryHours do taken[entryHours[i]] = (taken[entryHours[i]] or 0) + 1 end
-else
-  for i, hour in pairs(writeHours) do
-    if results[i] ~= '0' then taken[hour] = (taken[hour] or 0) + 1 end
-  end
+for i, hour in pairs(past or taken) do
+  if window > 0 or results[i] ~= '0' then taken[hour] = (taken[hour] or 0) + 1 end
 end
-counts[1], adjustments[1] = count, adjustments[1] + raised
+local n, raises = string.format('%.0f', count), raised > 0 and { raised }
+removes = buckets[''] == ''
+-- include ending
 -- include erase
--- include unchanged
-local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
+if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. ending end
+local hours, days, retention = KEYS[3], KEYS[4], ARGV[8]
 -- include record
 -- include lower
-
 -- include store
--- include publish
+-- include withdrawn

@@ -5,21 +5,21 @@
 -- Returns what edit.lua returns.
 
 -- include deadline
-local mark, options = '', 1
--- include topic
 local writes, size, window = ARGV[5], 16, 0
 -- include present
+local count, options = tonumber(state[1] or 0), 1
+if not count then return redis.error_reply('BADDATA the count of this topic is not a number') end
 
-local journal, greatest, depth, count = false, false, stored, counts[1]
+local journal, greatest, depth = false, false, stored
 -- include decide_amounts
-counts[1], adjustments[1] = count, adjustments[1] + raised
 local taken = {}
-for i, hour in pairs(writeHours) do taken[hour] = (taken[hour] or 0) + lowered[i] end
+for i, hour in pairs(past or taken) do taken[hour] = (taken[hour] or 0) + lowered[i] end
+local n, raises = string.format('%.0f', count), raised > 0 and { raised }
+-- include ending
 -- include erase
--- include unchanged
-local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
+if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. ending end
+local hours, days, retention = KEYS[3], KEYS[4], ARGV[8]
 -- include record
 -- include lower
-
 -- include store_amounts
--- include publish
+-- include withdrawn

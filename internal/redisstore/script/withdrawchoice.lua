@@ -6,23 +6,26 @@
 -- Returns what edit.lua returns.
 
 -- include deadline
-local mark, options = '', tonumber(ARGV[2])
--- include topic
+-- include numbers
 local writes, size, window = ARGV[5], 20, 0
 -- include present
+local options = tonumber(ARGV[2])
+local counts = parse(state[1], options)
+if not counts then return redis.error_reply('BADDATA the count of this topic is not made of numbers') end
 
 local journal, keeps = false, false
 -- include decide_choices
-for option, by in pairs(raised) do adjustments[option] = adjustments[option] + by end
 local taken = {}
-for i, hour in pairs(writeHours) do
+for i, hour in pairs(past or taken) do
   if results[i] ~= '0' then taken[hour] = (taken[hour] or 0) + 1 end
 end
+local n, raises = format(counts), next(raised) and raised
+removes = buckets[''] == ''
+-- include ending
 -- include erase
--- include unchanged
-local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
+if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. ending end
+local hours, days, retention = KEYS[3], KEYS[4], ARGV[8]
 -- include record
 -- include lower
-
 -- include store
--- include publish
+-- include withdrawn

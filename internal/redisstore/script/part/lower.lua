@@ -2,7 +2,7 @@
 -- history to the sum of the contributions of that hour, ARGV[9], which is 1 if the records are
 -- to be lowered, and what record.lua needs.
 
-if ARGV[9] == '1' and next(taken) and retention ~= '0' then
+if ARGV[9] == '1' and retention ~= '0' and next(taken) then
   local earliest = math.huge
   for hour in pairs(taken) do earliest = math.min(earliest, hour) end
   for key, length in pairs({ [hours] = 1, [days] = 24 }) do

@@ -1,64 +1,77 @@
--- Removes from writes, of size bytes each, those whose entries are no longer in the journals,
--- and all if the topic is not the expected one. An entry whose member has a newer one is
--- erased, and withdraws nothing. Ends the script if the journals are too long. Needs version,
--- window, now, KEYS and ARGV, see withdraw.lua. Sets places and journals, where the entries
--- are; nil without entries; the hours of the entries at places, and of writes; and detail.
+-- Reads a topic, and removes from writes, of size bytes each, those whose entries are no longer
+-- in the journals, and all if the topic is not the expected one. An entry whose member has a
+-- newer one is erased, and withdraws nothing. Ends the script if the topic is frozen or its
+-- journals are too long. Needs window, now, KEYS and ARGV, see withdraw.lua. Sets state,
+-- version, stored (the depth); after, the version of a change; and with entries, else nil:
+-- places, where the entries are, each the index of the journal in KEYS times 4294967296 and
+-- the place in it; digits, one for each entry; and past, hours before that of the change, of
+-- the writes at their index, in a window of all entries; nil if there are none.
 
-local places, journals
-local entryHours, writeHours = {}, {}
-local newest, tails, begins = {}, {}, {} -- newest: by member, see position
+local HOUR, MOST = 3600000000, 16384 -- microseconds; bytes that are read of a journal
+local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'e')
+if state[4] and string.byte(state[4]) == 33 then return '-2' .. state[4] end
+local version, stored = tonumber(state[2] or 0), tonumber(state[3] or 0)
+if not (version and stored) then return redis.error_reply('BADDATA the version of this topic is not a number') end
+local after = math.max(version + 1, now)
 local expected = version > 0 and (ARGV[6] == '0' or tonumber(ARGV[6]) == version)
-local function position(k, place) return k * 4294967296 + place end
-if ARGV[7] ~= '' then
-  local most = tonumber(ARGV[10])
-  local wereRead = most == 0
+local packed, places, digits, past = ARGV[7], nil, nil, nil
+if packed ~= '' then
+  local find, unpacked, tails = string.find, struct.unpack, {}
   for k = 5, #KEYS do
-    local begin = tonumber(ARGV[k + 6])
-    if begin then
-      local tail = redis.call('GETRANGE', KEYS[k], begin, wereRead and -1 or begin + most)
-      if wereRead then
-        expected = expected and (begin == 0 or tail ~= '') -- a journal that became shorter was reset
-      elseif #tail > most then
-        return '-3'
-      else
-        most = most - #tail
+    local from, to = ARGV[k * 2], ARGV[k * 2 + 1]
+    if from ~= '' then
+      local tail = redis.call('GETRANGE', KEYS[k], from, to)
+      tails[k] = tail
+      if to ~= '-1' then
+        if #tail > MOST then return '-3' end
+      elseif tail == '' and from ~= '0' then
+        expected = false -- a journal that became shorter was reset
       end
-      for at = 1, #tail, 16 do newest[string.sub(tail, at, at + 7)] = position(k, begin + at - 1) end
-      tails[k], begins[k] = tail, begin
     end
   end
-end
-if not expected then
-  detail = ';' .. string.rep('0', #writes / size)
-  writes = ''
-elseif ARGV[7] ~= '' then
-  local present, seen, digits = {}, {}, {}
-  places, journals = {}, {}
-  for i = 1, #writes / size do
-    local k, a, b, c, d, e, f, g, h = string.byte(ARGV[7], i * 9 - 8, i * 9)
-    local place, minute = ((a * 256 + b) * 256 + c) * 256 + d, ((e * 256 + f) * 256 + g) * 256 + h
-    local at, p, stored = (i - 1) * size, position(k, place), nil
-    local entry = string.sub(writes, at + 2, at + 13) .. string.sub(ARGV[7], i * 9 - 3, i * 9)
-    if begins[k] and place >= begins[k] then
-      stored = string.sub(tails[k], place - begins[k] + 1, place - begins[k] + 16)
-    else
-      stored = redis.call('GETRANGE', KEYS[k], place, place + 15)
+  local kept, number = nil, 0 -- writes, once one was removed; and how many remain
+  places, digits = {}, ''
+  for at = 1, #packed, 25 do
+    local k, place, start, entry = unpacked('>BI4I4c16', packed, at)
+    local digit, remains, isThere = '0', false, expected
+    if expected and start > 0 then
+      isThere = find(tails[k], entry, start, true) == start
+    elseif expected then
+      isThere, start = redis.call('GETRANGE', KEYS[k], place, place + 15) == entry, -15
     end
-    digits[i] = '0'
-    if not seen[p] and stored == entry then
-      seen[p] = true
-      places[#places + 1], journals[#places + 1] = place, KEYS[k]
-      local last = (minute + 1) * 60000 - 1 -- millisecond of its minute
-      entryHours[#places] = math.floor(minute / 60)
-      if (newest[string.sub(entry, 1, 8)] or p) <= p then
-        digits[i] = '1'
+    if isThere then
+      places[#places + 1] = k * 4294967296 + place
+      local minute = unpacked('>I4', entry, 13)
+      if window > 0 then
+        digit = '1'
         -- The members of a window that ended are gone.
-        if window == 0 or math.floor(last / window) >= math.floor(now / 1000 / window) then
-          present[#present + 1] = string.sub(writes, at + 1, at + size)
-          writeHours[#present] = entryHours[#places]
+        remains = math.floor(((minute + 1) * 60000 - 1) / window) >= math.floor(now / 1000 / window)
+      else
+        local newer, member = nil, string.sub(entry, 1, 8)
+        start = start + 16
+        for j = k, #KEYS do
+          newer = newer or tails[j] and find(tails[j], member, start, true)
+          while newer and newer % 16 ~= 1 do newer = find(tails[j], member, newer + 1, true) end
+          start = 1
         end
+        if not newer then digit, remains = '1', true end
+      end
+      local hour = math.floor(minute / 60)
+      if remains then number = number + 1 end
+      if digit == '1' and hour < math.floor(after / HOUR) then
+        past = past or {}
+        past[window > 0 and #places or number] = hour
       end
     end
+    digits = digits .. digit
+    local write = (at - 1) / 25 * size
+    if kept and remains then
+      kept[#kept + 1] = string.sub(writes, write + 1, write + size)
+    elseif not kept and not remains then
+      kept = { string.sub(writes, 1, write) }
+    end
   end
-  writes, detail = table.concat(present), ';' .. table.concat(digits)
+  if kept then writes = table.concat(kept) end
+elseif not expected then
+  writes = ''
 end
