@@ -36,6 +36,7 @@ const (
 	// Redis.
 	revertedAtOnce = 128
 	// nearRevertCalls is how many calls one pipeline to a near Redis has, a millisecond or two.
+	// Redis serves other clients after each 16 KB of it, some 20 calls.
 	nearRevertCalls = 32
 	// maxTail is how many bytes of a journal a script reads to find newer entries, a thousand
 	// entries; see script/part/present.lua. Longer journals are read before, in portions.
@@ -186,61 +187,103 @@ func (run *revertRun) isWindow(r *topicRevert) bool {
 	return run.catalog.Rule(r.topic).Kind == tally.Window
 }
 
-// call makes calls in pipelines, and pauses between them.
-func (run *revertRun) call(ctx context.Context, calls iter.Seq[*revertCall]) error {
+// revertPipeline is calls that are sent together, each for an element of reverts.
+type revertPipeline struct {
+	reverts []*revertCall
+	calls   []redistopology.Call
+	entries int
+
+	// Set when ended is closed.
+	ended chan struct{}
+	took  time.Duration
+	err   error // why no call was made
+}
+
+// call makes calls in pipelines, and pauses between them. While Redis runs one, it collects the
+// results of the one before and prepares the next.
+func (run *revertRun) call(ctx context.Context, calls iter.Seq[*revertCall]) (failed error) {
+	pauses := revertPauses{store: run.Store}
+	var sent *revertPipeline
+	for next := range run.pipelines(calls) {
+		if sent != nil {
+			<-sent.ended
+			const callEntries = 8 // a call takes Redis as long as some entries
+			if failed = pauses.giveWay(ctx, sent.took, callEntries*len(sent.calls)+sent.entries); failed != nil {
+				break
+			}
+		}
+		before := sent
+		sent = next
+		go sent.send(ctx, run.Store) // ends within the timeout of a call; ended tells
+		if failed = run.collect(before); failed != nil {
+			break
+		}
+	}
+	if sent != nil {
+		<-sent.ended
+	}
+	return cmp.Or(failed, run.collect(sent))
+}
+
+// pipelines divides calls into pipelines.
+func (run *revertRun) pipelines(calls iter.Seq[*revertCall]) iter.Seq[*revertPipeline] {
 	most := nearRevertCalls
 	if run.topology.IsFar() {
 		most = writeChunk
 	}
-	var some []*revertCall // for the next pipeline
-	entries := 0
-	for c := range calls {
-		// The changes of a topic have an order.
-		if n := len(some); n == most || entries >= most+revertedAtOnce || n > 0 && some[n-1].topic == c.topic {
-			began := time.Now()
-			if err := run.callAndCollect(ctx, some); err != nil {
-				return err
+	return func(yield func(*revertPipeline) bool) {
+		var p *revertPipeline
+		for c := range calls {
+			// The changes of a topic have an order.
+			if p != nil && (len(p.calls) == most || p.entries >= most+revertedAtOnce || p.reverts[len(p.calls)-1].topic == c.topic) {
+				if !yield(p) {
+					return
+				}
+				p = nil
 			}
-			if err := run.giveWay(ctx, began); err != nil {
-				return err
+			if p == nil {
+				p = &revertPipeline{ended: make(chan struct{})}
 			}
-			some, entries = some[:0], 0
+			p.reverts, p.calls, p.entries = append(p.reverts, c), append(p.calls, run.revertCall(c)), p.entries+len(c.entries)
 		}
-		some, entries = append(some, c), entries+len(c.entries)
+		if p != nil {
+			yield(p)
+		}
 	}
-	return run.callAndCollect(ctx, some)
+}
+
+func (p *revertPipeline) send(ctx context.Context, s *Store) {
+	defer close(p.ended)
+	began := time.Now()
+	p.err = s.callAll(ctx, p.calls)
+	p.took = time.Since(began)
 }
 
 // longReply is the reply of a script if the journals are longer than it may read.
 const longReply = "-3"
 
-// callAndCollect makes calls in one pipeline, and collects their results.
-func (run *revertRun) callAndCollect(ctx context.Context, some []*revertCall) (failed error) {
-	if len(some) == 0 {
+// collect collects the results of a pipeline that ended; nil has none.
+func (run *revertRun) collect(p *revertPipeline) (failed error) {
+	if p == nil {
 		return nil
 	}
-	calls := make([]redistopology.Call, len(some))
-	for i, c := range some {
-		calls[i] = run.revertCall(c)
-		calls[i].Durable = true
-	}
-	err := run.callAll(ctx, calls)
-	for i, c := range some {
-		if err == nil && calls[i].Err == nil && calls[i].Text() == longReply {
+	for i, c := range p.reverts {
+		call := &p.calls[i]
+		if p.err == nil && call.Err == nil && call.Text() == longReply {
 			run.long = append(run.long, c.topicRevert)
 			continue
 		}
-		change, parts, err := run.parseParts("revert contributions to", c.topic, &calls[i], err)
+		change, parts, err := run.parseParts("revert contributions to", c.topic, call, p.err)
 		if err == nil && (len(parts) != 2 || len(parts[1]) != len(c.entries)) {
-			err = tally.Unavailable(unexpectedReply(&calls[i]))
+			err = tally.Unavailable(unexpectedReply(call))
 		}
 		if err != nil {
 			failed = cmp.Or(failed, err)
 			continue
 		}
-		for j, entry := range c.entries {
+		for j := range c.entries {
 			if parts[1][j] == '1' {
-				run.reverted = append(run.reverted, entry.JournalEntry)
+				run.reverted = append(run.reverted, c.entries[j].JournalEntry)
 			}
 		}
 		if parts[0] == "1" {
@@ -259,7 +302,7 @@ func (run *revertRun) revertCall(c *revertCall) redistopology.Call {
 		keys = append(keys, names.journal+strconv.FormatInt(j.day, 10))
 	}
 	call := redistopology.NewCall(withdrawScriptFor(rule), keys...)
-	call.Until = c.until
+	call.Durable, call.Until = true, c.until
 	packed := appendHead(&call, c.topic, names.channel, rule, len(c.entries))
 	places := make([]byte, 0, len(c.entries)*(9+journalEntryBytes))
 	for i := range c.entries {
