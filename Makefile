@@ -96,7 +96,7 @@ types: web/node_modules/.package-lock.json ## Check the types of the widgets.
 # measure latency: they run one after the other, beside the unit tests and the web tests.
 PROCESSES := ./deploy ./internal/testkit/checker ./internal/testkit/e2e
 # Packages whose work is concurrency and whose dependencies are few.
-CONCURRENT := ./internal/connlimit ./internal/hub ./internal/presence ./internal/ratelimit ./internal/tally
+CONCURRENT := ./internal/connlimit ./internal/hub ./internal/presence ./internal/tally
 UNITS       = $$(go list ./... | grep -vxF "$$(go list $(PROCESSES))")
 OTHER_UNITS = $$(go list ./... | grep -vxF "$$(go list $(PROCESSES) $(CONCURRENT))")
 

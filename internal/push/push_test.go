@@ -183,6 +183,20 @@ func TestPresence_Transports(t *testing.T) {
 	expect(0)
 }
 
+// A topic on which a connection is no longer present is not counted for its address.
+func TestPresence_LeaveReturnsQuota(t *testing.T) {
+	i := start(t, push.Options{MaxTopicsPerAddress: 1})
+	viewer, ws := i.socket("")
+	for range 2 {
+		sendText(t, ws, `{"present":["default/readers/a"]}`)
+		i.eventually("presence", func() bool { return i.presence.Load() == 1 })
+		sendText(t, ws, `{"present":["default/readers/b"]}`)
+		viewer.expect("default/readers/b!too_many_viewers")
+		sendText(t, ws, `{"absent":["default/readers/a"]}`)
+		i.eventually("absence", func() bool { return i.presence.Load() == 0 })
+	}
+}
+
 func TestServer_Full(t *testing.T) {
 	i := start(t, push.Options{MaxViewers: 3, MaxViewersPerAddress: 2})
 	for range 2 {

@@ -137,6 +137,9 @@ func TestImport_InvalidLines(t *testing.T) {
 	if int(report.Refused) != len(reasons)-1 {
 		t.Errorf("%d of %d lines are refused", report.Refused, len(reasons)-1)
 	}
+	if want := (Totals{Topics: 1, Contributions: 1}); report.Totals != want {
+		t.Errorf("stored %+v, want %+v", report.Totals, want)
+	}
 	said := map[int64]string{}
 	for _, r := range report.Refusals {
 		said[r.Line] = r.Reason
