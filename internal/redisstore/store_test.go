@@ -259,6 +259,25 @@ func TestSweep_ExpiredShares(t *testing.T) {
 	}
 }
 
+// Versions grow even if the clock of Redis goes back.
+func TestApply_ClockGoesBack(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{Clock: true})
+	server.SetClock(time.Hour)
+	store := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), newPrefix())
+	page := topic(t, "default/likes/page")
+	before := like(t, store, page, 1)
+	server.SetClock(0)
+	var after tally.Batch
+	processtest.Eventually(t, "the store has read the clock", func() bool {
+		after = assertAll(store, processtest.Timeout, page, 1, 2)
+		return after.Err == nil
+	})
+	if after.Version <= before.Version {
+		t.Errorf("version %d after %d", after.Version, before.Version)
+	}
+}
+
 // A like takes most memory when most buckets were just divided: 14.4 bytes at 720,000. It is
 // 12.2 at a million and 9.7 at 200,000.
 func TestApply_Memory(t *testing.T) {
