@@ -95,6 +95,8 @@ func TestList_ByNameAfterUpgrade(t *testing.T) {
 	edit(t, store, tally.Edit{Topic: topic(t, "default/likes/zz"), Kind: tally.EditDelete})
 	want = slices.Delete(want, 8, 9)
 	check("after a deletion")
+	server.Do("ZADD", names, "0", "gone/a", "0", "gone/b")
+	check("with topics of a metric that is not declared")
 	if n := scans(server) - before; n > 1 { // the repair after changes
 		t.Errorf("%d scans", n)
 	}
