@@ -12,9 +12,13 @@ type pendingWrite struct {
 	topic    Topic
 	mark     string    // see [Batch]
 	deadline time.Time // of the answer: answerWithin after the write was received
-	// answer is called once with the error of the write, after write and change are set.
-	// It must not wait.
-	answer func(err error)
+
+	// Fixed by the caller of submit: how answer ends the write.
+	answered  chan error // gets the error, with room for it; nil if done is called
+	service   *Service
+	hasher    *Hasher
+	assertion Assertion
+	done      func(Result, error)
 
 	// also are withdrawals of further members of the same visitor, applied before write in
 	// the same batch; seldom any.
@@ -28,6 +32,19 @@ type pendingWrite struct {
 func (p *pendingWrite) reset(topic Topic, mark string, deadline time.Time, write Write, also []Write) {
 	p.topic, p.mark, p.deadline = topic, mark, deadline
 	p.write, p.also, p.change = write, also, Change{}
+}
+
+// answer ends the write with its error, after write and change are set. It does not wait.
+func (p *pendingWrite) answer(err error) {
+	if p.answered != nil {
+		p.answered <- err
+		return
+	}
+	if refused, _ := err.(*MarkError); refused != nil { // stores do not wrap it
+		go func() { p.done(p.service.assertMarked(p.hasher, p.assertion, p.deadline, refused)) }() // ends by the deadline
+		return
+	}
+	p.done(p.service.result(p.assertion, p, err))
 }
 
 // finish takes the results from the first writes of a batch and returns the others.
@@ -144,7 +161,9 @@ type round struct {
 // take forms the next round from queue and returns the rest of queue, in order. A write
 // stays in the queue if its topic's batch is full or has another mark.
 func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
-	r.batches, r.pending, r.late = nil, nil, r.late[:0]
+	clear(r.batches)
+	clear(r.pending)
+	r.batches, r.pending, r.late = r.batches[:0], r.pending[:0], r.late[:0]
 	if r.index == nil {
 		r.index = map[Topic]int{}
 	}

@@ -152,13 +152,7 @@ func (s *Service) start(a Assertion, write *pendingWrite, done func(Result, erro
 		done(Result{}, err)
 		return
 	}
-	write.answer = func(err error) {
-		if refused, _ := err.(*MarkError); refused != nil { // stores do not wrap it
-			go func() { done(s.assertMarked(hasher, a, deadline, refused)) }() // ends by the deadline
-			return
-		}
-		done(s.result(a, write, err))
-	}
+	write.service, write.hasher, write.assertion, write.done = s, hasher, a, done
 	s.submit(hasher, a, write, hasher.Member(a.Topic, a.Visitor), nil, "", deadline)
 }
 
@@ -210,9 +204,7 @@ func (s *Service) assertMarked(hasher *Hasher, a Assertion, deadline time.Time, 
 	pause := firstPause
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	write := &pendingWrite{}
-	answered := make(chan error, 1)
-	write.answer = func(err error) { answered <- err }
+	write := &pendingWrite{answered: make(chan error, 1)}
 	for {
 		var err error
 		if refused != nil {
@@ -233,7 +225,7 @@ func (s *Service) assertMarked(hasher *Hasher, a Assertion, deadline time.Time, 
 			return s.result(a, write, err)
 		}
 		s.submit(hasher, a, write, member, others, aliases.mark, deadline)
-		err = <-answered
+		err = <-write.answered
 		if refused, _ = err.(*MarkError); refused == nil {
 			return s.result(a, write, err)
 		}
