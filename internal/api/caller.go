@@ -184,16 +184,6 @@ func (c *caller) assert(ctx context.Context, a tally.Assertion) (tally.Result, e
 	return result, p.settle(result, err)
 }
 
-// start is assert for a caller that does not wait, see [tally.Service.Start].
-func (c *caller) start(a tally.Assertion, done func(tally.Result, error)) {
-	p, err := c.permit(&a)
-	if err != nil {
-		done(tally.Result{}, err)
-		return
-	}
-	c.api.options.Service.Start(a, func(result tally.Result, err error) { done(result, p.settle(result, err)) })
-}
-
 // appendResult appends the answer to an assertion.
 func appendResult(dst []byte, result tally.Result) []byte {
 	dst = reading{Reading: tally.Reading{Change: result.Change, Mine: result.Mine}}.appendJSON(dst, true)

@@ -83,43 +83,60 @@ func (w *watcher) ParseAssertion(message []byte) (push.Assertion, error) {
 	if err != nil {
 		return push.Assertion{}, err
 	}
-	return push.Assertion{ID: m.id, Start: func(done func([]byte, error)) {
-		c := w.caller()
-		agent := w.page.Value().agent
-		if c.hasToken(m.identity) {
-			go c.startMessage(m, agent, done) // ends when the token is verified, which may wait for its key
-			return
-		}
-		c.startMessage(m, agent, done)
-	}}, nil
+	a := &watcherAssertion{caller: w.caller(), message: m, agent: w.page.Value().agent}
+	return push.Assertion{ID: m.id, Start: a.start}, nil
 }
 
-// startMessage makes the assertion of a message from a client with that user agent.
-func (c *caller) startMessage(m assertMessage, agent string, done func([]byte, error)) {
-	assertion, err := c.assertionOf(m, agent)
-	if err != nil {
-		done(nil, err)
+// watcherAssertion is an assertion on its way.
+type watcherAssertion struct {
+	caller  caller
+	message assertMessage
+	agent   string // user agent of the client
+	permit  permit
+	done    func(answer []byte, change tally.Change, err error)
+}
+
+func (a *watcherAssertion) start(done func([]byte, tally.Change, error)) {
+	a.done = done
+	if a.caller.hasToken(a.message.identity) {
+		go a.run() // ends when the token is verified, which may wait for its key
 		return
 	}
-	c.start(assertion, func(result tally.Result, err error) {
-		if err == nil {
-			done(appendResult(make([]byte, 0, 192), result), nil)
-			return
-		}
-		if e := tally.AsError(err); e.Code == tally.CodeInternal {
-			c.api.options.Logger.Error("an assertion failed", "error", err, "topic", m.topic)
-		}
-		done(nil, err)
-	})
+	a.run()
 }
 
-func (c *caller) assertionOf(m assertMessage, agent string) (tally.Assertion, error) {
+func (a *watcherAssertion) run() {
+	assertion, err := a.assertion()
+	if err == nil {
+		a.permit, err = a.caller.permit(&assertion)
+	}
+	if err != nil {
+		a.done(nil, tally.Change{}, err)
+		return
+	}
+	a.caller.api.options.Service.Start(assertion, a.finish)
+}
+
+func (a *watcherAssertion) assertion() (tally.Assertion, error) {
+	m := &a.message
 	if m.err != nil {
 		return tally.Assertion{}, m.err
 	}
-	topic, err := c.resolve(name{text: m.topic})
+	topic, err := a.caller.resolve(name{text: m.topic})
 	if err != nil {
 		return tally.Assertion{}, err
 	}
-	return c.assertion(context.Background(), topic, m.assertionBody, agent)
+	return a.caller.assertion(context.Background(), topic, m.assertionBody, a.agent)
+}
+
+// finish answers the assertion.
+func (a *watcherAssertion) finish(result tally.Result, err error) {
+	if err = a.permit.settle(result, err); err == nil {
+		a.done(appendResult(make([]byte, 0, 192), result), result.Change, nil)
+		return
+	}
+	if e := tally.AsError(err); e.Code == tally.CodeInternal {
+		a.caller.api.options.Logger.Error("an assertion failed", "error", err, "topic", a.message.topic)
+	}
+	a.done(nil, tally.Change{}, err)
 }

@@ -17,6 +17,9 @@ const (
 	costWindow = 1024
 	// perceptibleLag is the delay above which readers perceive that a number is late.
 	perceptibleLag = 120 * time.Millisecond
+	// answerLead is how long a change waits for the answer to an assertion of the same viewer, so
+	// that one write has both. The store publishes a change a moment before it replies.
+	answerLead = 2 * time.Millisecond
 	// initialCost bounds the measured cost of one delivery while the average is still 0.
 	initialCost = 20 * time.Microsecond
 )
@@ -34,12 +37,46 @@ func (s *shard) handleChange(subs *subscribers, now int64) {
 	}
 }
 
+// takeAnswered makes the state in an answer the newest value of a settled topic, if it is newer.
+func (s *shard) takeAnswered(change tally.Change) {
+	if change.Version == 0 {
+		return
+	}
+	t := s.hub.topics.find(change.Topic)
+	if t == nil || t.newest.Load() == nil { // not settled: changes may be missed
+		return
+	}
+	now := s.now()
+	if _, isNew := t.advance(change, now); isNew {
+		s.hub.notifyShards(t, s)
+		if subs := t.subscribersOf(s.index); subs != nil {
+			s.handleChange(subs, now)
+		}
+	}
+}
+
+// serveHeld makes the held viewers dirty that got no answer in time.
+func (s *shard) serveHeld(now int64) {
+	n := 0
+	for n < len(s.held) && s.held[n].until <= now {
+		if v := s.held[n].viewer; v.unsent != noSlots {
+			s.markDirty(v)
+		}
+		n++
+	}
+	s.held = slices.Delete(s.held, 0, n)
+}
+
 // flush gives the subscribers the newest value and makes them dirty.
 func (s *shard) flush(subs *subscribers, now int64) {
 	subs.flushed = subs.topic.newest.Load()
 	for _, sub := range subs.entries {
 		sub.viewer.unsent.add(sub.slot)
-		s.markDirty(sub.viewer)
+		if sub.viewer.Unanswered.Load() > 0 {
+			s.held = append(s.held, heldViewer{sub.viewer, now + int64(answerLead)})
+		} else {
+			s.markDirty(sub.viewer)
+		}
 	}
 	// If the next flush waits four times as long as all waiting deliveries take, three
 	// quarters of the processor's time are left for other work. If a reader would perceive

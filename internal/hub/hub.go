@@ -1,8 +1,9 @@
 // Package hub is the fan-out: it holds the newest value of each watched topic, knows
 // which viewers subscribe to it, and sends each viewer the topics that changed.
 //
-// Values come in through [tally.Sink] and go out through [Conn]. Package push owns the
-// connections and calls the hub; the feed calls it from the other side.
+// Values come in through [tally.Sink], and in answers to assertions of viewers, and go out
+// through [Conn]. Package push owns the connections and calls the hub; the feed calls it from
+// the other side.
 //
 // The hub queues no values for a viewer. For each topic it compares the version that it
 // sent with the newest one. It never sends a value that a newer one replaces, and always
@@ -107,12 +108,14 @@ func (h *Hub) Run(ctx context.Context) error {
 // Push implements [tally.Sink].
 func (h *Hub) Push(change tally.Change) {
 	h.stats.received.Add(1)
-	if t := h.topics.find(change.Topic); t != nil {
-		switch newest, isNew := t.advance(change, h.now()); {
-		case isNew:
-			h.notifyShards(t)
-		case change.Version < newest.Version: // the store has older data than before
-			h.refresh(t)
+	t := h.topics.find(change.Topic)
+	switch {
+	case t == nil:
+	case !raise(&t.heard, change.Version): // the store has older data than before
+		h.refresh(t)
+	default:
+		if _, isNew := t.advance(change, h.now()); isNew {
+			h.notifyShards(t, nil)
 		}
 	}
 }
@@ -142,9 +145,10 @@ func (h *Hub) settle(read tally.Change, mayLag bool) (newest tally.Change) {
 			settled.Version = floor
 			return settled
 		}
+		raise(&t.heard, settled.Version)
 		newest, isNew := t.advance(settled, h.now())
 		if isNew {
-			h.notifyShards(t)
+			h.notifyShards(t, nil)
 		}
 		if t.floor.Load() == floor {
 			return newest
@@ -154,12 +158,7 @@ func (h *Hub) settle(read tally.Change, mayLag bool) (newest tally.Change) {
 
 // raiseFloor makes version the lowest one that settles t, unless the floor is higher.
 func (h *Hub) raiseFloor(t *topic, version int64) {
-	for {
-		floor := t.floor.Load()
-		if version <= floor || t.floor.CompareAndSwap(floor, version) {
-			break
-		}
-	}
+	raise(&t.floor, version)
 	// Settle loads the floor after it stores the newest value, and this method loads in
 	// the opposite order: one of them sees the other's store.
 	if newest := t.newest.Load(); newest != nil && newest.version < version {
@@ -189,11 +188,12 @@ func (h *Hub) sendToAll(c command) {
 	}
 }
 
-// notifyShards tells the shards with subscribers of t that there is a newer value.
-func (h *Hub) notifyShards(t *topic) {
+// notifyShards tells the shards with subscribers of t that there is a newer value, except one
+// that knows it.
+func (h *Hub) notifyShards(t *topic, except *shard) {
 	for subs := t.first.Load(); subs != nil; subs = subs.next.Load() {
-		if subs.isQueued.CompareAndSwap(false, true) {
-			h.shards[subs.shard].sendChanged(subs)
+		if s := h.shards[subs.shard]; s != except && subs.isQueued.CompareAndSwap(false, true) {
+			s.sendChanged(subs)
 		}
 	}
 }

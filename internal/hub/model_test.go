@@ -37,6 +37,7 @@ const (
 	stepSubscribe
 	stepUnsubscribe
 	stepPush
+	stepAnswer
 	stepSettle
 	stepCapacity
 	stepStale
@@ -129,6 +130,15 @@ func (s script) play() string {
 			version += 10
 			newest[topic] = change(topic, version)
 			h.Push(newest[topic])
+		case stepAnswer: // a viewer's assertion is answered; the feed may bring the change later
+			if p == nil {
+				continue
+			}
+			version += 10
+			newest[topic] = change(topic, version)
+			h.Answer(&p.Viewer, line(nil, []byte(`{"topic":"answer"}`)), newest[topic])
+			p.Unanswered.Store(int32(step.capacity % 2))
+			synctest.Wait() // an answer that is older than a loss of data is for the sweep
 		case stepSettle:
 			settle(topic)
 		case stepBack: // the store loses the topic, or has older data

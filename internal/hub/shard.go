@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/tally"
 )
 
 const (
@@ -31,6 +33,7 @@ type command struct {
 	viewer *Viewer
 	topics []*topic
 	bytes  []byte
+	change tally.Change // of send: the state in an answer to an assertion, or the zero Change
 }
 
 type kind uint8
@@ -68,8 +71,9 @@ type shard struct {
 	viewers    []*Viewer // all that joined
 	dirty      []*Viewer // to be served in this order, beginning at served
 	served     int
-	blocked    []*Viewer // may contain viewers that are blocked no more
-	schedule   schedule  // topics with a newer value that is not due yet
+	blocked    []*Viewer    // may contain viewers that are blocked no more
+	schedule   schedule     // topics with a newer value that is not due yet
+	held       []heldViewer // by until
 	stale      bool
 	cost       int64 // of a delivery, in nanoseconds, smoothed
 	buffer     []byte
@@ -85,6 +89,12 @@ type shard struct {
 	// oldest is when the oldest of these changes was received, or noChange. Frames to blocked
 	// viewers do not count: the network delays them.
 	oldest int64
+}
+
+// heldViewer is a viewer with changes that wait for the answer to an assertion.
+type heldViewer struct {
+	viewer *Viewer
+	until  int64 // in the hub's time
 }
 
 func newShard(h *Hub, index int) *shard {
@@ -136,6 +146,7 @@ func (s *shard) run(ctx context.Context) {
 		now := s.now()
 		s.processInbox(now)
 		s.flushDue(now)
+		s.serveHeld(now)
 		s.retryBlocked(now)
 		s.checkSilent(now)
 		if s.serveChunk() {
@@ -174,6 +185,9 @@ func (s *shard) idleTime(now int64) time.Duration {
 	}
 	if len(s.schedule) > 0 {
 		wait = min(wait, s.schedule[0].due-now)
+	}
+	if len(s.held) > 0 {
+		wait = min(wait, s.held[0].until-now)
 	}
 	return time.Duration(max(wait, 0))
 }
@@ -236,7 +250,12 @@ func (s *shard) execute(c *command) {
 	case unsubscribe:
 		s.unsubscribe(v, c.topics) // the rest may be complete, and v live
 	case send:
-		v.pending = append(v.pending, c.bytes...)
+		if v.pending == nil {
+			v.pending = c.bytes
+		} else {
+			v.pending = append(v.pending, c.bytes...)
+		}
+		s.takeAnswered(c.change)
 	case finish, leave:
 		v.pending = append(v.pending, c.bytes...)
 		v.closeReason = c.reason

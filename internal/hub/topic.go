@@ -45,6 +45,9 @@ type topic struct {
 	// floor is the lowest version that settles the topic: the highest one that was sent
 	// to a viewer that unsubscribed and subscribed again.
 	floor atomic.Int64
+	// heard is the highest version that the feed brought or read. Answers to assertions bring
+	// higher ones before the feed does.
+	heard atomic.Int64
 	// first begins the list of the shards' subscribers. The mutex of the topic's stripe guards
 	// changes of the list. A shard adds its subscribers before it loads the newest value, and
 	// notifyShards loads the list after the value was stored: one of them sees the other's
@@ -53,6 +56,19 @@ type topic struct {
 
 	// Guarded by the mutex of the topic's stripe.
 	refs int32 // subscriptions, including those in the inbox of a shard
+}
+
+// raise stores version unless a higher one is stored. It returns false if it is.
+func raise(highest *atomic.Int64, version int64) bool {
+	for {
+		before := highest.Load()
+		if version <= before {
+			return version == before
+		}
+		if highest.CompareAndSwap(before, version) {
+			return true
+		}
+	}
 }
 
 // advance makes change, received at now, the newest value if its version is higher. It

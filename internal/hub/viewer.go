@@ -53,6 +53,9 @@ type Viewer struct {
 	// Quota bounds the topics of this viewer and others together; nil for no bound. It
 	// is set before Adopt.
 	Quota *Quota
+	// Unanswered is the number of assertions of this viewer that wait for their answers. The
+	// owner of the connection counts.
+	Unanswered atomic.Int32
 
 	// Fixed by Adopt.
 	conn  Conn
@@ -158,14 +161,25 @@ func (h *Hub) Unsubscribe(v *Viewer, topics []tally.Topic) {
 // Send sends an encoded frame to v alone. The hub keeps frame. If too many bytes wait for the
 // shard, it drops the frame and closes v.
 func (h *Hub) Send(v *Viewer, frame []byte) {
-	size := int64(len(frame))
+	h.sendOwn(command{kind: send, viewer: v, bytes: frame})
+}
+
+func (h *Hub) sendOwn(c command) {
+	v, size := c.viewer, int64(len(c.bytes))
 	waiting := v.inInbox.Add(size)
 	switch {
 	case waiting <= maxPending:
-		v.shard.send(command{kind: send, viewer: v, bytes: frame})
+		v.shard.send(c)
 	case waiting-size <= maxPending: // the first frame too many
 		h.Leave(v, ReasonOverflow)
 	}
+}
+
+// Answer is [Hub.Send] for the answer to an assertion of v. change is the state that the answer
+// has. If it is newer than the newest value, the viewers of the topic get it before the feed
+// brings it, and v in one write with the answer.
+func (h *Hub) Answer(v *Viewer, frame []byte, change tally.Change) {
+	h.sendOwn(command{kind: send, viewer: v, bytes: frame, change: change})
 }
 
 // Finish sends the pending bytes and closeFrame, which is encoded, and closes v. If v is

@@ -13,8 +13,8 @@ type Assertion struct {
 	// ID is the number that the client gave it. The answer has it too.
 	ID int64
 	// Start makes the assertion. It does not wait. It calls done once, at once or later, with
-	// an error or the answer, a JSON object that is not empty.
-	Start func(done func(answer []byte, err error))
+	// an error, or with the answer, a JSON object that is not empty, and the state of the topic.
+	Start func(done func(answer []byte, change tally.Change, err error))
 }
 
 const (
@@ -40,18 +40,23 @@ func (c *socketConn) assert(data []byte) error {
 	if err != nil {
 		return err
 	}
-	n := c.unanswered.Load()
-	for n < maxUnanswered && !c.unanswered.CompareAndSwap(n, n+1) {
-		n = c.unanswered.Load()
+	n := c.Unanswered.Load()
+	for n < maxUnanswered && !c.Unanswered.CompareAndSwap(n, n+1) {
+		n = c.Unanswered.Load()
 	}
 	switch {
 	case n >= draining:
 	case n >= maxUnanswered:
-		c.send(appendAnswer(nil, assertion.ID, nil, errTooManyUnanswered))
+		c.send(appendFailure(nil, assertion.ID, errTooManyUnanswered))
 	default:
-		assertion.Start(func(answer []byte, err error) {
-			c.send(appendAnswer(make([]byte, 0, len(answer)+32), assertion.ID, answer, err))
-			if c.unanswered.Add(-1) == draining {
+		id := assertion.ID
+		assertion.Start(func(answer []byte, change tally.Change, err error) {
+			if err != nil {
+				c.send(appendFailure(nil, id, err))
+			} else {
+				c.server.hub.Answer(&c.Viewer, appendAnswer(make([]byte, 0, len(answer)+32), id, answer), change)
+			}
+			if c.Unanswered.Add(-1) == draining {
 				c.server.hub.Finish(&c.Viewer, drainFrame(webSocket), hub.ReasonDraining)
 			}
 		})
@@ -61,22 +66,30 @@ func (c *socketConn) assert(data []byte) error {
 
 // drain closes c after its assertions are answered.
 func (s *Server) drain(c *conn, format hub.Format) {
-	if c.unanswered.Add(draining) == draining {
+	if c.Unanswered.Add(draining) == draining {
 		s.hub.Finish(&c.Viewer, drainFrame(format), hub.ReasonDraining)
 	}
 }
 
-// appendAnswer appends the answer to the assertion with that id, or its error:
+// appendAnswer appends the message with the answer to the assertion with that id:
 //
 //	{"id":7,"topic":"blog/likes/hello","count":43,"version":1790000000000001,"mine":1,"changed":true}
+func appendAnswer(dst []byte, id int64, answer []byte) []byte {
+	var buffer [32]byte
+	head := append(strconv.AppendInt(append(buffer[:0], answerHead...), id, 10), ',')
+	dst = appendTextHeader(dst, len(head)+len(answer)-1)
+	return append(append(dst, head...), answer[1:]...)
+}
+
+// answerHead begins an answer.
+const answerHead = `{"id":`
+
+// appendFailure appends the answer to the assertion with that id, which failed:
+//
 //	{"id":7,"error":{"code":"rate_limited","message":"…","retry_after":2}}
-func appendAnswer(dst []byte, id int64, answer []byte, err error) []byte {
-	dst = append(dst, `{"id":`...)
-	dst = append(strconv.AppendInt(dst, id, 10), ',')
-	if err == nil {
-		return append(dst, answer[1:]...)
-	}
-	dst = hub.AppendError(append(dst, `"error":`...), err)
+func appendFailure(dst []byte, id int64, err error) []byte {
+	dst = strconv.AppendInt(append(dst, answerHead...), id, 10)
+	dst = hub.AppendError(append(dst, `,"error":`...), err)
 	if e := tally.AsError(err); e.RetryAfter > 0 {
 		dst = append(dst[:len(dst)-1], `,"retry_after":`...)
 		dst = append(strconv.AppendInt(dst, e.RetrySeconds(), 10), '}')

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/tallycast/tallycast/internal/hub"
@@ -27,8 +26,7 @@ type conn struct {
 	client *client
 	socket // the viewer's shard alone writes to it, until the hub calls Close
 
-	unanswered atomic.Int32 // assertions without an answer, plus draining
-	hasEnded   bool         // guarded by the mutex of waitingTopics
+	hasEnded bool // guarded by the mutex of waitingTopics
 
 	present []tally.Topic // owned by the reader; fixed on an event stream
 }

@@ -43,17 +43,18 @@ const (
 
 // appendText appends json as one text message of a WebSocket.
 func appendText(dst, json []byte) []byte {
-	switch n := len(json); {
+	return append(appendTextHeader(dst, len(json)), json...)
+}
+
+// appendTextHeader appends the header of a text message of n bytes.
+func appendTextHeader(dst []byte, n int) []byte {
+	switch {
 	case n < 126:
-		dst = append(dst, finalText, byte(n))
+		return append(dst, finalText, byte(n))
 	case n < 1<<16:
-		dst = append(dst, finalText, 126)
-		dst = binary.BigEndian.AppendUint16(dst, uint16(n))
-	default:
-		dst = append(dst, finalText, 127)
-		dst = binary.BigEndian.AppendUint64(dst, uint64(n))
+		return binary.BigEndian.AppendUint16(append(dst, finalText, 126), uint16(n))
 	}
-	return append(dst, json...)
+	return binary.BigEndian.AppendUint64(append(dst, finalText, 127), uint64(n))
 }
 
 // Close codes (RFC 6455, section 7.4, and its registry).

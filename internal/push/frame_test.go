@@ -50,15 +50,19 @@ func TestAnswers_Golden(t *testing.T) {
 			// The wait is rounded up.
 			failed = &tally.Error{Code: f.Error.Code, Message: f.Error.Message, RetryAfter: time.Duration(f.Error.RetryAfter)*time.Second - time.Millisecond}
 		}
-		if got := appendAnswer(nil, *f.ID, append([]byte{'{'}, state...), failed); !bytes.Equal(got, compact.Bytes()) {
-			t.Errorf("%s: sent as %s, want %s", g.Name, got, compact.Bytes())
+		got := appendText(nil, appendFailure(nil, *f.ID, failed))
+		if failed == nil {
+			got = appendAnswer(nil, *f.ID, append([]byte{'{'}, state...))
+		}
+		if want := appendText(nil, compact.Bytes()); !bytes.Equal(got, want) {
+			t.Errorf("%s: sent as %q, want %q", g.Name, got, want)
 		}
 		checked[failed == nil] = true
 	}
 	if len(checked) != 2 {
 		t.Error("the golden frames need an answer and an error")
 	}
-	if got, want := string(appendAnswer(nil, 0, nil, tally.Errorf(tally.CodeBlocked, "no"))), `{"id":0,"error":{"code":"blocked","message":"no"}}`; got != want {
+	if got, want := string(appendFailure(nil, 0, tally.Errorf(tally.CodeBlocked, "no"))), `{"id":0,"error":{"code":"blocked","message":"no"}}`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -130,15 +130,15 @@ func (i *instance) ParseAssertion(message []byte) (push.Assertion, error) {
 	if json.Unmarshal(message, &m) != nil || m.ID == nil {
 		return push.Assertion{}, tally.Errorf(tally.CodeBadBody, "no id")
 	}
-	return push.Assertion{ID: *m.ID, Start: func(done func([]byte, error)) {
+	return push.Assertion{ID: *m.ID, Start: func(done func([]byte, tally.Change, error)) {
 		topic, err := tally.ParseTopic(m.Assert)
 		if err != nil {
-			done(nil, err)
+			done(nil, tally.Change{}, err)
 			return
 		}
 		answer := func() {
 			i.service.Start(tally.Assertion{Topic: topic, Visitor: m.Visitor, Amount: 1, MayCreate: true}, func(result tally.Result, err error) {
-				done(tally.AppendFrame(nil, result.Change), err)
+				done(tally.AppendFrame(nil, result.Change), result.Change, err)
 			})
 		}
 		if i.hold == nil {

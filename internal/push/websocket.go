@@ -159,7 +159,7 @@ func (c *socketConn) release() {
 
 // send sends a frame to this client alone.
 func (c *socketConn) send(json []byte) {
-	c.server.hub.Send(&c.Viewer, appendText(nil, json))
+	c.server.hub.Send(&c.Viewer, appendText(make([]byte, 0, len(json)+4), json))
 }
 
 // sendRefusals sends the refusals, and clears them.
