@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
@@ -70,26 +69,26 @@ const (
 )
 
 func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
-	rule, names := s.catalog.Rule(b.Topic), s.names.forWrite(b.Topic)
-	keys := append(make([]string, 0, 5), names.count, names.members)
+	rule, texts := s.catalog.Rule(b.Topic), s.names.forWrite(b.Topic)
+	keys := texts.keys[:2]
 	if s.options.History > 0 {
-		keys = append(keys, names.hours, names.days)
+		keys = texts.keys[:4]
 	}
 	script := forRule(rule, applyScript, amountScript, chooseScript)
 	var c redistopology.Call
 	if s.options.Journal > 0 {
-		c = redistopology.NewDayCall(script, names.journal, 1, keys...)
+		c = redistopology.NewDayCall(script, texts.journal, 1, keys...)
 	} else {
-		c = redistopology.NewCall(script, append(keys, names.members)...)
+		c = redistopology.NewCall(script, append(keys, keys[1])...)
 	}
 	if s.options.History > 0 {
 		c.SetOptional(2, 2)
 	}
-	packed := appendHead(&c, b.Topic, names.channel, rule, len(b.Writes))
+	packed := appendHead(&c, texts, rule, len(b.Writes))
 	for i := range b.Writes {
 		packed = appendWrite(packed, rule, &b.Writes[i])
 	}
-	c.Append(packed, s.journalRetention, b.Mark, s.historyRetention)
+	c.Append(packed, &s.journalRetention, b.Mark, &s.historyRetention)
 	return c
 }
 
@@ -116,8 +115,7 @@ func optionCount(rule tally.Rule) int64 {
 
 // appendHead appends to c the arguments that precede the packed writes: window or number of
 // options, channel and head of the topic's frames. It returns room for the packed writes.
-func appendHead(c *redistopology.Call, topic tally.Topic, channel string, rule tally.Rule, writes int) (packed []byte) {
-	head := tally.AppendFrameHead(make([]byte, 0, 64+len(channel)), topic)
+func appendHead(c *redistopology.Call, texts *writeTexts, rule tally.Rule, writes int) (packed []byte) {
 	argument, size := rule.Window.Milliseconds(), memberWrite
 	switch rule.Kind {
 	case tally.Amount:
@@ -125,7 +123,7 @@ func appendHead(c *redistopology.Call, topic tally.Topic, channel string, rule t
 	case tally.Choice:
 		argument, size = optionCount(rule), choiceWrite
 	}
-	c.Append(strconv.FormatInt(argument, 10), channel, head)
+	c.Append(argument, &texts.channel, &texts.head)
 	return make([]byte, 0, writes*size)
 }
 
@@ -174,12 +172,12 @@ func (s *Store) reviewFailure(on *redistopology.Node, err error) {
 // finishBatch fills in the results of a batch.
 func (s *Store) finishBatch(b *tally.Batch, c *redistopology.Call) {
 	reply, err := s.parseReply(b.Topic, c)
-	var marked *tally.MarkError
-	if errors.As(err, &marked) {
-		b.Err = marked
-		return
-	}
 	if err != nil {
+		var marked *tally.MarkError
+		if errors.As(err, &marked) {
+			b.Err = marked
+			return
+		}
 		s.reviewFailure(c.Node(), err)
 		b.Err = tally.Unavailable(fmt.Errorf("apply to %s: %w", b.Topic, err))
 		return

@@ -107,7 +107,7 @@ func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) 
 func (s *Store) withdrawCall(e *tally.Edit) redistopology.Call {
 	rule := s.catalog.Rule(e.Topic)
 	c := redistopology.NewCall(withdrawScriptFor(rule), s.names.count(e.Topic), s.names.members(e.Topic), s.names.hours(e.Topic), s.names.days(e.Topic))
-	packed := appendHead(&c, e.Topic, s.names.channel(e.Topic), rule, len(e.Members))
+	packed := appendHead(&c, s.names.forWrite(e.Topic), rule, len(e.Members))
 	for _, member := range e.Members {
 		packed = appendWrite(packed, rule, &tally.Write{Member: member})
 	}

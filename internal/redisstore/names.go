@@ -59,18 +59,22 @@ const (
 	journalKind = ":journal:"
 )
 
-// writeNames are the names that a write to a topic needs.
-type writeNames struct {
-	count, members, hours, days string
-	journal                     string // up to the number of the day
-	channel                     string
+// writeTexts are the names that a write to a topic needs, and the head of its frames.
+type writeTexts struct {
+	keys    [5]string // count, members, hours, days; room for the journal of a day
+	journal string    // up to the number of the day
+	channel string
+	head    string
 }
 
-// forWrite returns the names of topic, all in one allocation.
-func (n names) forWrite(topic tally.Topic) (w writeNames) {
+// forWrite returns the texts of topic, which take one allocation.
+func (n names) forWrite(topic tally.Topic) *writeTexts {
+	w := &writeTexts{}
 	kinds := [...]string{countKind, membersKind, hoursKind, daysKind, journalKind, n.database}
-	texts := [...]*string{&w.count, &w.members, &w.hours, &w.days, &w.journal, &w.channel}
-	tag, size := topic.String(), 0
+	texts := [...]*string{&w.keys[0], &w.keys[1], &w.keys[2], &w.keys[3], &w.journal, &w.channel}
+	var buffer [320]byte // a topic's head fits
+	head := tally.AppendFrameHead(buffer[:0], topic)
+	tag, size := topic.String(), len(head)
 	for _, kind := range kinds {
 		size += len(n.prefix) + 1 + len(tag) + 1 + len(kind)
 	}
@@ -85,6 +89,9 @@ func (n names) forWrite(topic tally.Topic) (w writeNames) {
 		all.WriteString(kind)
 		*texts[i] = all.String()[begin:]
 	}
+	begin := all.Len()
+	all.Write(head)
+	w.head = all.String()[begin:]
 	return w
 }
 

@@ -88,7 +88,7 @@ func (s *Store) restoreCall(p *portionPart) redistopology.Call {
 			s.names.hours(p.Topic), s.names.days(p.Topic))
 	}
 	c.Durable = true
-	packed := appendHead(&c, p.Topic, s.names.channel(p.Topic), rule, len(p.Contributions))
+	packed := appendHead(&c, s.names.forWrite(p.Topic), rule, len(p.Contributions))
 	for _, contribution := range p.Contributions {
 		packed = appendWrite(packed, rule, &tally.Write{Member: contribution.Member, Amount: contribution.Amount, MayCreate: true})
 	}

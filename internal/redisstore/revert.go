@@ -295,15 +295,15 @@ func (run *revertRun) collect(p *revertPipeline) (failed error) {
 
 // revertCall returns the call of a script for c.
 func (run *revertRun) revertCall(c *revertCall) redistopology.Call {
-	rule, names := run.catalog.Rule(c.topic), run.names.forWrite(c.topic)
-	keys := append(make([]string, 0, 8), names.count, names.members, names.hours, names.days)
+	rule, texts := run.catalog.Rule(c.topic), run.names.forWrite(c.topic)
+	keys := texts.keys[:4:4]
 	firstJournal := len(keys)
 	for _, j := range c.journals {
-		keys = append(keys, names.journal+strconv.FormatInt(j.day, 10))
+		keys = append(keys, texts.journal+strconv.FormatInt(j.day, 10))
 	}
 	call := redistopology.NewCall(withdrawScriptFor(rule), keys...)
 	call.Durable, call.Until = true, c.until
-	packed := appendHead(&call, c.topic, names.channel, rule, len(c.entries))
+	packed := appendHead(&call, texts, rule, len(c.entries))
 	places := make([]byte, 0, len(c.entries)*(9+journalEntryBytes))
 	for i := range c.entries {
 		e := &c.entries[i]

@@ -130,14 +130,15 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 	}
 	scores, versions := map[leaderboard][]any{}, map[string][]any{} // arguments of top.lua, of directory.lua
 	for topic, change := range pending {
-		score, version := any(-change.count), change.version
+		score, version := any(-change.count), any(change.version)
+		directoryVersion := version
 		if change.deleted {
-			score, version = "", -version
+			score, directoryVersion = "", -change.version
 		}
 		b := leaderboard{topic.Site(), topic.Metric()}
-		scores[b] = append(scores[b], topic.Key(), score, change.version)
+		scores[b] = append(scores[b], topic.Key(), score, version)
 		if !s.isPresence(topic) {
-			versions[b.site] = append(versions[b.site], b.metric+"/"+topic.Key(), version)
+			versions[b.site] = append(versions[b.site], topic.String()[len(b.site)+1:], directoryVersion)
 		}
 	}
 	var calls []redistopology.Call

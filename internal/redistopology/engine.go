@@ -113,7 +113,7 @@ type operation struct {
 
 // needsClock reports whether the operation has arguments that depend on the node's clock.
 func (o *operation) needsClock() bool {
-	return o.call != nil && (o.call.script.deadline || o.call.days > 0)
+	return o.call != nil && (o.call.script.deadline || len(o.call.dayKeys) > 0)
 }
 
 // fail sets the error of an operation that was not sent.

@@ -63,8 +63,8 @@ type Call struct {
 	args     []any // EVALSHA, hash, number of keys, keys, arguments
 	firstArg int   // index in args of the first argument
 
-	// The last days keys are dayPrefix and the number of a day.
-	days      int
+	// The last keys are dayPrefix and the number of a day.
+	dayKeys   []string
 	dayPrefix string
 
 	// Index and number of the optional keys, see SetOptional.
@@ -75,23 +75,21 @@ type Call struct {
 	ambiguous bool
 }
 
-// NewCall returns a call of script with keys of one slot. Add its arguments with
-// [Call.Append], without the deadline.
+// NewCall returns a call of script with keys of one slot, which it keeps. Add its arguments
+// with [Call.Append], without the deadline.
 func NewCall(script *Script, keys ...string) Call { return NewDayCall(script, "", 0, keys...) }
 
 // NewDayCall is NewCall for a script whose last keys are one for each of the last days, today
 // first: dayPrefix and the day's number since the Unix epoch. Today is the day of the deadline
 // in the node's clock, so shortly before midnight it may be tomorrow.
 func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call {
-	args := make([]any, 0, 3+len(keys)+days+8)
-	args = append(args, "evalsha", script.hash, len(keys)+days)
-	for _, key := range keys {
-		args = append(args, key)
+	keys = append(keys, make([]string, days)...)
+	args := make([]any, 0, firstKey+len(keys)+8)
+	args = append(args, "evalsha", &script.hash, len(keys)) // pointers: an interface of a text is an allocation
+	for i := range keys {
+		args = append(args, &keys[i])
 	}
-	for range days {
-		args = append(args, nil)
-	}
-	c := Call{script: script, firstArg: len(args), days: days, dayPrefix: dayPrefix}
+	c := Call{script: script, firstArg: len(args), dayKeys: keys[len(keys)-days:], dayPrefix: dayPrefix}
 	if script.deadline {
 		args = append(args, nil)
 	}
@@ -106,11 +104,11 @@ const CallHead = firstKey
 // arguments after CallHead. The call uses args until it ends. It is not for a Cluster: keys
 // need not be strings.
 func NewCallOf(script *Script, keys int, args []any) Call {
-	args[0], args[1], args[2] = "evalsha", script.hash, keys
+	args[0], args[1], args[2] = "evalsha", &script.hash, keys
 	return Call{script: script, firstArg: firstKey + keys, args: args}
 }
 
-// Append adds arguments.
+// Append adds arguments, as go-redis takes them.
 func (c *Call) Append(args ...any) { c.args = append(c.args, args...) }
 
 // SetOptional makes n keys optional, beginning with the one at index at. While a slot moves,
@@ -120,6 +118,14 @@ func (c *Call) SetOptional(at, n int) { c.optionalAt, c.optional = at, n }
 
 // firstKey is the index of the first key in args.
 const firstKey = 3
+
+// key returns the first key, or "" if it is none of [NewCall].
+func (c *Call) key() string {
+	if key, ok := c.args[firstKey].(*string); ok {
+		return *key
+	}
+	return ""
+}
 
 // dropOptional removes the optional keys, and reports whether there were any.
 func (c *Call) dropOptional() bool {
@@ -159,8 +165,7 @@ func (t *Topology) Call(ctx context.Context, calls []Call) {
 	defer cancel()
 	operations := make([]operation, len(calls))
 	for i := range calls {
-		key, _ := calls[i].args[firstKey].(string)
-		operations[i] = operation{key: key, call: &calls[i]}
+		operations[i] = operation{key: calls[i].key(), call: &calls[i]}
 	}
 	t.run(ctx, operations)
 	for i := range calls {
@@ -179,12 +184,12 @@ func (c *Call) argsAt(a *attempt) []any {
 			c.args[c.firstArg] = c.Until
 		}
 	}
-	for i := range c.days {
+	for i := range c.dayKeys {
 		day := a.todayText
 		if i > 0 {
 			day = strconv.FormatInt(a.today-int64(i), 10)
 		}
-		c.args[c.firstArg-c.days+i] = c.dayPrefix + day
+		c.dayKeys[i] = c.dayPrefix + day
 	}
 	return c.args
 }
