@@ -94,7 +94,7 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 		}
 		return e.reportStale()
 	}
-	e.subscriber = n.NewSubscriber(ctx)
+	e.subscriber = n.NewSubscriber(ctx, e.takeChange)
 	defer e.subscriber.Close()
 	// The third is named like a topic's channel, to check the right to subscribe to those.
 	e.scratch = s.names.scratch(s.instance, 0).channel
@@ -185,7 +185,7 @@ func (e *session) receive() error {
 		case *redis.Subscription:
 			e.handleConfirmation(m.Channel)
 		case *redis.Message:
-			e.handleMessage(m)
+			e.handleControl(m)
 		}
 	}
 }
@@ -204,24 +204,25 @@ func (e *session) handleConfirmation(channel string) {
 	}
 }
 
-func (e *session) handleMessage(m *redis.Message) {
+// takeChange passes a message to the sink if it is on the channel of a topic.
+func (e *session) takeChange(channel, payload []byte) bool {
 	s := e.store
-	text, ok := s.names.channelTopic(m.Channel)
+	text, ok := s.names.channelTopic(string(channel))
 	if !ok {
-		e.handleControl(m)
-		return
+		return false
 	}
 	topic, ok := e.feed.watchedTopic(text)
 	if !ok {
-		return // it was unwatched
+		return true // it was unwatched
 	}
-	change, err := tally.ParseFrame(topic, []byte(m.Payload))
+	change, err := tally.ParseFrame(topic, payload)
 	if err != nil {
 		s.stats.payloadsUnreadable.Add(1)
-		return
+		return true
 	}
 	e.node.probePace().addChange()
 	e.sink.Push(change)
+	return true
 }
 
 // subscribe subscribes and unsubscribes topics as they are watched and unwatched. If the node

@@ -28,8 +28,9 @@ type Subscriber struct {
 }
 
 // NewSubscriber returns a subscriber that is not connected. The caller closes it. If ctx ends,
-// so does connecting.
-func (n *Node) NewSubscriber(ctx context.Context) *Subscriber {
+// so does connecting. [Subscriber.Receive] does not return the messages that take accepts. The
+// goroutine that receives calls take, which must not keep its arguments.
+func (n *Node) NewSubscriber(ctx context.Context, take func(channel, payload []byte) bool) *Subscriber {
 	s := &Subscriber{}
 	settings := *n.settings
 	var used atomic.Bool
@@ -43,7 +44,7 @@ func (n *Node) NewSubscriber(ctx context.Context) *Subscriber {
 			return nil, err
 		}
 		s.conn.Store(&pacedConn{Conn: conn})
-		return s.conn.Load(), nil
+		return &messageConn{Conn: s.conn.Load(), take: take}, nil
 	}
 	s.client = n.newClient(&settings)
 	s.pubsub = s.client.Subscribe(ctx)
