@@ -35,12 +35,13 @@ if not (count and version and stored) then
   return redis.error_reply('BADDATA the count of this topic is not made of numbers')
 end
 local writes, size, window, journal = ARGV[5], 19, tonumber(ARGV[2]), ARGV[6] ~= '0'
+local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
 
+-- include single
 -- include decide
 results = total == 1 and results[1] or table.concat(results)
 if not changed then return string.format('%.0f %.0f ', math.max(count, 0), version) .. results end
 
-local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
 -- include record
 -- include store
 -- include journal
