@@ -22,6 +22,9 @@ const (
 	lastRanksTimeout = time.Second
 	// topChunk is how many topics one script call updates; Lua's stack limits it.
 	topChunk = 200
+	// nearTopCalls is how many of these calls one pipeline to a near Redis has, a millisecond each.
+	// Likes wait for a pipeline: Redis may read much of it at once.
+	nearTopCalls = 1
 	// maxPendingRanks bounds the pending topics while Redis is away, some 20 MB. Others are
 	// dropped, and repaired later.
 	maxPendingRanks = 100_000
@@ -159,7 +162,13 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	s.topology.Call(ctx, calls)
+	size := nearTopCalls
+	if s.topology.IsFar() {
+		size = len(calls)
+	}
+	for some := range slices.Chunk(calls, size) {
+		s.topology.Call(ctx, some)
+	}
 	if slices.ContainsFunc(calls, func(c redistopology.Call) bool { return c.Err != nil }) { // probes report why
 		s.ranks.restore(pending, slices.Collect(maps.Keys(pending)))
 		return false
