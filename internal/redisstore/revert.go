@@ -38,7 +38,7 @@ const (
 	// nearRevertCalls is how many calls one pipeline to a near Redis has, a millisecond or two.
 	// Redis serves other clients after each 16 KB of it, some 20 calls.
 	nearRevertCalls = 32
-	// maxTail is how many bytes of a journal a script reads to find newer entries, a thousand
+	// maxTail is how many bytes of journals a script reads to find newer entries, a thousand
 	// entries; see script/part/present.lua. Longer journals are read before, in portions.
 	maxTail = 16 << 10
 	// journalLead is how many minutes before its day a journal is read. The first entry comes at

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -261,5 +262,33 @@ func TestRevert_LongJournal(t *testing.T) {
 		if left := f.entries(t, 7); len(left) > 0 {
 			t.Errorf("%s: left %v", metric, left)
 		}
+	}
+}
+
+// A script reads the ends of all journals of a topic within the bound of one.
+func TestRevert_ManyDays(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	f.assert(t, 7, 1, 1)
+	spike := f.entries(t, 7)
+	now, err := f.minute(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As if the journal of the entry was that of an earlier day, and many liked since.
+	const days = 3
+	today := now / minutesADay
+	first := journalPosition{today - days, 0}
+	f.server.Do("RENAME", f.names.dayJournal(f.topic, today), f.names.dayJournal(f.topic, first.day))
+	for day := first.day + 1; day <= today; day++ {
+		f.server.Do("SET", f.names.dayJournal(f.topic, day), strings.Repeat("member..8888day.", maxTail/journalEntryBytes/2))
+	}
+	run := &revertRun{Store: f.Store, began: time.Now(), minute: now}
+	r := &topicRevert{topic: f.topic, entries: []revertEntry{{spike[0], first}}}
+	if err := run.call(t.Context(), slices.Values([]*revertCall{run.wholeCall(r)})); err != nil || len(run.long) != 1 || len(run.reverted) > 0 {
+		t.Errorf("a script read %d journals of half the bound, error %v", days, err)
+	}
+	if err := run.revertLong(t.Context(), run.long); err != nil || len(run.reverted) != 1 {
+		t.Errorf("%d contributions were reverted, error %v", len(run.reverted), err)
 	}
 }

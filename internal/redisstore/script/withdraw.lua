@@ -20,8 +20,9 @@
 -- ARGV[8]  retention of the history, days; 0: there is none
 -- ARGV[9]  1 if the records since each contribution are lowered, else 0
 -- ARGV[10…] for each journal, the range to read, to find the newest entry of each member: from
---          the first of the entries to present.lua's MOST bytes behind; or, if the caller
---          read the journals, from the last entry that it read to -1; empty: it is not read
+--          the first of the entries to MOST bytes behind, which bounds all ranges together, see
+--          present.lua; or, if the caller read the journals, from the last entry that it read
+--          to -1; empty: it is not read
 --
 -- Returns what edit.lua returns, but with entries only count, version, 1 if it changed, else 0,
 -- and after a semicolon a digit for each entry: 1 if it was the newest of its member or of a

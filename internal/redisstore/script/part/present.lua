@@ -7,7 +7,7 @@
 -- the place in it; digits, one for each entry; and past, hours before that of the change, of
 -- the writes at their index, in a window of all entries; nil if there are none.
 
-local HOUR, MOST = 3600000000, 16384 -- microseconds; bytes that are read of a journal
+local HOUR, MOST = 3600000000, 16384 -- microseconds; bytes of journals that are read
 local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'e')
 if state[4] and string.byte(state[4]) == 33 then return '-2' .. state[4] end
 local version, stored = tonumber(state[2] or 0), tonumber(state[3] or 0)
@@ -16,14 +16,15 @@ local after = math.max(version + 1, now)
 local expected = version > 0 and (ARGV[6] == '0' or tonumber(ARGV[6]) == version)
 local packed, places, digits, past = ARGV[7], nil, nil, nil
 if packed ~= '' then
-  local find, unpacked, tails = string.find, struct.unpack, {}
+  local find, unpacked, tails, room = string.find, struct.unpack, {}, MOST
   for k = 5, #KEYS do
     local from, to = ARGV[k * 2], ARGV[k * 2 + 1]
     if from ~= '' then
       local tail = redis.call('GETRANGE', KEYS[k], from, to)
       tails[k] = tail
       if to ~= '-1' then
-        if #tail > MOST then return '-3' end
+        room = room - #tail
+        if room < 0 then return '-3' end
       elseif tail == '' and from ~= '0' then
         expected = false -- a journal that became shorter was reset
       end
