@@ -204,6 +204,21 @@ func TestAccess_ImportedSettings(t *testing.T) {
 	}
 }
 
+// A setting of a foreign site does not keep an import from storing the other lines.
+func TestAccess_ImportedForeignSetting(t *testing.T) {
+	s := newSites(t, nil)
+	head, _, _ := strings.Cut(s.header("admin", "GET", "export", "").body, "\n")
+	lines := `
+{"order":"former blog/likes/a","value":"[\"blog/likes/b\"]"}
+{"order":"former docs/likes/a","value":"[\"blog/likes/c\"]"}
+{"order":"block site blog range 198.51.100.0/24","value":"x"}
+`
+	answer := s.header("editor", "POST", "import", head+lines)
+	if answer.status != 200 || !strings.Contains(answer.body, `"orders":2,"refused":1,`) || !strings.Contains(answer.body, `"line":3,`) {
+		t.Errorf("%d %s", answer.status, answer.body)
+	}
+}
+
 // A token in the header takes precedence over any cookie. A session has the role of its token,
 // and its changes need its own CSRF secret.
 func TestAccess_SessionAndHeader(t *testing.T) {

@@ -83,6 +83,31 @@ func TestImportCheck_Limits(t *testing.T) {
 	})
 }
 
+// The settings that an import stores later, in a batch, count as well.
+func TestImportCheck_BeforeBatchIsStored(t *testing.T) {
+	check := open(onSQLite(t).first).NewImportCheck()
+	full := topic("blog/likes/full")
+	admit := func(to tally.Topic, n int) error {
+		var aliases []tally.Topic
+		for range n {
+			aliases = append(aliases, newTopic("likes"))
+		}
+		name, value := tally.AliasSetting(to, aliases)
+		return check.Admit(t.Context(), name, value)
+	}
+	if err := admit(full, 1000); err != nil {
+		t.Fatal(err)
+	}
+	for range 150 { // more than between two reads of the settings
+		if err := admit(newTopic("likes"), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := admit(full, 1); code(err) != tally.CodeBadTopic {
+		t.Errorf("alias 1,001: %v", err)
+	}
+}
+
 // A long import reads the settings a few times more as they grow, and not for each hundred of them.
 func TestImportCheck_Reads(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {

@@ -2,6 +2,7 @@ package owner
 
 import (
 	"context"
+	"maps"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -22,12 +23,15 @@ type ImportCheck struct {
 
 	admitted int               // since settings were read
 	settings map[string]string // with the admitted ones; nil before the first check
+	added    map[string]string // the admitted ones: the import stores them later, in batches
 	blocks   map[string]int    // by site
 	aliases  map[string]int    // by site
 }
 
 // NewImportCheck returns a check for an import.
-func (s *Service) NewImportCheck() *ImportCheck { return &ImportCheck{service: s} }
+func (s *Service) NewImportCheck() *ImportCheck {
+	return &ImportCheck{service: s, added: map[string]string{}}
+}
 
 // Admit reports whether the import may add a setting of an export, and counts it. Errors: those of
 // [Service.Block] and [Service.Merge].
@@ -37,6 +41,7 @@ func (c *ImportCheck) Admit(ctx context.Context, name, value string) error {
 		if err != nil {
 			return err
 		}
+		maps.Copy(settings, c.added)
 		c.settings, c.admitted = settings, 0
 		c.blocks, c.aliases = countBlocks(settings), tally.CountAliases(settings)
 	}
@@ -44,14 +49,20 @@ func (c *ImportCheck) Admit(ctx context.Context, name, value string) error {
 		return c.admitBlock(ctx, block, value)
 	}
 	topic, aliases, ok, err := tally.ParseAliasSetting(name, value)
-	if err != nil || !ok {
+	switch {
+	case err != nil || !ok:
 		return tally.Errorf(tally.CodeBadBody, "the setting %.100q cannot be imported", name)
+	case !c.service.sees(topic.Site()):
+		return errForeignSetting(name)
 	}
 	return c.admitAliases(topic, aliases)
 }
 
 func (c *ImportCheck) admitBlock(ctx context.Context, block tally.Block, reason string) error {
 	err := block.Validate()
+	if err == nil && !c.service.sees(block.Site) {
+		err = errForeignSetting(block.Setting())
+	}
 	if err == nil {
 		err = checkBlocks(c.settings, c.blocks, []tally.Block{block}, reason)
 	}
@@ -61,16 +72,15 @@ func (c *ImportCheck) admitBlock(ctx context.Context, block tally.Block, reason 
 	if err := c.service.rejectSiteBlock(ctx, block); err != nil {
 		return err
 	}
-	c.settings[block.Setting()] = reason
+	c.add(block.Setting(), reason)
 	c.blocks[block.Site]++
-	c.admitted++
 	return nil
 }
 
 func (c *ImportCheck) admitAliases(topic tally.Topic, aliases []tally.Topic) error {
 	for _, alias := range aliases {
 		switch {
-		case c.service.sites != nil && !c.service.sees(alias.Site()):
+		case !c.service.sees(alias.Site()):
 			return errUnknownSite(alias.Site())
 		case c.service.catalog.Rule(alias) != c.service.catalog.Rule(topic):
 			return tally.Errorf(tally.CodeBadTopic, "%s cannot be an alias of %s: their metrics have different rules", alias, topic)
@@ -84,9 +94,12 @@ func (c *ImportCheck) admitAliases(topic tally.Topic, aliases []tally.Topic) err
 	if err != nil {
 		return err
 	}
-	name, value := tally.AliasSetting(topic, all)
-	c.settings[name] = value
+	c.add(tally.AliasSetting(topic, all))
 	c.aliases[topic.Site()] += len(all) - len(present)
-	c.admitted++
 	return nil
+}
+
+func (c *ImportCheck) add(name, value string) {
+	c.settings[name], c.added[name] = value, value
+	c.admitted++
 }

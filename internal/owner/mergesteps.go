@@ -223,7 +223,7 @@ func (l *lease) setCount(ctx context.Context, from, to tally.Topic, record merge
 // addAliases adds aliases to those of a topic, and renews the mark of the list.
 func (l *lease) addAliases(ctx context.Context, topic tally.Topic, aliases ...tally.Topic) error {
 	return l.step(ctx, func(ctx context.Context) error {
-		_, err := tally.AddAliases(ctx, l.service.store, map[tally.Topic][]tally.Topic{topic: aliases})
+		_, err := tally.AddSettings(ctx, l.service.store, map[tally.Topic][]tally.Topic{topic: aliases}, nil)
 		return err
 	})
 }

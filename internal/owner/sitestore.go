@@ -172,11 +172,15 @@ func (s siteStore) SwapSettings(ctx context.Context, expected, entries map[strin
 	for _, settings := range []map[string]string{expected, entries} {
 		for name := range settings {
 			if s.check(tally.SettingSite(name)) != nil {
-				return false, tally.Errorf(tally.CodeUnknownSite, "the setting %.100q concerns other sites than those of this token", name)
+				return false, errForeignSetting(name)
 			}
 		}
 	}
 	return s.all.SwapSettings(ctx, expected, entries)
+}
+
+func errForeignSetting(name string) error {
+	return tally.Errorf(tally.CodeUnknownSite, "the setting %.100q concerns other sites than those of this token", name)
 }
 
 // AppendAudit refuses an entry that concerns another site. So an action on another site fails

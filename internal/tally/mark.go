@@ -116,13 +116,13 @@ func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored 
 	return current, nil
 }
 
-// AddAliases adds aliases, except a topic's own name, to the stored lists of topics. It returns
-// the new marks of the lists, which the caller sets for the topics. A topic without aliases gets
-// no mark. Calls may be concurrent. Errors: [CodeInternal] if stored aliases cannot be parsed;
-// [CodeStoreUnavailable].
-func AddAliases(ctx context.Context, store SettingsStore, added map[Topic][]Topic) (marks map[Topic]string, err error) {
-	var names []string
-	for topic := range added {
+// AddSettings adds aliases, except a topic's own name, to the stored lists of topics, and other
+// settings unless they are stored, all at once. It returns the new marks of the lists, which the
+// caller sets for the topics. A topic without aliases gets no mark. Calls may be concurrent.
+// Errors: [CodeInternal] if stored aliases cannot be parsed; [CodeStoreUnavailable].
+func AddSettings(ctx context.Context, store SettingsStore, aliases map[Topic][]Topic, others map[string]string) (marks map[Topic]string, err error) {
+	names := slices.Collect(maps.Keys(others))
+	for topic := range aliases {
 		names = append(names, AliasSettings(topic)...)
 	}
 	for len(names) > 0 {
@@ -132,12 +132,17 @@ func AddAliases(ctx context.Context, store SettingsStore, added map[Topic][]Topi
 		}
 		marks = map[Topic]string{}
 		expected, entries := map[string]string{}, map[string]string{}
-		for topic, aliases := range added {
+		for name, value := range others {
+			if stored[name] == "" {
+				expected[name], entries[name] = "", value
+			}
+		}
+		for topic, added := range aliases {
 			all, err := TopicAliases(stored, topic)
 			if err != nil {
 				return nil, err
 			}
-			for _, alias := range aliases {
+			for _, alias := range added {
 				if alias != topic && !slices.Contains(all, alias) {
 					all = append(all, alias)
 				}

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -62,13 +61,13 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 	var exported []Setting
 	for name, value := range settings {
 		if isExported(name, scope) {
-			exported = append(exported, Setting{Name: name, Value: value})
+			exported = append(exported, Setting{name, value, int64(len(exported))})
 		}
 	}
 	for chunk := range slices.Chunk(exported, batchLines) {
 		refused, err := storeTarget{store: target}.storeSettings(ctx, chunk)
 		if err == nil && len(refused) > 0 {
-			err = errors.New(refused[0].Reason)
+			err = fmt.Errorf("%q: %s", exported[refused[0].Line].Name, refused[0].Reason)
 		}
 		if err != nil {
 			return report, fmt.Errorf("copy the settings: %w", err)

@@ -255,3 +255,16 @@ func TestImport_RetryWhileStoreIsAway(t *testing.T) {
 		t.Errorf("without retries: %v", err)
 	}
 }
+
+// A report has the settings that were stored before an error, so that they are in the audit log.
+func TestImport_SettingsBeforeError(t *testing.T) {
+	from := filled(t)
+	if err := tally.SetSetting(t.Context(), from, "block range 203.0.113.0/24", "x"); err != nil {
+		t.Fatal(err)
+	}
+	text := export(t, from, tally.Scope{})
+	report, err := Import(t.Context(), NewStoreTarget(&away{open(t, secret), 1}, catalog(), nil), bytes.NewReader(text), ImportOptions{})
+	if err == nil || report.Settings == 0 || report.Topics > 0 {
+		t.Errorf("%+v, error %v", report, err)
+	}
+}

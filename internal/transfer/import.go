@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -183,18 +182,13 @@ func (i *importRun) add(line Line) {
 	i.contributions += len(line.Contributions)
 }
 
-// flush stores the batch and reports the progress.
+// flush stores the batch and reports the progress. It stores settings and portions with one call
+// each, so that the report has the settings even if the portions cannot be stored.
 func (i *importRun) flush(ctx context.Context) error {
-	if numbers := i.batch.Numbers(); len(numbers) > 0 {
-		var refused []Refusal
-		err := i.retry(ctx, func() (err error) {
-			refused, err = i.target.Store(ctx, i.options.Replace, i.batch)
+	for _, batch := range []Batch{{Settings: i.batch.Settings}, {Lines: i.batch.Lines}} {
+		if err := i.store(ctx, batch); err != nil {
 			return err
-		})
-		if err != nil {
-			return fmt.Errorf("store lines %d to %d: %w", slices.Min(numbers), slices.Max(numbers), err)
 		}
-		i.recordStored(refused)
 	}
 	i.batch = Batch{i.batch.Settings[:0], i.batch.Lines[:0]}
 	i.contributions, i.settings = 0, 0
@@ -204,23 +198,36 @@ func (i *importRun) flush(ctx context.Context) error {
 	return nil
 }
 
-// recordStored adds the batch, without its refused lines, to the report.
-func (i *importRun) recordStored(refusals []Refusal) {
+// store stores a batch, which may be empty, and adds it to the report.
+func (i *importRun) store(ctx context.Context, batch Batch) error {
+	numbers := batch.Numbers()
+	if len(numbers) == 0 {
+		return nil
+	}
+	var refusals []Refusal
+	err := i.retry(ctx, func() (err error) {
+		refusals, err = i.target.Store(ctx, i.options.Replace, batch)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("store lines %d to %d: %w", numbers[0], numbers[len(numbers)-1], err)
+	}
 	refused := map[int64]bool{}
 	for _, each := range refusals {
 		refused[each.Line] = true
 		i.refuse(each.Line, errors.New(each.Reason))
 	}
-	for _, setting := range i.batch.Settings {
+	for _, setting := range batch.Settings {
 		if !refused[setting.Number] {
 			i.report.Settings++
 		}
 	}
-	for _, line := range i.batch.Lines {
+	for _, line := range batch.Lines {
 		if !refused[line.Number] {
 			i.report.add(line.Portion)
 		}
 	}
+	return nil
 }
 
 func (i *importRun) refuse(line int64, reason error) {

@@ -17,7 +17,7 @@ type Target interface {
 	Store(ctx context.Context, replace bool, batch Batch) ([]Refusal, error)
 }
 
-// Batch is some lines of an export. Settings come first.
+// Batch is some lines of an export: settings, or portions of topics.
 type Batch struct {
 	Settings []Setting
 	Lines    []Line
@@ -29,7 +29,7 @@ type Setting struct {
 	Number      int64 // of the line in the file, from 1
 }
 
-// Numbers returns the numbers of the lines, settings first.
+// Numbers returns the numbers of the lines.
 func (b Batch) Numbers() (numbers []int64) {
 	for _, setting := range b.Settings {
 		numbers = append(numbers, setting.Number)
@@ -65,12 +65,10 @@ type storeTarget struct {
 func (t storeTarget) Begin(context.Context, Header) error { return nil }
 
 func (t storeTarget) Store(ctx context.Context, replace bool, batch Batch) ([]Refusal, error) {
-	refused, err := t.storeSettings(ctx, batch.Settings)
-	if err != nil {
-		return refused, err
+	if len(batch.Settings) > 0 {
+		return t.storeSettings(ctx, batch.Settings)
 	}
-	more, err := t.storeLines(ctx, replace, batch.Lines)
-	return append(refused, more...), err
+	return t.storeLines(ctx, replace, batch.Lines)
 }
 
 func (t storeTarget) storeLines(ctx context.Context, replace bool, lines []Line) (refused []Refusal, err error) {
@@ -137,47 +135,43 @@ func (l Line) checkRule(rule tally.Rule) error {
 	return nil
 }
 
-// storeSettings adds aliases to those of the store. It leaves a block that the store has.
+// storeSettings adds aliases to those of the store, and blocks unless the store has them, all at
+// once. It also sets the marks of the topics with aliases, which make instances reload their
+// settings.
 func (t storeTarget) storeSettings(ctx context.Context, settings []Setting) (refused []Refusal, err error) {
-	aliases := map[tally.Topic][]tally.Topic{}
+	aliases, blocks := map[tally.Topic][]tally.Topic{}, map[string]string{}
 	for _, setting := range settings {
-		err := t.storeSetting(ctx, setting, aliases)
+		topic, added, isAliases, err := t.parseSetting(ctx, setting)
 		switch {
 		case isRefusal(err):
 			refused = append(refused, Refusal{Line: setting.Number, Reason: tally.AsError(err).Message})
 		case err != nil:
 			return refused, err
+		case isAliases:
+			aliases[topic] = append(aliases[topic], added...)
+		case blocks[setting.Name] == "":
+			blocks[setting.Name] = setting.Value
 		}
 	}
-	return refused, t.addAliases(ctx, aliases)
+	marks, err := tally.AddSettings(ctx, t.store, aliases, blocks)
+	if err != nil {
+		return refused, err
+	}
+	return refused, t.setMarks(ctx, marks)
 }
 
-// storeSetting stores a block, or adds the aliases of a topic to aliases.
-func (t storeTarget) storeSetting(ctx context.Context, setting Setting, aliases map[tally.Topic][]tally.Topic) error {
+// parseSetting returns the aliases of a setting, if it is a list of aliases. Errors: those of
+// admit and [tally.ParseAliasSetting].
+func (t storeTarget) parseSetting(ctx context.Context, setting Setting) (topic tally.Topic, aliases []tally.Topic, isAliases bool, err error) {
 	if t.admit != nil {
 		if err := t.admit(ctx, setting.Name, setting.Value); err != nil {
-			return err
+			return tally.Topic{}, nil, false, err
 		}
 	}
-	topic, added, isAliases, err := tally.ParseAliasSetting(setting.Name, setting.Value)
-	switch {
-	case err != nil:
-		return err
-	case isAliases:
-		aliases[topic] = append(aliases[topic], added...)
-		return nil
-	}
-	_, err = t.store.SwapSettings(ctx, map[string]string{setting.Name: ""}, map[string]string{setting.Name: setting.Value})
-	return err
+	return tally.ParseAliasSetting(setting.Name, setting.Value)
 }
 
-// addAliases adds aliases of topics and sets the topics' marks, which make instances reload
-// their settings.
-func (t storeTarget) addAliases(ctx context.Context, aliases map[tally.Topic][]tally.Topic) error {
-	marks, err := tally.AddAliases(ctx, t.store, aliases)
-	if err != nil {
-		return err
-	}
+func (t storeTarget) setMarks(ctx context.Context, marks map[tally.Topic]string) error {
 	for topic, mark := range marks {
 		for expected := ""; ; {
 			current, err := t.store.SwapMark(ctx, topic, expected, mark)
