@@ -13,7 +13,7 @@ import (
 // warnings returns the warnings and errors in the log, without those that the test causes.
 func (s *service) warnings() (found []string) {
 	for line := range strings.Lines(s.Log.String()) {
-		expected := strings.Contains(line, "open enough files") || strings.Contains(line, "append-only file is off") || strings.Contains(line, "INFO is forbidden")
+		expected := strings.Contains(line, "limit of open files is too low") || strings.Contains(line, "append-only file is off") || strings.Contains(line, "INFO is forbidden")
 		if (strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"level":"WARN"`)) && !expected {
 			found = append(found, strings.TrimSpace(line))
 		}
