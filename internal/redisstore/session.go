@@ -94,7 +94,7 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 		}
 		return e.reportStale()
 	}
-	e.subscriber = n.NewSubscriber(ctx, e.takeChange)
+	e.subscriber = n.NewSubscriber(e.takeChange)
 	defer e.subscriber.Close()
 	// The third is named like a topic's channel, to check the right to subscribe to those.
 	e.scratch = s.names.scratch(s.instance, 0).channel
@@ -185,7 +185,10 @@ func (e *session) receive() error {
 		case *redis.Subscription:
 			e.handleConfirmation(m.Channel)
 		case *redis.Message:
-			e.handleControl(m)
+			// If the stream is not understood, go-redis returns changes too.
+			if !e.takeChange([]byte(m.Channel), []byte(m.Payload)) {
+				e.handleControl(m)
+			}
 		}
 	}
 }

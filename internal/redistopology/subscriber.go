@@ -27,10 +27,10 @@ type Subscriber struct {
 	conn   atomic.Pointer[pacedConn]
 }
 
-// NewSubscriber returns a subscriber that is not connected. The caller closes it. If ctx ends,
-// so does connecting. [Subscriber.Receive] does not return the messages that take accepts. The
-// goroutine that receives calls take, which must not keep its arguments.
-func (n *Node) NewSubscriber(ctx context.Context, take func(channel, payload []byte) bool) *Subscriber {
+// NewSubscriber returns a subscriber that is not connected. The caller closes it.
+// [Subscriber.Receive] does not return the messages that take accepts. The goroutine that
+// receives calls take, which must not keep its arguments.
+func (n *Node) NewSubscriber(take func(channel, payload []byte) bool) *Subscriber {
 	s := &Subscriber{}
 	settings := *n.settings
 	var used atomic.Bool
@@ -47,11 +47,12 @@ func (n *Node) NewSubscriber(ctx context.Context, take func(channel, payload []b
 		return &messageConn{Conn: s.conn.Load(), take: take}, nil
 	}
 	s.client = n.newClient(&settings)
-	s.pubsub = s.client.Subscribe(ctx)
+	s.pubsub = s.client.Subscribe(context.Background()) // uses no context without channels
 	return s
 }
 
-// Connect connects and subscribes to the first channels. It is called once.
+// Connect connects and subscribes to the first channels. It is called once. If ctx ends, so does
+// connecting.
 func (s *Subscriber) Connect(ctx context.Context, channels ...string) error {
 	return s.pubsub.Subscribe(ctx, channels...)
 }
