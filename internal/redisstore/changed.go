@@ -22,9 +22,9 @@ const clockSlack = 5
 // SearchJournal implements [tally.JournalStore]. It reads the journals of the topics that changed
 // since from by the directories by version: a contribution raises the version of its topic to
 // the time of the journal entry or more. If the directories may lack topics, or have too many of
-// them, it scans as Journal does.
+// them, or the sites are not known, it scans as Journal does.
 func (s *Store) SearchJournal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
-	if scope.Exact {
+	if scope.Exact || s.catalog.IsOpen() {
 		return s.Journal(ctx, scope, from, to, each)
 	}
 	now, err := s.minute(ctx)

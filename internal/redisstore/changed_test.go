@@ -123,6 +123,31 @@ func TestSearchJournal_LostUpdate(t *testing.T) {
 	}
 }
 
+// Commands that open a store themselves do not know its sites: they search those that were
+// forgotten, too.
+func TestSearchJournal_OpenCatalog(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	f.catalog = tally.NewOpenCatalog(tally.DefaultMetrics())
+	topic, err := tally.NewTopic("blog", "likes", "page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.topic = topic
+	f.assert(t, 7, 2, 1)
+	f.completeDirectories(t)
+	for _, scope := range []tally.Scope{{}, {Site: "blog"}, {Site: "blog", Metric: "likes"}} {
+		found := 0
+		err := f.SearchJournal(t.Context(), scope, 0, 1<<40, func(entries []tally.JournalEntry) error {
+			found += len(entries)
+			return nil
+		})
+		if err != nil || found != 1 {
+			t.Errorf("%+v: %d entries, error %v", scope, found, err)
+		}
+	}
+}
+
 // Shortly before midnight an entry is in the journal of the next day.
 func TestSearchJournal_Midnight(t *testing.T) {
 	t.Parallel()

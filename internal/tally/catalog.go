@@ -57,6 +57,9 @@ func NewOpenCatalog(metrics map[string]Rule) *Catalog {
 	return c
 }
 
+// IsOpen reports whether all sites exist, so that [Catalog.Sites] lacks some.
+func (c *Catalog) IsOpen() bool { return c.isOpen }
+
 // Within returns a catalog that has only those of sites that exist in c, and all metrics with
 // their present rules.
 func (c *Catalog) Within(sites []string) *Catalog {
