@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -68,8 +69,9 @@ func parseFile(path string, text []byte, settings []Setting) (File, Problems) {
 	}
 	tree, err := parser.ParseBytes(text, 0)
 	if invalid, ok := errors.AsType[yaml.Error](err); ok && invalid.GetToken() != nil {
-		// Without the lines of the file, which may have secrets.
-		return file, fileProblem("%s line %d is not YAML: %s", path, invalid.GetToken().Position.Line, invalid.GetMessage())
+		// Without text of the file, which may be a secret: some messages quote it after a colon.
+		message, _, _ := strings.Cut(invalid.GetMessage(), `: "`)
+		return file, fileProblem("%s line %d is not YAML: %s", path, invalid.GetToken().Position.Line, message)
 	}
 	if err != nil {
 		return file, fileProblem("%s is not YAML", path)
