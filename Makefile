@@ -188,7 +188,7 @@ dist: ## Build archives for Linux and macOS, the npm package, and their checksum
 	@cd dist && sha256sum *.tar.gz *.tgz | tee SHA256SUMS
 
 test-dist: dist ## Build dist/ twice, compare, and try its archive and its package on this system.
-	@cp dist/SHA256SUMS $(BINARIES)/SHA256SUMS && $(sub) dist >/dev/null && cmp dist/SHA256SUMS $(BINARIES)/SHA256SUMS
+	@mkdir -p $(BINARIES) && cp dist/SHA256SUMS $(BINARIES)/SHA256SUMS && $(sub) dist >/dev/null && cmp dist/SHA256SUMS $(BINARIES)/SHA256SUMS
 	go test -vet=off -tags nomsgpack,dist -run Dist ./deploy
 
 generate: web/node_modules/.package-lock.json ## Bundle the widgets and write their types again.
