@@ -246,11 +246,12 @@ func openInput(path string) (in *input, err error) {
 	return in, nil
 }
 
-// header returns the header of an export, which remains to be read.
+// header returns the header of an export, which remains to be read. Lines after it may not be
+// readable. Errors: [tally.CodeBadBody].
 func (in *input) header() (transfer.Header, error) {
 	text, err := in.Peek(maxHeader)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return transfer.Header{}, err
+	if err != nil && !errors.Is(err, io.EOF) && !bytes.Contains(text, []byte("\n")) {
+		return transfer.Header{}, tally.Errorf(tally.CodeBadBody, "it cannot be read: %v", config.FileErrorReason(err))
 	}
 	return transfer.ReadHeader(bytes.NewReader(text))
 }

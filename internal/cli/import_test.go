@@ -301,6 +301,26 @@ func TestImport_AgainAfterKill(t *testing.T) {
 	}
 }
 
+// The lines before the end of an incomplete compressed export are imported.
+func TestImport_TruncatedGzip(t *testing.T) {
+	t.Parallel()
+	from := "sqlite:" + tempFile(t, "from.db")
+	mustRun(t, "import", "--store", from, write(t, "x.csv", "topic,count\ndefault/likes/a,1\n"))
+	var packed bytes.Buffer
+	packer := gzip.NewWriter(&packed)
+	if _, err := packer.Write([]byte(mustRun(t, "export", "--store", from, "--with-secret"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := packer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := write(t, "cut.jsonl.gz", packed.String()[:packed.Len()-4])
+	code, out, errors := call(t, variables(), "import", "--store", "sqlite:"+tempFile(t, "to.db"), path)
+	if code == exitOK || !strings.Contains(out, "1 topic and 0 contributions imported") || !strings.Contains(errors, "unexpected EOF") {
+		t.Errorf("exit %d: %s%s", code, out, errors)
+	}
+}
+
 func TestTransfer_InvalidCommandLines(t *testing.T) {
 	t.Parallel()
 	file := write(t, "x.csv", "topic,count\n")
@@ -314,19 +334,20 @@ func TestTransfer_InvalidCommandLines(t *testing.T) {
 		"export x.jsonl":                                        "--admin-token: is missing",
 		"export --store sqlite:/nowhere/x.db":                   "does not exist",
 		"import --store sqlite:x " + write(t, "x.txt", "a 1\n"): "x.txt: line 1 is not the header of an export, {\"tallycast\":\"export\",…}; --format names the format of another file",
-		"import":                                               "name one file",
-		"import a b":                                           "name one file",
-		"import --take hearts=x " + file:                       "views, visitors or claps",
-		"import --from redis://a x":                            "takes no file",
-		"import --from redis://a --pattern likes":              "site/metric/key",
-		"import --from redis://a --topic a/b/c":                "have a * for the part that differs",
-		"import --from tcp://a --pattern a* --topic a/b/{1}":   "redis://host",
-		"import --store sqlite:/nowhere/x /nowhere/y":          "cannot be read",
-		"import --topic blog/likes --store sqlite:x " + file:   "site/metric/key",
-		"import --format goatcounter --store sqlite:x " + file: "1Path or 2Path",
-		"copy --from sqlite:x":                                 "name two stores",
-		"copy --from sqlite:x --to sqlite:x":                   "the same store",
-		"copy --from sqlite:/nowhere/x --to sqlite:/nowhere/y": "does not exist",
+		"import --store sqlite:x " + t.TempDir():                ": it cannot be read: is a directory",
+		"import":                                                "name one file",
+		"import a b":                                            "name one file",
+		"import --take hearts=x " + file:                        "views, visitors or claps",
+		"import --from redis://a x":                             "takes no file",
+		"import --from redis://a --pattern likes":               "site/metric/key",
+		"import --from redis://a --topic a/b/c":                 "have a * for the part that differs",
+		"import --from tcp://a --pattern a* --topic a/b/{1}":    "redis://host",
+		"import --store sqlite:/nowhere/x /nowhere/y":           "cannot be read",
+		"import --topic blog/likes --store sqlite:x " + file:    "site/metric/key",
+		"import --format goatcounter --store sqlite:x " + file:  "1Path or 2Path",
+		"copy --from sqlite:x":                                  "name two stores",
+		"copy --from sqlite:x --to sqlite:x":                    "the same store",
+		"copy --from sqlite:/nowhere/x --to sqlite:/nowhere/y":  "does not exist",
 		"backup":                             "name one file",
 		"backup --store sqlite:/nowhere/x y": "does not exist",
 	} {
