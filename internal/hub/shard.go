@@ -294,7 +294,7 @@ func (s *shard) remove(v *Viewer, reason Reason) {
 	v.conn.Close(reason)
 }
 
-// retryBlocked, once a tick, makes the blocked viewers dirty whose backoff is over.
+// retryBlocked makes blocked viewers dirty after their backoff. It does so once a tick.
 func (s *shard) retryBlocked(now int64) {
 	ticks := now / int64(tickInterval)
 	if ticks == s.lastTick {

@@ -156,7 +156,7 @@ func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64,
 	})
 }
 
-// SearchJournal is Journal, whose cost does not depend on topics that did not change.
+// SearchJournal is [Reader.Journal], which does not read topics without entries.
 func (r *Reader) SearchJournal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
 	return r.Journal(ctx, scope, from, to, each)
 }

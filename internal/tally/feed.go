@@ -35,7 +35,7 @@ type Sink interface {
 
 	// Settle receives a state that was read while changes were delivered. It returns the state
 	// that the sink then holds. If that differs from read and is not older, the feed asks the
-	// store to reissue its state.
+	// store to publish the stored state under a newer version.
 	Settle(read Change) (held Change)
 
 	// Newest returns what the sink holds of a watched topic, if that was settled.

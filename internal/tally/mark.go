@@ -166,8 +166,8 @@ func AddSettings(ctx context.Context, store SettingsStore, aliases map[Topic][]T
 	return nil, nil
 }
 
-// MergeState returns the part of stored settings that every merge changes. No merge ran during
-// a read if it is the same before and after the read and [MergeUnderWay] is false before.
+// MergeState returns the part of stored settings that every merge changes. If [MergeUnderWay] is
+// false before a read, and the part is the same before and after, no merge ran during the read.
 func MergeState(stored map[string]string) string {
 	var state strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
