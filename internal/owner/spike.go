@@ -68,8 +68,8 @@ func (s *Service) searchSpikes(ctx context.Context, scope tally.Scope, since tim
 	return spikes, nil
 }
 
-// searchCandidates returns the topics with a spike by the journal entries since a minute. The
-// fewer entries, the more topics: their usual numbers are lower.
+// searchCandidates returns the topics that have a spike if only the journal entries since a
+// minute are known. Earlier entries can only raise the usual numbers, so no spike is missing.
 func (s *Service) searchCandidates(ctx context.Context, d *detector, scope tally.Scope, from int64) (candidates []candidate, err error) {
 	finish := func() {
 		if c, ok := d.finish(); ok {

@@ -101,8 +101,8 @@ func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call
 const CallHead = firstKey
 
 // NewCallOf returns a call of script, which has no deadline, with its first keys as the first
-// arguments after CallHead. The call uses args until it ends. It is not for a Cluster: keys
-// need not be strings.
+// arguments after CallHead. The call uses args until it ends. It cannot be sent to a Cluster,
+// which finds the node by the text of the first key.
 func NewCallOf(script *Script, keys int, args []any) Call {
 	args[0], args[1], args[2] = "evalsha", &script.hash, keys
 	return Call{script: script, firstArg: firstKey + keys, args: args}

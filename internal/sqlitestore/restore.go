@@ -169,7 +169,8 @@ func (w *writer) mergeContributions(rule tally.Rule, topic int64, p *tally.Porti
 	list := appendContributions(nil, p.Contributions)
 	switch rule.Kind {
 	case tally.Window:
-		// The members are of a window that is not later than that of the topic's last change.
+		// The portion has the members of the window in which the topic last changed, or of an
+		// earlier one. If that window ended, they no longer count.
 		end := rule.WindowEnd(now)
 		if p.Version != 0 && rule.WindowEnd(time.UnixMicro(p.Version)) < end {
 			return nil

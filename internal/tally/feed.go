@@ -43,8 +43,8 @@ type Sink interface {
 
 	// Stale reports that changes may be missed from now on.
 	Stale()
-	// Live reports that no change is missed any more. All watched topics were settled since
-	// Stale.
+	// Live reports that no change is missed any more: each watched topic was settled again
+	// after Stale.
 	Live()
 }
 

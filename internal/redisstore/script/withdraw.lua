@@ -14,15 +14,15 @@
 -- ARGV[4]  head of the topic's frames
 -- ARGV[5]  writes with the digit 0, see part/decide.lua
 -- ARGV[6]  version that the topic must have; 0: any
--- ARGV[7]  empty, or for each write where its entry is: 1 byte for the index of the journal
---          in KEYS, 4 for its place in that journal, 4 for where it begins in the range that
---          is read, from 1, 0 if it is not in it, and the entry in 16
+-- ARGV[7]  empty, or 25 bytes for each write: 1 for the index of the journal in KEYS, 4 for
+--          the place of the entry in it, 4 for its position in the range that is read (from
+--          1; 0: outside), and 16 for the entry itself
 -- ARGV[8]  retention of the history, days; 0: there is none
 -- ARGV[9]  1 if the records since each contribution are lowered, else 0
--- ARGV[10…] for each journal, the range to read, to find the newest entry of each member: from
---          the first of the entries to MOST bytes behind, which bounds all ranges together, see
---          present.lua; or, if the caller read the journals, from the last entry that it read
---          to -1; empty: it is not read
+-- ARGV[10…] for each journal, begin and end of the range in which to look for newer entries of
+--          the members; empty: it is not read. The range begins at the first of the entries;
+--          all ranges together may have MOST bytes, see present.lua. If the caller read the
+--          journals before, it begins at the last entry that the caller read, and ends at -1.
 --
 -- Returns what edit.lua returns, but with entries only count, version, 1 if it changed, else 0,
 -- and after a semicolon a digit for each entry: 1 if it was the newest of its member or of a

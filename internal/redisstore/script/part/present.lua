@@ -1,11 +1,15 @@
--- Reads a topic, and removes from writes, of size bytes each, those whose entries are no longer
--- in the journals, and all if the topic is not the expected one. An entry whose member has a
--- newer one is erased, and withdraws nothing. Ends the script if the topic is frozen or its
--- journals are too long. Needs window, now, KEYS and ARGV, see withdraw.lua. Sets state,
--- version, stored (the depth); after, the version of a change; and with entries, else nil:
--- places, where the entries are, each the index of the journal in KEYS times 4294967296 and
--- the place in it; digits, one for each entry; and past, hours before that of the change, of
--- the writes at their index, in a window of all entries; nil if there are none.
+-- Reads a topic, and keeps of writes, of size bytes each, those that its journals confirm. A
+-- write whose entry is gone from the journals is removed. If the member has a newer entry, the
+-- write is removed and its entry is erased. If the topic does not have the expected version,
+-- all are removed. Ends the script if the topic is frozen or its journals are too long.
+--
+-- Needs window, now, KEYS and ARGV, see withdraw.lua. Sets
+--   state, version, stored (the depth) and after (the version of a change);
+--   places   of the entries: index of the journal in KEYS * 4294967296 + place in it
+--   digits   one for each entry, see withdraw.lua
+--   past     index of a write that remains to the hour of its entry, if that is before the
+--            hour of the change; in a window, index in places to that hour; nil if there is none
+-- The last three are nil without entries.
 
 local HOUR, MOST = 3600000000, 16384 -- microseconds; bytes of journals that are read
 local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'e')
