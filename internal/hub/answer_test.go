@@ -20,10 +20,10 @@ func TestAnswer_OneWrite(t *testing.T) {
 		next := func(do func()) int {
 			time.Sleep(time.Second)
 			synctest.Wait()
-			before := p.writes
+			before := p.writeCount()
 			do()
 			synctest.Wait()
-			return p.writes - before
+			return p.writeCount() - before
 		}
 		answer := func(version int64) {
 			h.Answer(&p.Viewer, line(nil, []byte(`{"event":"answer"}`)), change(a, version))

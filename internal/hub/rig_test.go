@@ -102,6 +102,12 @@ func (p *pipe) setCapacity(capacity int) {
 	p.capacity = capacity
 }
 
+func (p *pipe) writeCount() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.writes
+}
+
 func (p *pipe) closeReasons() []Reason {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,7 +15,7 @@ export function makeStatus(element) {
   let timer;
   element.shadowRoot?.prepend(status);
   return (reason) => {
-    // A message stays until the next press, or until the service has the press.
+    // A message stays for MESSAGE_DURATION, but not beyond the next press, or the time when the service has the press.
     const messages = { kept: 'Will be sent later', refused: 'Not saved', visitor: '' };
     if (!(reason in messages)) return;
     clearTimeout(timer);
