@@ -20,7 +20,6 @@ for i, hour in pairs(past or taken) do
   if results[i] ~= '0' then taken[hour] = (taken[hour] or 0) + 1 end
 end
 local n, raises = format(counts), next(raised) and raised
-removes = buckets[''] == ''
 -- include ending
 -- include erase
 if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. ending end

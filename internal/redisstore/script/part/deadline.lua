@@ -1,7 +1,7 @@
 -- Ends the script if its deadline has passed. Sets now, microseconds of this server's
--- clock, checked, whether check_rights.lua ran, and removes, see there.
+-- clock, and checked, whether check_rights.lua ran.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 if now > tonumber(ARGV[1]) then return '-1' end
-local checked, removes = false, true
+local checked = false
