@@ -20,11 +20,7 @@ func (e *session) sweep() error {
 		now := time.Now()
 		due, presence = e.feed.takeSweep(now, due[:0], presence[:0])
 		presence = append(presence, e.feed.behindFor(now, e.maxBehind())...)
-		size := nearCompareChunk
-		if e.node.reader().topology.IsFar() {
-			size = readChunk
-		}
-		for chunk := range slices.Chunk(due, size) {
+		for chunk := range slices.Chunk(due, readChunk) {
 			different, err := c.different(chunk)
 			if err != nil {
 				return err
@@ -36,9 +32,6 @@ func (e *session) sweep() error {
 		return e.sweepTopics(presence)
 	})
 }
-
-// nearCompareChunk is how many topics a near Redis compares in one call: half a millisecond.
-const nearCompareChunk = 250
 
 // sweepTopics reads topics and settles them.
 func (e *session) sweepTopics(watches []watch) error {
