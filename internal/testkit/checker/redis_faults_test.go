@@ -35,6 +35,9 @@ func (r *run) networkFaults() []fault {
 			leave()
 		}
 	}
+	cutReplies := r.networkFault("replies break off in the middle", signals{stale: always, metric: increases(reconnects), log: unreachable},
+		func(p *redistest.Proxy) { p.CutReplies(20) }, func(p *redistest.Proxy) { p.CutReplies(0) })
+	cutReplies.minDuration = 2 * time.Second // each subscription receives a message in this time
 	return []fault{
 		r.lossFault("replies and messages are lost", unreachable, all(redistest.FromServer)...),
 		r.lossFault("commands and subscriptions are lost", unreachable, all(redistest.ToServer)...),
@@ -45,8 +48,7 @@ func (r *run) networkFaults() []fault {
 		r.networkFault("subscriptions become silent", signals{stale: always, metric: increases("tallycast_redis_probes_lost_total"), log: "do not arrive"},
 			(*redistest.Proxy).Silence, nil),
 		r.networkFault("connections are cut", signals{stale: always, metric: increases(reconnects), log: unreachable}, (*redistest.Proxy).Cut, nil),
-		r.networkFault("replies break off in the middle", signals{stale: always, metric: increases(reconnects), log: unreachable},
-			func(p *redistest.Proxy) { p.CutReplies(20) }, func(p *redistest.Proxy) { p.CutReplies(0) }),
+		cutReplies,
 		r.networkFault("the network takes 500 ms", signals{readyz: "slow", metric: slow, log: "slow"},
 			func(p *redistest.Proxy) { p.Delay(250 * time.Millisecond) }, // in each direction
 			func(p *redistest.Proxy) { p.Delay(0) }),
