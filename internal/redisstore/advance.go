@@ -25,8 +25,8 @@ const (
 	failedRetries  = time.Second
 )
 
-// advances are requests to compute the gains of metrics for an hour that began. Changes and readers
-// request it, so gains that nobody needs are not computed.
+// advances are requests to compute the gains of metrics for an hour that began. Only changes and
+// reads of a metric request this: gains of other metrics are not computed.
 type advances struct {
 	run func(ctx context.Context, b leaderboard, isFull bool) (done bool, err error) // fixed
 

@@ -13,14 +13,18 @@ const maxPause = 2 * time.Millisecond
 // giveWay pauses a long call of an owner for half of the time that Redis took for the commands
 // since began. So likes get a third of Redis's time, and wait in a short queue.
 func (s *Store) giveWay(ctx context.Context, began time.Time) error {
-	took := time.Since(began)
-	if s.topology.IsFar() {
-		took -= s.topology.RoundTrip()
-	}
-	if !sleep(ctx, min(took/2, maxPause)) {
+	if !sleep(ctx, min(s.withoutTrip(time.Since(began))/2, maxPause)) {
 		return tally.Unavailable(ctx.Err())
 	}
 	return nil
+}
+
+// withoutTrip returns which part of the time that a pipeline took was not the way to a far Redis.
+func (s *Store) withoutTrip(took time.Duration) time.Duration {
+	if s.topology.IsFar() {
+		took -= s.topology.RoundTrip()
+	}
+	return max(took, 0)
 }
 
 // minPause is the shortest pause that is worth a timer.
@@ -37,10 +41,7 @@ type revertPauses struct {
 // giveWay pauses for as long as others delayed a pipeline that took some time: that is how much
 // longer it took than the fastest one of as many units.
 func (p *revertPauses) giveWay(ctx context.Context, took time.Duration, units int) error {
-	if t := p.store.topology; t.IsFar() {
-		took -= t.RoundTrip()
-	}
-	took = max(took, 0)
+	took = p.store.withoutTrip(took)
 	if each := took / time.Duration(units); p.least == 0 || each < p.least {
 		p.least = each
 	}

@@ -14,8 +14,8 @@ import (
 const (
 	// maxGainLag is how long after a full hour the gains of the hour before are shown.
 	maxGainLag = 4 * time.Second
-	// readRetention is how long gains are kept up to date after somebody read them, and
-	// readRenewal how often an instance that reads them renews that.
+	// readRetention is how long gains follow the counts after a read, and readRenewal how often
+	// an instance with readers renews that time.
 	readRetention = time.Hour
 	readRenewal   = 10 * time.Minute
 )
