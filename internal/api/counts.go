@@ -237,9 +237,9 @@ func (a *API) top(q *call) error {
 	}
 	answer, isStale := append(q.buffer[:0], `{"top":[`...), false
 	if isSince {
-		var rises []tally.Rise
-		rises, isStale, err = a.options.Service.Rising(q.r.Context(), site, metric, since, limit)
-		answer = appendList(answer, rises, tally.AppendRise)
+		var gains []tally.TopicGain
+		gains, isStale, err = a.options.Service.TopGains(q.r.Context(), site, metric, since, limit)
+		answer = appendList(answer, gains, tally.AppendGain)
 	} else {
 		var changes []tally.Change
 		changes, isStale, err = a.options.Service.Top(q.r.Context(), site, metric, limit)

@@ -221,9 +221,9 @@ func (o *instance) gains(t testing.TB, topic tally.Topic, want int64, former ...
 	t.Helper()
 	o.gained(t, topic, want)
 	processtest.Eventually(t, fmt.Sprintf("%s gained %d", topic, want), func() bool {
-		rises, _, err := o.service.Rising(t.Context(), topic.Site(), topic.Metric(), tally.Since24h, 100)
+		gains, _, err := o.service.TopGains(t.Context(), topic.Site(), topic.Metric(), tally.Since24h, 100)
 		got := int64(0)
-		for _, r := range rises {
+		for _, r := range gains {
 			if slices.Contains(former, r.Topic) {
 				return false
 			}

@@ -39,7 +39,7 @@
 //	tally:top:{site/metric}:versions hash: the version of each key in it; the field ''
 //	                                 if it had more topics than fit
 //	tally:top:{site/metric}:changed  topics that changed in the last 30 days: key by
-//	                                 version; see script/rise.lua; expires
+//	                                 version; see script/writegains.lua; expires
 //	tally:top:{site/metric}:24h      gains, a projection: key by -gain; also :7d and :30d;
 //	                                 expires
 //	tally:top:{site/metric}:read     exists while somebody reads the gains; expires

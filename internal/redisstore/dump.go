@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -15,17 +16,17 @@ import (
 const (
 	// dumpTopics is the number of topics whose first parts one pipeline reads.
 	dumpTopics = 64
-	// walkBytes is how many bytes of members one script call reads, and walkMembers how many
+	// partBytes is how many bytes of members one script call reads, and partMembers how many
 	// amounts: one or two tenths of a millisecond of Redis. Smaller topics are read
 	// atomically.
-	walkBytes   = 64 << 10
-	walkMembers = 1000
+	partBytes   = 64 << 10
+	partMembers = 1000
 	// maxSeenMembers is how many members with amounts are remembered, some 5 MB, so that none is
 	// dumped twice. A larger topic is read several times, and each time a part of its members is
 	// dumped.
 	maxSeenMembers = 256 << 10
-	// walkEnd is the path after the last one, see walk.lua.
-	walkEnd = 1 << (4 * pathDigits)
+	// endPath is the path after the last one, see dump.lua.
+	endPath = 1 << (4 * pathDigits)
 )
 
 // Dump implements [tally.Ledger]. It scans the keys of all primaries, and leaves out topics of
@@ -36,7 +37,7 @@ func (s *Store) Dump(ctx context.Context, scope tally.Scope, each func(tally.Por
 		for chunk := range slices.Chunk(topics, dumpTopics) {
 			calls := make([]redistopology.Call, len(chunk))
 			for i, topic := range chunk {
-				calls[i] = s.walkCall(topic, 0)
+				calls[i] = s.dumpCall(topic, 0)
 			}
 			if err := s.callAll(ctx, calls); err != nil {
 				return err
@@ -55,139 +56,130 @@ func (s *Store) Dump(ctx context.Context, scope tally.Scope, each func(tally.Por
 	})
 }
 
-// walkCall returns a call that reads a topic's state, and its members from a path on, or for
+// dumpCall returns a call that reads a topic's state, and its members from a path on, or for
 // amounts from a cursor on.
-func (s *Store) walkCall(topic tally.Topic, from uint64) redistopology.Call {
-	script, size := walkScript, walkBytes
+func (s *Store) dumpCall(topic tally.Topic, from uint64) redistopology.Call {
+	script, size := dumpScript, partBytes
 	if s.catalog.Rule(topic).Kind == tally.Amount {
-		script, size = walkAmountScript, walkMembers
+		script, size = dumpAmountScript, partMembers
 	}
 	c := redistopology.NewCall(script, s.names.count(topic), s.names.members(topic))
 	c.Append(from, size)
 	return c
 }
 
-// walkReply is the reply of walk.lua and walkamount.lua.
-type walkReply struct {
+// dumpPart is the reply of dump.lua and dumpamount.lua.
+type dumpPart struct {
 	state   tally.State
 	next    uint64   // where the next part begins; 0 after the last
 	total   int64    // for amounts, the number of members
 	members []string // buckets; or members and amounts alternately
 }
 
-func parseWalk(c *redistopology.Call, rule tally.Rule, topic tally.Topic) (w walkReply, err error) {
-	if c.Err != nil {
-		return walkReply{}, c.Err
-	}
+func parseDumpPart(c *redistopology.Call, rule tally.Rule, topic tally.Topic) (part dumpPart, err error) {
 	list, _ := c.Reply.([]any)
 	texts := make([]string, len(list))
 	for i, item := range list {
 		texts[i], _ = item.(string)
 	}
 	const numbers = 6
-	if len(texts) < numbers {
-		return walkReply{}, unexpectedReply(c)
+	if err = c.Err; err == nil && len(texts) < numbers {
+		err = unexpectedReply(c)
 	}
-	var err1, err2, err3 error
-	w.state, err1 = parseState(rule, topic, texts[0], texts[1], texts[2], texts[3])
-	w.next, err2 = strconv.ParseUint(texts[4], 10, 64)
-	w.total, err3 = strconv.ParseInt(texts[5], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil {
-		return walkReply{}, unexpectedReply(c)
+	if err == nil {
+		var err1, err2, err3 error
+		part.state, err1 = parseState(rule, topic, texts[0], texts[1], texts[2], texts[3])
+		part.next, err2 = strconv.ParseUint(texts[4], 10, 64)
+		part.total, err3 = strconv.ParseInt(texts[5], 10, 64)
+		err = cmp.Or(err1, err2, err3)
 	}
-	w.members = texts[numbers:]
-	if w.next == walkEnd {
-		w.next = 0
+	if err != nil {
+		return dumpPart{}, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
 	}
-	return w, nil
+	part.members = texts[numbers:]
+	if part.next == endPath {
+		part.next = 0
+	}
+	return part, nil
 }
 
 // dumpTopic dumps a topic. The call first has read its first part.
 func (s *Store) dumpTopic(ctx context.Context, topic tally.Topic, first *redistopology.Call, past *tally.Past, prior int64, each func(tally.Portion) error) error {
 	rule := s.catalog.Rule(topic)
-	w, err := parseWalk(first, rule, topic)
-	if err != nil {
-		return tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
+	part, err := parseDumpPart(first, rule, topic)
+	if err != nil || part.state.Version == 0 { // it was deleted
+		return err
 	}
-	if w.state.Version == 0 {
-		return nil // it was deleted
-	}
-	p := &portioner{rule: rule, each: each, first: true, state: w.state, past: past, prior: prior}
-	walk := s.dumpMembers
+	p := &portioner{rule: rule, each: each, first: true, state: part.state, past: past, prior: prior}
+	dump := s.dumpMembers
 	if rule.Kind == tally.Amount {
-		walk = s.dumpAmounts
+		dump = s.dumpAmounts
 	}
-	if err := walk(ctx, p, w); err != nil {
+	if err := dump(ctx, p, part); err != nil {
 		return err
 	}
 	return p.finish()
 }
 
 // readNext reads the next part of a topic.
-func (s *Store) readNext(ctx context.Context, p *portioner, from uint64) (walkReply, error) {
+func (s *Store) readNext(ctx context.Context, p *portioner, from uint64) (dumpPart, error) {
 	topic := p.state.Topic
-	calls := []redistopology.Call{s.walkCall(topic, from)}
-	if err := s.callAll(ctx, calls); err != nil {
-		return walkReply{}, err
+	c := s.call(ctx, s.dumpCall(topic, from))
+	part, err := parseDumpPart(&c, p.rule, topic)
+	if part.state.Version > 0 { // else it was deleted
+		p.state = part.state
 	}
-	w, err := parseWalk(&calls[0], p.rule, topic)
-	if err != nil {
-		return walkReply{}, tally.Unavailable(fmt.Errorf("read %s: %w", topic, err))
-	}
-	if w.state.Version > 0 { // else it was deleted
-		p.state = w.state
-	}
-	return w, nil
+	return part, err
 }
 
-// parts returns the parts of a topic, of which w is the first.
-func (s *Store) parts(ctx context.Context, p *portioner, w walkReply) iter.Seq2[walkReply, error] {
-	return func(yield func(walkReply, error) bool) {
-		var err error
-		for yield(w, err) && err == nil && w.next > 0 {
-			w, err = s.readNext(ctx, p, w.next)
+// parts returns the parts of a topic in order.
+func (s *Store) parts(ctx context.Context, p *portioner, first dumpPart) iter.Seq2[dumpPart, error] {
+	return func(yield func(dumpPart, error) bool) {
+		part, err := first, error(nil)
+		for yield(part, err) && err == nil && part.next > 0 {
+			part, err = s.readNext(ctx, p, part.next)
 		}
 	}
 }
 
-func (s *Store) dumpMembers(ctx context.Context, p *portioner, w walkReply) error {
+func (s *Store) dumpMembers(ctx context.Context, p *portioner, first dumpPart) error {
 	size, from := recordBytes(p.rule), uint64(0)
-	for w, err := range s.parts(ctx, p, w) {
+	for part, err := range s.parts(ctx, p, first) {
 		if err != nil {
 			return err
 		}
-		var some []tally.Contribution
-		for _, bucket := range w.members {
+		var found []tally.Contribution
+		for _, bucket := range part.members {
 			for ; len(bucket) >= size; bucket = bucket[size:] {
 				member := binary.BigEndian.Uint64([]byte(bucket[:memberBytes]))
 				if member>>(64-4*pathDigits) >= from {
-					some = append(some, tally.Contribution{Member: tally.Member(member), Amount: recordAmount(bucket[:size])})
+					found = append(found, tally.Contribution{Member: tally.Member(member), Amount: recordAmount(bucket[:size])})
 				}
 			}
 		}
-		if err := p.add(some); err != nil {
+		if err := p.add(found); err != nil {
 			return err
 		}
-		from = w.next
+		from = part.next
 	}
 	return nil
 }
 
-func (s *Store) dumpAmounts(ctx context.Context, p *portioner, w walkReply) (err error) {
-	passes := uint64(w.total)/maxSeenMembers + 1
+func (s *Store) dumpAmounts(ctx context.Context, p *portioner, first dumpPart) (err error) {
+	passes := uint64(first.total)/maxSeenMembers + 1
 	for pass := range passes {
 		seen := map[uint64]bool{}
 		if pass > 0 {
-			if w, err = s.readNext(ctx, p, 0); err != nil {
+			if first, err = s.readNext(ctx, p, 0); err != nil {
 				return err
 			}
 		}
-		for w, err := range s.parts(ctx, p, w) {
+		for part, err := range s.parts(ctx, p, first) {
 			if err != nil {
 				return err
 			}
-			var some []tally.Contribution
-			for pair := range slices.Chunk(w.members, 2) {
+			var found []tally.Contribution
+			for pair := range slices.Chunk(part.members, 2) {
 				amount, err := strconv.ParseInt(pair[len(pair)-1], 10, 64)
 				if len(pair[0]) != memberBytes || err != nil {
 					return tally.Unavailable(fmt.Errorf("read %s: %w", p.state.Topic, errNotNumber))
@@ -195,10 +187,10 @@ func (s *Store) dumpAmounts(ctx context.Context, p *portioner, w walkReply) (err
 				member := binary.BigEndian.Uint64([]byte(pair[0]))
 				if member%passes == pass && !seen[member] {
 					seen[member] = true
-					some = append(some, tally.Contribution{Member: tally.Member(member), Amount: amount})
+					found = append(found, tally.Contribution{Member: tally.Member(member), Amount: amount})
 				}
 			}
-			if err := p.add(some); err != nil {
+			if err := p.add(found); err != nil {
 				return err
 			}
 		}
@@ -220,8 +212,8 @@ type portioner struct {
 }
 
 // add adds contributions, and emits full portions. At least one contribution stays for the last one.
-func (p *portioner) add(some []tally.Contribution) error {
-	p.pending = append(p.pending, some...)
+func (p *portioner) add(contributions []tally.Contribution) error {
+	p.pending = append(p.pending, contributions...)
 	for len(p.pending) > tally.MaxPortion {
 		portion := slices.Clone(p.pending[:tally.MaxPortion])
 		p.pending = p.pending[tally.MaxPortion:]

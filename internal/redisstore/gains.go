@@ -22,9 +22,9 @@ const (
 	// gainChunk is how many topics one script call reads or writes: less than half a millisecond
 	// of Redis, for which others wait.
 	gainChunk = 25
-	// advanceChunk is how many topics one command lists when an hour begins, and bounds the topics
+	// changedChunk is how many topics one command lists when an hour begins, and bounds the topics
 	// that are read in one pipeline.
-	advanceChunk = 500
+	changedChunk = 500
 	// minVersion is below all versions, and above all hours.
 	minVersion = "1000000000"
 )
@@ -32,8 +32,8 @@ const (
 // errHourEnded is the error if the hour for which gains were read ended before they were written.
 var errHourEnded = errors.New("the hour ended")
 
-// gainKeys returns the keys of script/rise.lua.
-func (n names) gainKeys(b leaderboard) []string {
+// gainKeys returns the keys of script/writegains.lua.
+func (n names) gainKeys(b siteMetric) []string {
 	keys := []string{n.top(b) + ":changed"}
 	for since := range tally.Since(tally.SinceCount) {
 		keys = append(keys, n.top(b)+":"+since.String())
@@ -42,7 +42,7 @@ func (n names) gainKeys(b leaderboard) []string {
 }
 
 // readMark returns the key of the mark that exists while somebody reads gains.
-func (n names) readMark(b leaderboard) string { return n.top(b) + ":read" }
+func (n names) readMark(b siteMetric) string { return n.top(b) + ":read" }
 
 // changed adds a change to those that leaderboards, directories and gains lack.
 func (s *Store) changed(change tally.Change, deleted bool) {
@@ -83,16 +83,16 @@ func (s *Store) flushGains(timeout time.Duration) {
 
 // readTopics divides topics into those of metrics whose gains somebody reads, and the others.
 func (s *Store) readTopics(ctx context.Context, pending map[tally.Topic]pendingRank) (topics, others []tally.Topic, err error) {
-	marks := map[leaderboard]*redis.StringCmd{}
+	marks := map[siteMetric]*redis.StringCmd{}
 	pipe := s.client.Pipeline()
 	for topic := range pending {
-		if b := (leaderboard{topic.Site(), topic.Metric()}); marks[b] == nil {
+		if b := metricOf(topic); marks[b] == nil {
 			marks[b] = pipe.Get(ctx, s.names.readMark(b))
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for topic := range pending {
-		switch err := marks[leaderboard{topic.Site(), topic.Metric()}].Err(); {
+		switch err := marks[metricOf(topic)].Err(); {
 		case err == nil:
 			topics = append(topics, topic)
 		case errors.Is(err, redis.Nil):
@@ -104,13 +104,13 @@ func (s *Store) readTopics(ctx context.Context, pending map[tally.Topic]pendingR
 	return topics, others, nil
 }
 
-// boardHour is a metric and the hour of its gains. One script call writes gains of one.
-type boardHour struct {
-	board leaderboard
-	hour  string
+// gainHour is a metric and the hour of its gains. One script call writes gains of one.
+type gainHour struct {
+	metric siteMetric
+	hour   string
 }
 
-// presentHour makes script/gain.lua read the gains of the hour of Redis's clock.
+// presentHour makes script/readgains.lua read the gains of the hour of Redis's clock.
 const presentHour = 0
 
 // updateGains reads the present gains of topics and writes them, in batches, so that other clients
@@ -131,8 +131,8 @@ func (s *Store) updateGains(ctx context.Context, topics []tally.Topic) (rest []t
 }
 
 // computeGains reads the gains of topics for an hour and writes them, in batches. known has the
-// versions of the topics in :changed before, see script/rise.lua; nil if they are not known. Errors:
-// [errHourEnded] and those of calls.
+// versions of the topics in :changed before, see script/writegains.lua; nil if they are not known.
+// Errors: [errHourEnded] and those of calls.
 func (s *Store) computeGains(ctx context.Context, topics []tally.Topic, known map[tally.Topic]int64, hour int64) error {
 	for batch := range slices.Chunk(topics, s.gainBatch()) {
 		if err := s.updateBatch(ctx, batch, known, hour); err != nil {
@@ -146,7 +146,7 @@ func (s *Store) computeGains(ctx context.Context, topics []tally.Topic, known ma
 // another. Redis takes about a round trip for a batch, so that the updates of a far store do not
 // take long.
 func (s *Store) gainBatch() int {
-	return min(gainChunk*(1+int(s.topology.RoundTrip()/time.Millisecond)), advanceChunk)
+	return min(gainChunk*(1+int(s.topology.RoundTrip()/time.Millisecond)), changedChunk)
 }
 
 // updateBatch updates the gains of some topics. In a Cluster each topic has its own call, which
@@ -163,14 +163,14 @@ func (s *Store) updateBatch(ctx context.Context, topics []tally.Topic, known map
 		for _, topic := range chunk {
 			keys = append(keys, s.names.count(topic), s.names.hours(topic), s.names.days(topic))
 		}
-		c := redistopology.NewCall(gainScript, keys...)
+		c := redistopology.NewCall(readGainsScript, keys...)
 		c.Append(hour)
 		calls = append(calls, c)
 	}
 	if err := s.callAll(ctx, calls); err != nil {
 		return err
 	}
-	args := map[boardHour][]any{}
+	args := map[gainHour][]any{}
 	var failed error
 	for i, chunk := range chunks {
 		replies, _ := calls[i].Reply.([]any)
@@ -182,7 +182,7 @@ func (s *Store) updateBatch(ctx context.Context, topics []tally.Topic, known map
 			continue
 		}
 		for j, topic := range chunk {
-			at := boardHour{leaderboard{topic.Site(), topic.Metric()}, valueText(replies[0])}
+			at := gainHour{metricOf(topic), valueText(replies[0])}
 			numbers := append(strings.Fields(valueText(replies[1+j])), "0", "0", "0") // the script leaves out zeros
 			args[at] = append(args[at], topic.Key(), numbers[0], numbers[1], numbers[2], numbers[3], known[topic])
 		}
@@ -191,12 +191,12 @@ func (s *Store) updateBatch(ctx context.Context, topics []tally.Topic, known map
 }
 
 // writeGains writes the gains of topics.
-func (s *Store) writeGains(ctx context.Context, args map[boardHour][]any) error {
+func (s *Store) writeGains(ctx context.Context, args map[gainHour][]any) error {
 	var calls []redistopology.Call
-	var boards []boardHour
+	var hours []gainHour
 	for at, args := range args {
 		for chunk := range slices.Chunk(args, 6*gainChunk) {
-			calls, boards = append(calls, s.riseCall(at, "", chunk...)), append(boards, at)
+			calls, hours = append(calls, s.writeGainsCall(at, "", chunk...)), append(hours, at)
 		}
 	}
 	if len(calls) == 0 {
@@ -208,21 +208,22 @@ func (s *Store) writeGains(ctx context.Context, args map[boardHour][]any) error 
 	var failed error
 	for i := range calls {
 		hour, computed, _ := strings.Cut(calls[i].Text(), " ")
-		switch at := boards[i]; {
+		switch at := hours[i]; {
 		case calls[i].Err != nil:
 			failed = calls[i].Err
 		case hour != at.hour:
 			failed = errHourEnded
 		case computed != at.hour:
-			s.advances.request(at.board, false)
+			s.computations.request(at.metric, false)
 		}
 	}
 	return failed
 }
 
-// riseCall returns a call of script/rise.lua. score is the new score of the empty member, or "".
-func (s *Store) riseCall(at boardHour, score string, args ...any) redistopology.Call {
-	c := redistopology.NewCall(riseScript, s.names.gainKeys(at.board)...)
+// writeGainsCall returns a call of script/writegains.lua. score is the new score of the empty member,
+// or "".
+func (s *Store) writeGainsCall(at gainHour, score string, args ...any) redistopology.Call {
+	c := redistopology.NewCall(writeGainsScript, s.names.gainKeys(at.metric)...)
 	c.Append(at.hour, score, gainsSize)
 	c.Append(args...)
 	return c

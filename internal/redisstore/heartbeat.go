@@ -20,18 +20,26 @@ type writer struct{ instance, site string }
 
 // WriteHeartbeat implements [tally.Ledger].
 func (s *Store) WriteHeartbeat(ctx context.Context, heartbeat tally.Heartbeat) error {
-	c := redistopology.NewDayCall(heartbeatScript, s.names.activity(""), 1, s.names.heartbeats())
 	args, totals := s.heartbeatArgs(heartbeat, tally.HeartbeatTTL)
+	c := redistopology.NewDayCall(probeScript, s.names.activity(""), 1, s.names.heartbeats())
+	c.Durable = true
+	c.Append("", "", "heartbeat", 2, len(args)) // see script/probe.lua
 	c.Append(args...)
-	if _, err := s.callOnce(ctx, c); err != nil {
-		return tally.Unavailable(fmt.Errorf("store the heartbeat: %w", err))
+	c = s.call(ctx, c)
+	if replies, _ := c.Reply.([]any); c.Err == nil && len(replies) == 3 {
+		if text, failed := replies[2].(string); failed {
+			c.Err = replyError(text)
+		}
+	}
+	if c.Err != nil {
+		return tally.Unavailable(fmt.Errorf("store the heartbeat: %w", c.Err))
 	}
 	s.setReported(heartbeat, totals)
 	return nil
 }
 
-// heartbeatArgs returns the arguments of script/part/heartbeat.lua, and the totals of writes
-// that they report.
+// heartbeatArgs returns the arguments of the part heartbeat of script/probe.lua, and the totals of
+// writes that they report.
 func (s *Store) heartbeatArgs(heartbeat tally.Heartbeat, ttl time.Duration) (args []any, totals map[string]int64) {
 	totals = map[string]int64{}
 	s.reportedWrites.Range(func(key, writes any) bool {

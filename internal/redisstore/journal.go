@@ -193,9 +193,10 @@ func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, entries []t
 	for day, packed := range byDay {
 		for some := range slices.Chunk(packed, size*tally.MaxPortion) {
 			c := redistopology.NewCall(eraseScript, s.names.dayJournal(topic, day))
+			c.Durable = true
 			c.Append(some)
-			if _, err := s.callOnce(ctx, c); err != nil {
-				return tally.Unavailable(fmt.Errorf("erase journal entries of %s: %w", topic, err))
+			if c = s.call(ctx, c); c.Err != nil {
+				return tally.Unavailable(fmt.Errorf("erase journal entries of %s: %w", topic, c.Err))
 			}
 		}
 	}

@@ -23,14 +23,10 @@ func (s *Store) acquireLease(ctx context.Context, name string) (held bool, err e
 func (s *Store) setLease(ctx context.Context, name string, duration time.Duration) (held bool, err error) {
 	c := redistopology.NewCall(leaseScript, s.names.lease(name))
 	c.Append(s.instance, duration.Milliseconds())
-	calls := []redistopology.Call{c}
-	if err := s.callAll(ctx, calls); err != nil {
-		return false, err
+	if c = s.call(ctx, c); c.Err != nil {
+		return false, tally.Unavailable(c.Err)
 	}
-	if calls[0].Err != nil {
-		return false, tally.Unavailable(calls[0].Err)
-	}
-	return calls[0].Text() == "1", nil
+	return c.Text() == "1", nil
 }
 
 // keepLease renews a lease that this instance holds until release is called, which ends it.

@@ -144,9 +144,9 @@ func (s *Store) newest(l tally.Listing, after *tally.Cursor, site string) *ranki
 
 func (s *Store) highest(l tally.Listing, after *tally.Cursor, site, metric string) *ranking {
 	r := &ranking{
-		key: s.names.top(leaderboard{site, metric}), sign: -1, score: "-inf", count: firstChunk(l),
+		key: s.names.top(siteMetric{site, metric}), sign: -1, score: "-inf", count: firstChunk(l),
 		topicOf:  func(member string) (tally.Topic, error) { return tally.NewTopic(site, metric, member) },
-		versions: s.names.topVersions(leaderboard{site, metric}),
+		versions: s.names.topVersions(siteMetric{site, metric}),
 	}
 	if after != nil {
 		r.beginAfter(*after, cmp.Or(strings.Compare(after.Topic.Site(), site), strings.Compare(after.Topic.Metric(), metric)), after.Topic.Key())
@@ -190,18 +190,18 @@ type place struct{ score, member string }
 
 // follow returns at most count members of a sorted set after a place, see script/follow.lua.
 func (s *Store) follow(ctx context.Context, key, score, member string, count int, sign int64) (found []place, err error) {
-	calls := []redistopology.Call{redistopology.NewCall(followScript, key)}
-	calls[0].Append(score, member, count, sign)
-	s.topology.Call(ctx, calls)
-	texts, ok := calls[0].Reply.([]any)
-	if err := calls[0].Err; err != nil || !ok {
-		return nil, tally.Unavailable(fmt.Errorf("list %s: %w", key, cmp.Or(err, unexpectedReply(&calls[0]))))
+	c := redistopology.NewCall(followScript, key)
+	c.Append(score, member, count, sign)
+	c = s.call(ctx, c)
+	texts, ok := c.Reply.([]any)
+	if c.Err != nil || !ok {
+		return nil, tally.Unavailable(fmt.Errorf("list %s: %w", key, cmp.Or(c.Err, unexpectedReply(&c))))
 	}
 	for pair := range slices.Chunk(texts, 2) {
 		member, _ := pair[0].(string)
 		score, ok := pair[len(pair)-1].(string)
 		if !ok || len(pair) < 2 {
-			return nil, tally.Unavailable(unexpectedReply(&calls[0]))
+			return nil, tally.Unavailable(unexpectedReply(&c))
 		}
 		found = append(found, place{score, member})
 	}

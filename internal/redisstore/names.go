@@ -143,11 +143,13 @@ func cutTag(name, prefix, suffix string) (string, bool) {
 	return strings.CutSuffix(name, "}"+suffix)
 }
 
-// leaderboard identifies the leaderboard of a metric in a site.
-type leaderboard struct{ site, metric string }
+// siteMetric is a metric of a site. It has a leaderboard and gains.
+type siteMetric struct{ site, metric string }
 
-func (n names) top(b leaderboard) string         { return n.prefix + "top:{" + b.site + "/" + b.metric + "}" }
-func (n names) topVersions(b leaderboard) string { return n.top(b) + ":versions" }
+func metricOf(topic tally.Topic) siteMetric { return siteMetric{topic.Site(), topic.Metric()} }
+
+func (n names) top(b siteMetric) string         { return n.prefix + "top:{" + b.site + "/" + b.metric + "}" }
+func (n names) topVersions(b siteMetric) string { return n.top(b) + ":versions" }
 
 func (n names) directory(site string) string  { return n.prefix + "topics:{" + site + "}" }
 func (n names) topicNames(site string) string { return n.prefix + "names:{" + site + "}" }

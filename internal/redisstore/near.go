@@ -23,7 +23,7 @@ type reader struct {
 // near is a store that reads numbers for pages at the replica while the replica is the source.
 type near struct{ *Store }
 
-// Near returns the same store, whose Read, Top, Rising and History may be behind by the lag of the
+// Near returns the same store, whose Read, Top, TopGains and History may be behind by the lag of the
 // replica, if there is one. A read of contributions is not.
 func (s *Store) Near() tally.ServiceStore {
 	if s.replica == nil {
@@ -74,13 +74,13 @@ func (s near) Top(ctx context.Context, site, metric string, limit int) (top []ta
 	return top, err
 }
 
-// Rising implements [tally.RiseRanker]. Gains are computed from the data of the primary only.
-func (s near) Rising(ctx context.Context, site, metric string, since tally.Since, limit int) (rises []tally.Rise, err error) {
+// TopGains implements [tally.GainRanker]. Gains are computed from the data of the primary only.
+func (s near) TopGains(ctx context.Context, site, metric string, since tally.Since, limit int) (gains []tally.TopicGain, err error) {
 	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
-		rises, err = s.rising(ctx, from, site, metric, since, limit)
+		gains, err = s.topGains(ctx, from, site, metric, since, limit)
 		return err != nil
 	})
-	return rises, err
+	return gains, err
 }
 
 // History implements [tally.HistoryReader].

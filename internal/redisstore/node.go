@@ -117,7 +117,7 @@ func (n *node) setRun(r run) {
 	if n.replica != nil || !s.wasUsable.Load() || before != nil && !r.isOther(*before) {
 		return
 	}
-	s.advances.requestAll()
+	s.computations.requestAll()
 	s.repairs.isUrgent.Store(true)
 	notify(s.repairs.due)
 }

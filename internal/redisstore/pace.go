@@ -34,7 +34,7 @@ type Intervals struct {
 	// Gains is how long changes are collected before gains are updated. Default: 3 s, so that
 	// they are less than 5 s behind.
 	Gains time.Duration
-	// GainsWait is how long a reader waits while gains are computed. Default: [tally.RiseWait].
+	// GainsWait is how long a reader waits while gains are computed. Default: [tally.GainWait].
 	GainsWait time.Duration
 	// Repair is the pause between two steps of a repair of leaderboards and directories. The
 	// default is 2 s: a repair scans a million keys in half an hour, at a small cost for Redis.
@@ -53,7 +53,7 @@ func (i Intervals) withDefaults() Intervals {
 		Digest:        cmp.Or(i.Digest, 10*time.Minute),
 		Behind:        cmp.Or(i.Behind, 5*time.Second),
 		Gains:         cmp.Or(i.Gains, 3*time.Second),
-		GainsWait:     cmp.Or(i.GainsWait, tally.RiseWait),
+		GainsWait:     cmp.Or(i.GainsWait, tally.GainWait),
 		Repair:        cmp.Or(i.Repair, 2*time.Second),
 		RepairAgain:   cmp.Or(i.RepairAgain, 30*time.Minute),
 	}

@@ -149,14 +149,14 @@ func (n *node) repairStep(ctx context.Context, cursor uint64) (next uint64, err 
 // reissueOlder reissues topics whose version is below that in the leaderboard, which ignores older
 // ones. The node of the topic, in a Cluster, returned with older data.
 func (s *Store) reissueOlder(ctx context.Context, readings []tally.Reading) error {
-	byBoard := map[leaderboard][]tally.Change{}
+	byMetric := map[siteMetric][]tally.Change{}
 	for _, r := range readings {
-		if b := (leaderboard{r.Change.Topic.Site(), r.Change.Topic.Metric()}); r.Err == nil && r.Change.Version > 0 {
-			byBoard[b] = append(byBoard[b], r.Change)
+		if b := metricOf(r.Change.Topic); r.Err == nil && r.Change.Version > 0 {
+			byMetric[b] = append(byMetric[b], r.Change)
 		}
 	}
 	var older []tally.Change
-	for b, changes := range byBoard {
+	for b, changes := range byMetric {
 		keys := make([]string, len(changes))
 		for i, change := range changes {
 			keys[i] = change.Topic.Key()

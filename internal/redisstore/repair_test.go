@@ -44,7 +44,7 @@ func TestRepair_OlderTopic(t *testing.T) {
 	for member := range tally.Member(3) {
 		f.assert(t, 7, member+1, 1)
 	}
-	board, count := f.names.top(leaderboard{"default", "likes"}), f.names.count(f.topic)
+	board, count := f.names.top(siteMetric{"default", "likes"}), f.names.count(f.topic)
 	score := func() string {
 		if !f.flushRanks(timeout) {
 			t.Fatal("the leaderboard is not updated")

@@ -34,7 +34,7 @@ func TestReplica_PrimaryAway(t *testing.T) {
 		t.Errorf("before the fault is noticed, a visitor reads %+v", r)
 	}
 	processtest.Eventually(t, "the viewer is stale", func() bool { return !g.viewer.isLive() })
-	if got := reads.staleness(t); got != "visitor, history, top, rising" {
+	if got := reads.staleness(t); got != "visitor, history, top, gains" {
 		t.Errorf("without the primary these are stale: %s", got)
 	}
 	g.near.Watch(other)
@@ -91,7 +91,7 @@ func (p pageReads) staleness(t testing.TB) string {
 	reading := p.named(t)
 	history, err1 := p.service.History(t.Context(), p.page, tally.Day)
 	top, isTopStale, err2 := p.service.Top(t.Context(), "default", "likes", 10)
-	rises, isRisingStale, err3 := p.service.Rising(t.Context(), "default", "likes", tally.Since24h, 10)
+	gains, isGainsStale, err3 := p.service.TopGains(t.Context(), "default", "likes", tally.Since24h, 10)
 	var stale []string
 	for _, read := range []struct {
 		name    string
@@ -102,7 +102,7 @@ func (p pageReads) staleness(t testing.TB) string {
 		{"visitor", reading.IsStale, reading.Err, int(reading.Change.Count)},
 		{"history", history.IsStale, err1, int(history.Count)},
 		{"top", isTopStale, err2, len(top)},
-		{"rising", isRisingStale, err3, len(rises)},
+		{"gains", isGainsStale, err3, len(gains)},
 	} {
 		if read.err != nil || read.results == 0 {
 			stale = append(stale, fmt.Sprintf("%s: %d results, %v", read.name, read.results, read.err))

@@ -196,8 +196,8 @@ func TestReplica_TLS(t *testing.T) {
 		return err == nil && len(top) == 1 && top[0].Count == 1
 	})
 	processtest.Eventually(t, "the gains", func() bool {
-		rises, err := near.Rising(t.Context(), "default", "likes", tally.Since24h, 10)
-		return err == nil && len(rises) == 1 && rises[0].Gain == 1
+		gains, err := near.TopGains(t.Context(), "default", "likes", tally.Since24h, 10)
+		return err == nil && len(gains) == 1 && gains[0].Gain == 1
 	})
 	if n := replica.Do("ACL", "LOG").([]any); len(n) != 0 {
 		t.Errorf("refused: %v", n)

@@ -262,13 +262,13 @@ func (s *Store) hasData(ctx context.Context, metric string) (found bool, err err
 }
 
 // topicSample is a read of the topics with the highest counts.
-type topicSample map[leaderboard]*redis.StringSliceCmd
+type topicSample map[siteMetric]*redis.StringSliceCmd
 
 func (s *Store) appendSample(ctx context.Context, pipe redis.Pipeliner, metrics ...string) topicSample {
 	sample := topicSample{}
 	for _, metric := range metrics {
 		for _, site := range s.catalog.Sites() {
-			b := leaderboard{site, metric}
+			b := siteMetric{site, metric}
 			sample[b] = pipe.ZRange(ctx, s.names.top(b), 0, sampledTopics-1)
 		}
 	}

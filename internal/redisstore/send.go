@@ -7,14 +7,13 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// callOnce runs one durable call and returns its reply.
-func (s *Store) callOnce(ctx context.Context, c redistopology.Call) (reply string, err error) {
-	c.Durable = true
+// call runs one call as [Store.callAll] does, and returns it with its reply or error.
+func (s *Store) call(ctx context.Context, c redistopology.Call) redistopology.Call {
 	calls := []redistopology.Call{c}
 	if err := s.callAll(ctx, calls); err != nil {
-		return "", err
+		calls[0].Err = err
 	}
-	return calls[0].Text(), calls[0].Err
+	return calls[0]
 }
 
 // callAll runs calls within [timeout], since the deadline of an owner's request is too long for

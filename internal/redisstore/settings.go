@@ -37,18 +37,18 @@ func (s *Store) Settings(ctx context.Context, names ...string) (entries map[stri
 
 // SwapSettings implements [tally.Ledger].
 func (s *Store) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
-	reply, err := s.callOnce(ctx, swapCall(s.names.settings(), revisionEntry, expected, entries))
-	if err != nil {
-		return false, tally.Unavailable(fmt.Errorf("change the settings: %w", err))
+	c := s.call(ctx, swapCall(s.names.settings(), revisionEntry, expected, entries))
+	if c.Err != nil {
+		return false, tally.Unavailable(fmt.Errorf("change the settings: %w", c.Err))
 	}
-	return reply == swapped, nil
+	return c.Text() == swapped, nil
 }
 
 // swapped is the reply of a [swapCall] after which the entries have their values.
 const swapped = "1"
 
 // swapCall returns a call that sets entries of the hash at key if others have the expected values.
-// An empty value stands for a missing entry. The call also gives the entry named revision a new
+// An empty value means no entry. The call also gives the entry named revision a new
 // value, unless the name is empty.
 func swapCall(key, revision string, expected, entries map[string]string) redistopology.Call {
 	c := redistopology.NewCall(swapScript, key)
@@ -65,8 +65,9 @@ func swapCall(key, revision string, expected, entries map[string]string) redisto
 // SwapMark implements [tally.Ledger].
 func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string) (string, error) {
 	key := s.names.count(topic)
-	reply, err := s.callOnce(ctx, swapCall(key, "", map[string]string{"e": from}, map[string]string{"e": to}))
-	if err == nil && reply != swapped {
+	c := s.call(ctx, swapCall(key, "", map[string]string{"e": from}, map[string]string{"e": to}))
+	err := c.Err
+	if err == nil && c.Text() != swapped {
 		to, err = s.client.HGet(ctx, key, "e").Result()
 	}
 	if err != nil && !errors.Is(err, redis.Nil) {
@@ -82,9 +83,10 @@ func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 		at = entry.At.UnixMicro()
 	}
 	c := redistopology.NewCall(auditScript, s.names.audit())
+	c.Durable = true
 	c.Append(randomHex(8), at, entry.Actor, entry.Action, entry.Target, entry.Detail, entry.Sites)
-	if _, err := s.callOnce(ctx, c); err != nil {
-		return tally.Unavailable(fmt.Errorf("append to the audit log: %w", err))
+	if c = s.call(ctx, c); c.Err != nil {
+		return tally.Unavailable(fmt.Errorf("append to the audit log: %w", c.Err))
 	}
 	return nil
 }

@@ -45,16 +45,16 @@ type Store struct {
 	settingsState settingsState
 	seeds         seedMarks
 
-	stats      counters
-	ranks      pendingRanks
-	gains      pendingRanks // of the topics whose gains are to be updated
-	advances   advances
-	repairs    repairs
-	scanCache  scanCache
-	wasUsable  atomic.Bool // a node was usable at some time
-	liveState  liveState
-	receiving  sync.Mutex  // held while a broadcast is delivered
-	broadcasts chan []byte // queued; more are dropped when it is full
+	stats        counters
+	ranks        pendingRanks
+	gains        pendingRanks      // of the topics whose gains are to be updated
+	computations *gainComputations // of gains
+	repairs      repairs
+	scanCache    scanCache
+	wasUsable    atomic.Bool // a node was usable at some time
+	liveState    liveState
+	receiving    sync.Mutex  // held while a broadcast is delivered
+	broadcasts   chan []byte // queued; more are dropped when it is full
 
 	feedLive   chan struct{} // holds a token after the feed of a node became live
 	unassigned *feed         // the watched topics whose slot has no known node
@@ -115,7 +115,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		secret:           newSecretKey(options.Secret),
 		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]pendingRank{}},
 		gains:            pendingRanks{interval: options.Intervals.Gains, topics: map[tally.Topic]pendingRank{}},
-		advances:         newAdvances(),
+		computations:     newGainComputations(),
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
 		feedLive:         make(chan struct{}, 1),
 		settingsState:    settingsState{changed: make(chan struct{}, 1)},
@@ -124,7 +124,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	s.unassigned = newFeed(s.isPresence, options.Intervals)
 	s.ranks.flush = func() { s.flushRanks(timeout) }
 	s.gains.flush = func() { s.flushGains(timeout) }
-	s.advances.run = s.advance
+	s.computations.compute = s.computeHour
 	var err error
 	s.topology, err = redistopology.Open(url, redistopology.Options{
 		RootCAs: options.RootCAs, Scripts: allScripts, Logger: options.Logger,
@@ -162,7 +162,7 @@ func (s *Store) Close() error {
 	s.flushBroadcasts()
 	s.ranks.close()
 	s.gains.close()
-	s.advances.close()
+	s.computations.close()
 	s.flushRanks(lastRanksTimeout)
 	s.flushGains(lastRanksTimeout)
 	s.topology.Close()

@@ -131,14 +131,14 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 	if len(pending) == 0 {
 		return true
 	}
-	scores, versions := map[leaderboard][]any{}, map[string][]any{} // arguments of top.lua, of directory.lua
+	scores, versions := map[siteMetric][]any{}, map[string][]any{} // arguments of top.lua, of directory.lua
 	for topic, change := range pending {
 		score, version := any(-change.count), any(change.version)
 		directoryVersion := version
 		if change.deleted {
 			score, directoryVersion = "", -change.version
 		}
-		b := leaderboard{topic.Site(), topic.Metric()}
+		b := metricOf(topic)
 		scores[b] = append(scores[b], topic.Key(), score, version)
 		if !s.isPresence(topic) {
 			versions[b.site] = append(versions[b.site], topic.String()[len(b.site)+1:], directoryVersion)
@@ -190,7 +190,7 @@ func (s *Store) top(ctx context.Context, from reader, site, metric string, limit
 	}
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
-	ranked, err := from.client.ZRangeWithScores(ctx, s.names.top(leaderboard{site, metric}), 0, int64(limit+extraTopics-1)).Result()
+	ranked, err := from.client.ZRangeWithScores(ctx, s.names.top(siteMetric{site, metric}), 0, int64(limit+extraTopics-1)).Result()
 	if err != nil {
 		return nil, tally.Unavailable(fmt.Errorf("leaderboard of %s/%s: %w", site, metric, err))
 	}

@@ -257,7 +257,7 @@ func TestHistory_Plan(t *testing.T) {
 }
 
 // Gains are read by the index of the topics that changed last, or by their keys.
-func TestRising_Plan(t *testing.T) {
+func TestTopGains_Plan(t *testing.T) {
 	store := openPlanned(t)
 	for query, want := range map[string][]string{
 		gainsQuery: {"SEARCH topics USING INDEX topics_by_version (site=? AND metric=? AND version>?)"},

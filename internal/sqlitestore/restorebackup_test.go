@@ -239,7 +239,7 @@ func TestRestoreBackup_History(t *testing.T) {
 			t.Errorf("by %s: %v, %v", period, points, h.Err)
 		}
 	}
-	if rises, err := store.Rising(ctx, topic.Site(), topic.Metric(), tally.Since7d, 10); err != nil || len(rises) != 0 {
-		t.Errorf("in the last 7 days %v grew, %v", rises, err)
+	if gains, err := store.TopGains(ctx, topic.Site(), topic.Metric(), tally.Since7d, 10); err != nil || len(gains) != 0 {
+		t.Errorf("in the last 7 days %v grew, %v", gains, err)
 	}
 }

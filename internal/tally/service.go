@@ -64,7 +64,7 @@ type ServiceStore interface {
 	Reader
 	HistoryReader
 	Ranker
-	RiseRanker
+	GainRanker
 	SecretSource
 	SettingsReader
 	MarkStore

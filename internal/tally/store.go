@@ -126,7 +126,7 @@ type Store interface {
 	Reader
 	HistoryReader
 	Ranker
-	RiseRanker
+	GainRanker
 	Reissuer
 	PresenceStore
 	SecretSource

@@ -14,7 +14,6 @@
 local time = redis.call('TIME')
 local clock = math.floor((time[1] * 1000000 + time[2]) / 1000)
 
--- include heartbeat
 local parts, isOther = {}, false
 
 -- Stores a value if there is none. args: the value, empty for none; the expected value, empty
@@ -50,9 +49,41 @@ function parts.score(keys, args) return redis.call('ZSCORE', keys[1], args[1]) e
 -- Writes as likes do. args: lifetime of the key, milliseconds.
 function parts.write(keys, args) return redis.call('SET', keys[1], '', 'PX', args[1]) end
 
--- Returns how many instances run.
+-- Stores the heartbeat of an instance and adds its writes to the activity of this minute. Each
+-- write counts once. Returns how many instances run. keys: a hash of instance to "expires sites
+-- status", expires in milliseconds, sites the totals that it reported: "site=writes,…,"; a hash of
+-- the day: "minute site" to writes. args: instance; status; lifetime of the heartbeat,
+-- milliseconds; retention of activity, milliseconds; then of each site: name, total of writes,
+-- writes since the last heartbeat.
 function parts.heartbeat(keys, args)
-  return store_heartbeat(keys[1], keys[2], clock, args)
+  local minute = string.format('%.0f', math.floor(clock / 60000))
+  -- The difference of the totals is new, even if the instance does not know that its last
+  -- heartbeat was stored.
+  local known = {}
+  local before = redis.call('HGET', keys[1], args[1])
+  local totals = before and string.match(before, '^%d+ (%S*) ')
+  for site, writes in string.gmatch(totals or '', '([^=,]+)=(%d+),') do known[site] = tonumber(writes) end
+  local sites, wrote = {}, false
+  for i = 5, #args, 3 do
+    local total, since = tonumber(args[i + 1]), tonumber(args[i + 2])
+    if totals then since = total - (known[args[i]] or 0) end
+    if since > 0 then
+      redis.call('HINCRBY', keys[2], minute .. ' ' .. args[i], string.format('%.0f', since))
+      wrote = true
+    end
+    sites[#sites + 1] = args[i] .. '=' .. args[i + 1] .. ','
+  end
+  if wrote then redis.call('PEXPIRE', keys[2], args[4]) end
+  redis.call('HSET', keys[1], args[1], string.format('%.0f ', clock + tonumber(args[3])) .. table.concat(sites) .. ' ' .. args[2])
+  local all, running = redis.call('HGETALL', keys[1]), 0
+  for i = 1, #all, 2 do
+    if tonumber(string.match(all[i + 1], '^(%d+) ') or 0) <= clock then
+      redis.call('HDEL', keys[1], all[i])
+    else
+      running = running + 1
+    end
+  end
+  return running
 end
 
 local replies, key, at = { time[1], time[2] }, 1, 3

@@ -26,7 +26,7 @@ func RunHistory(t *testing.T, open Factory) {
 		{"Merge", testHistoryMerge},
 		{"Off", testHistoryOff},
 		{"Presence", testHistoryPresence},
-		{"Rising", testRising},
+		{"TopGains", testTopGains},
 	})
 }
 

@@ -145,7 +145,7 @@ func testHistoryModel(t *testing.T, open Factory) {
 				m, store := draw(rt)
 				since := rapid.SampledFrom([]tally.Since{tally.Since24h, tally.Since7d}).Draw(rt, "since")
 				gain := m.gain(since, history(rt, store, m.topic, since.Period()).Now)
-				rises(rt, store, m.topic.Metric(), since, map[string]int64{m.topic.Key(): gain})
+				expectGains(rt, store, m.topic.Metric(), since, map[string]int64{m.topic.Key(): gain})
 			},
 			"apply": func(rt *rapid.T) {
 				m, store := draw(rt)

@@ -59,14 +59,14 @@ func testHistoryRestore(t *testing.T, open Factory) {
 			pasts[i], portions[i].Past = portions[i].Past, nil
 		}
 		restore(t, f.First, false, at(moved)...)
-		rises(t, f.other(), metric, tally.Since7d, map[string]int64{moved.Key(): 0})
+		expectGains(t, f.other(), metric, tally.Since7d, map[string]int64{moved.Key(): 0})
 		for i := range portions {
 			portions[i].Past = pasts[i]
 		}
 		version = history(t, f.First, moved, tally.Day).Version
 		restore(t, f.First, false, at(moved)...)
 		same()
-		rises(t, f.other(), metric, tally.Since7d, map[string]int64{moved.Key(): 3})
+		expectGains(t, f.other(), metric, tally.Since7d, map[string]int64{moved.Key(): 3})
 		if again := history(t, f.First, moved, tally.Day).Version; again != version {
 			t.Errorf("%s: the version is %d with the history, and was %d", metric, again, version)
 		}
@@ -108,7 +108,7 @@ func testHistoryMerge(t *testing.T, open Factory) {
 		apply(t, f.First, from, assert(5, 1))
 		hasPoints(t, f.other(), to, tally.Day, 0, 2, 2+5, 3+5, 3+5)
 		hasPoints(t, f.other(), from, tally.Day, 10+0, 10+3, 10+3+4, 10+4+4)
-		rises(t, f.First, metric, tally.Since24h, map[string]int64{from.Key(): 1, to.Key(): 0})
+		expectGains(t, f.First, metric, tally.Since24h, map[string]int64{from.Key(): 1, to.Key(): 0})
 
 		before := [2]tally.State{history(t, f.First, from, tally.Day).State, history(t, f.First, to, tally.Day).State}
 		first, last := tally.FrozenMark("merge", "first"), tally.FrozenMark("merge", "last")
@@ -142,10 +142,10 @@ func testHistoryMerge(t *testing.T, open Factory) {
 			t.Errorf("the points of a merged topic of %s are %v, want %v", metric, merged, want)
 		}
 		for since, gain := range map[tally.Since]int64{tally.Since24h: 1, tally.Since7d: 3 + 4} {
-			rises(t, f.First, metric, since, map[string]int64{from.Key(): 0, to.Key(): gain})
-			rises(t, f.other(), metric, since, map[string]int64{from.Key(): 0, to.Key(): gain})
+			expectGains(t, f.First, metric, since, map[string]int64{from.Key(): 0, to.Key(): gain})
+			expectGains(t, f.other(), metric, since, map[string]int64{from.Key(): 0, to.Key(): gain})
 		}
 		apply(t, f.First, to, assert(1, 0))
-		rises(t, f.other(), metric, tally.Since24h, map[string]int64{to.Key(): 0})
+		expectGains(t, f.other(), metric, tally.Since24h, map[string]int64{to.Key(): 0})
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // A reader does not wait long for an update of the gains: it gets those before.
-func TestRising_SlowUpdate(t *testing.T) {
+func TestTopGains_SlowUpdate(t *testing.T) {
 	store, err := Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), tally.NewCatalog(nil, tally.DefaultMetrics()), Options{History: tally.MaxHistory})
 	if err != nil {
 		t.Fatal(err)
@@ -29,19 +29,19 @@ func TestRising_SlowUpdate(t *testing.T) {
 		t.Fatal(batches[0].Err)
 	}
 	for _, state := range []string{"a first update", "a slow update"} {
-		rises, err := store.Rising(t.Context(), "default", "likes", tally.Since24h, 10)
-		if err != nil || len(rises) != 1 || rises[0].Gain != 1 {
-			t.Errorf("%s: %v, %v", state, rises, err)
+		gains, err := store.TopGains(t.Context(), "default", "likes", tally.Since24h, 10)
+		if err != nil || len(gains) != 1 || gains[0].Gain != 1 {
+			t.Errorf("%s: %v, %v", state, gains, err)
 		}
 		store.gains.mu.Lock()
-		board := store.gains.boards[boardName{"default", "likes"}]
-		board.behind, board.updated = time.Now().Add(-time.Hour), make(chan struct{}) // an update that does not end
+		ranked := store.gains.metrics[siteMetric{"default", "likes"}]
+		ranked.behind, ranked.updated = time.Now().Add(-time.Hour), make(chan struct{}) // an update that does not end
 		store.gains.mu.Unlock()
 	}
 }
 
 // Without the file a list of gains is unavailable.
-func TestRising_Closed(t *testing.T) {
+func TestTopGains_Closed(t *testing.T) {
 	store, err := Open(t.Context(), filepath.Join(t.TempDir(), "tally.db"), tally.NewCatalog(nil, tally.DefaultMetrics()), Options{History: tally.MaxHistory})
 	if err != nil {
 		t.Fatal(err)
@@ -49,8 +49,8 @@ func TestRising_Closed(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if rises, err := store.Rising(t.Context(), "default", "likes", tally.Since24h, 10); tally.AsError(err).Code != tally.CodeStoreUnavailable {
-		t.Errorf("after Close: %v, %v", rises, err)
+	if gains, err := store.TopGains(t.Context(), "default", "likes", tally.Since24h, 10); tally.AsError(err).Code != tally.CodeStoreUnavailable {
+		t.Errorf("after Close: %v, %v", gains, err)
 	}
 }
 

@@ -31,18 +31,18 @@ const (
 // the topics that changed in the last 30 days.
 type gains struct {
 	interval  time.Duration // fixed
-	wait      time.Duration // fixed: [tally.RiseWait]
+	wait      time.Duration // fixed: [tally.GainWait]
 	requested chan struct{} // holds a token if an update is requested
 
-	mu     sync.Mutex
-	boards map[boardName]*gainBoard // guarded by mu
+	mu      sync.Mutex
+	metrics map[siteMetric]*metricGains // guarded by mu
 }
 
-// boardName identifies the gains of a metric in a site.
-type boardName struct{ site, metric string }
+// siteMetric identifies the gains of a metric in a site.
+type siteMetric struct{ site, metric string }
 
-// gainBoard has the topics of a metric by their gains. [gains.mu] guards it.
-type gainBoard struct {
+// metricGains has the topics of a metric by their gains. [gains.mu] guards it.
+type metricGains struct {
 	changed map[string]struct{} // keys of topics that changed since the last update
 	behind  time.Time           // of the first change that the ranking lacks; zero if it lacks none
 	read    time.Time           // when somebody read it last
@@ -64,7 +64,7 @@ type keyGain struct {
 
 func newGains(interval time.Duration) *gains {
 	return &gains{
-		interval: cmp.Or(interval, defaultGainsInterval), wait: tally.RiseWait, requested: make(chan struct{}, 1), boards: map[boardName]*gainBoard{},
+		interval: cmp.Or(interval, defaultGainsInterval), wait: tally.GainWait, requested: make(chan struct{}, 1), metrics: map[siteMetric]*metricGains{},
 	}
 }
 
@@ -72,18 +72,18 @@ func newGains(interval time.Duration) *gains {
 func (g *gains) add(changes []tally.Change) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.boards) == 0 {
+	if len(g.metrics) == 0 {
 		return
 	}
 	now := time.Now()
 	for _, change := range changes {
-		name := boardName{change.Topic.Site(), change.Topic.Metric()}
-		b := g.boards[name]
+		name := siteMetric{change.Topic.Site(), change.Topic.Metric()}
+		b := g.metrics[name]
 		switch {
 		case b == nil:
 			continue
 		case b.updated == nil && now.Sub(b.read) > gainsRetention:
-			delete(g.boards, name)
+			delete(g.metrics, name)
 			continue
 		case len(b.changed) < maxGains: // else the next update reads all topics
 			b.changed[change.Topic.Key()] = struct{}{}
@@ -96,13 +96,13 @@ func (g *gains) add(changes []tally.Change) {
 
 // get returns the ranking of a metric; nil if there is none. If it is too far behind, get also
 // returns a channel that is closed after the next update. now is the time of the store.
-func (g *gains) get(name boardName, now time.Time) (*gainRanking, <-chan struct{}, error) {
+func (g *gains) get(name siteMetric, now time.Time) (*gainRanking, <-chan struct{}, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b := g.boards[name]
+	b := g.metrics[name]
 	if b == nil {
-		b = &gainBoard{changed: map[string]struct{}{}}
-		g.boards[name] = b
+		b = &metricGains{changed: map[string]struct{}{}}
+		g.metrics[name] = b
 	}
 	b.read = time.Now()
 	if err := b.err; err != nil {
@@ -135,8 +135,8 @@ func (g *gains) get(name boardName, now time.Time) (*gainRanking, <-chan struct{
 
 // gainUpdate is a requested update of a ranking.
 type gainUpdate struct {
-	name    boardName
-	board   *gainBoard
+	name    siteMetric
+	gains   *metricGains
 	began   time.Time
 	changed map[string]struct{}
 	ranking *gainRanking // before the update; nil if it has to read all topics
@@ -146,7 +146,7 @@ type gainUpdate struct {
 func (g *gains) takeRequested() (updates []gainUpdate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for name, b := range g.boards {
+	for name, b := range g.metrics {
 		if b.updated != nil {
 			u := gainUpdate{name, b, time.Now(), b.changed, b.ranking}
 			if len(u.changed) >= maxGains {
@@ -163,7 +163,7 @@ func (g *gains) takeRequested() (updates []gainUpdate) {
 func (g *gains) finish(u gainUpdate, ranking *gainRanking, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b := u.board
+	b := u.gains
 	if b.err = err; err != nil {
 		b.ranking = nil // u.changed is lost
 	} else if b.ranking = ranking; len(b.changed) == 0 {
@@ -265,7 +265,7 @@ func mergeGains(before []keyGain, changed map[string]struct{}, read []keyGain) [
 	return append(merged, read...)
 }
 
-// prepareGains prepares the statements of [Store.Rising]. Their parameters are the site, the
+// prepareGains prepares the statements of [Store.TopGains]. Their parameters are the site, the
 // metric, begin and first period of each [tally.Since], and the number of topics or a list of
 // keys.
 func (s *readStatements) prepareGains(ctx context.Context, db *sql.DB) (err error) {
@@ -291,25 +291,25 @@ var (
 	gainsOfQuery = gainColumns + ` FROM json_each(?9) AS asked CROSS JOIN topics ON site = ?1 AND metric = ?2 AND topics.key = asked.value`
 )
 
-// Rising implements [tally.RiseRanker].
-func (s *Store) Rising(ctx context.Context, site, metric string, since tally.Since, limit int) (rises []tally.Rise, err error) {
+// TopGains implements [tally.GainRanker].
+func (s *Store) TopGains(ctx context.Context, site, metric string, since tally.Since, limit int) (gains []tally.TopicGain, err error) {
 	if err := since.CheckHistory(s.historyRetention); err != nil {
 		return nil, err
 	}
 	err = s.reading(ctx, "the highest gains", func() error {
-		ranking, err := s.currentGains(ctx, boardName{site, metric})
+		ranking, err := s.currentGains(ctx, siteMetric{site, metric})
 		if err != nil {
 			return err
 		}
-		rises, err = s.readRises(ctx, site, metric, ranking.order[since][:min(max(0, limit), len(ranking.order[since]))])
+		gains, err = s.readCounts(ctx, site, metric, ranking.order[since][:min(max(0, limit), len(ranking.order[since]))])
 		return err
 	})
-	return rises, err
+	return gains, err
 }
 
 // currentGains returns a ranking that is not too far behind, or the last one if an update takes
 // long.
-func (s *Store) currentGains(ctx context.Context, name boardName) (*gainRanking, error) {
+func (s *Store) currentGains(ctx context.Context, name siteMetric) (*gainRanking, error) {
 	timer := time.NewTimer(s.gains.wait)
 	defer timer.Stop()
 	for {
@@ -331,8 +331,8 @@ func (s *Store) currentGains(ctx context.Context, name boardName) (*gainRanking,
 	}
 }
 
-// readRises reads the present counts of ranked topics. It leaves out those that were deleted.
-func (s *Store) readRises(ctx context.Context, site, metric string, ranked []keyGain) ([]tally.Rise, error) {
+// readCounts reads the present counts of ranked topics. It leaves out those that were deleted.
+func (s *Store) readCounts(ctx context.Context, site, metric string, ranked []keyGain) ([]tally.TopicGain, error) {
 	queries, readings := make([]tally.Query, len(ranked)), make([]tally.Reading, len(ranked))
 	for i, r := range ranked {
 		topic, err := tally.NewTopic(site, metric, r.key)
@@ -344,11 +344,11 @@ func (s *Store) readRises(ctx context.Context, site, metric string, ranked []key
 	if err := s.read(ctx, queries, readings); err != nil {
 		return nil, err
 	}
-	rises := make([]tally.Rise, 0, len(ranked))
+	gains := make([]tally.TopicGain, 0, len(ranked))
 	for i, r := range ranked {
 		if readings[i].Change.Version != 0 {
-			rises = append(rises, tally.Rise{Change: readings[i].Change, Gain: r.gain})
+			gains = append(gains, tally.TopicGain{Change: readings[i].Change, Gain: r.gain})
 		}
 	}
-	return rises, nil
+	return gains, nil
 }

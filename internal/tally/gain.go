@@ -64,30 +64,30 @@ func (s Since) CheckHistory(history time.Duration) error {
 // period of s.
 func (h *History) Gain(s Since) int64 { return h.Sum() - h.SumAt(s.First(h.Now)-1) }
 
-// Rise is a topic and its gain.
-type Rise struct {
+// TopicGain is a topic and its gain.
+type TopicGain struct {
 	Change
 	Gain int64
 }
 
-// RiseWait bounds how long a reader waits for gains to be computed. Then it gets the stored
+// GainWait bounds how long a reader waits for gains to be computed. Then it gets the stored
 // ones. It leaves time to read the counts before the deadline of the answer.
-const RiseWait = 2 * time.Second
+const GainWait = 2 * time.Second
 
-// RiseRanker orders topics by their gains.
-type RiseRanker interface {
-	// Rising returns the topics of a metric, which is not presence, with the highest gains
+// GainRanker orders topics by their gains.
+type GainRanker interface {
+	// TopGains returns the topics of a metric, which is not presence, with the highest gains
 	// above 0, highest first, equal gains ordered by topic; at most limit. Gains may be 5 s
 	// behind. Those that nobody read for a while may be further behind if computing them takes
-	// longer than [RiseWait]. Errors: [CodeNotFound] of [Since.CheckHistory],
+	// longer than [GainWait]. Errors: [CodeNotFound] of [Since.CheckHistory],
 	// [CodeStoreUnavailable].
-	Rising(ctx context.Context, site, metric string, since Since, limit int) ([]Rise, error)
+	TopGains(ctx context.Context, site, metric string, since Since, limit int) ([]TopicGain, error)
 }
 
-// Rising returns the topics of a metric whose contributions grew most, and whether they are
+// TopGains returns the topics of a metric whose contributions grew most, and whether they are
 // stale, as a [Reading]. Errors: [CodeUnknownSite], [CodeUnknownMetric], [CodeBadBody], [CodeNotFound],
 // [CodeStoreUnavailable].
-func (s *Service) Rising(ctx context.Context, site, metric string, since Since, limit int) (rises []Rise, isStale bool, err error) {
+func (s *Service) TopGains(ctx context.Context, site, metric string, since Since, limit int) (gains []TopicGain, isStale bool, err error) {
 	if err := s.catalog.Validate(site, metric); err != nil {
 		return nil, false, err
 	}
@@ -97,12 +97,12 @@ func (s *Service) Rising(ctx context.Context, site, metric string, since Since, 
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	isStale = s.isStale()
-	rises, err = s.store.Rising(ctx, site, metric, since, limit)
-	return rises, isStale, err
+	gains, err = s.store.TopGains(ctx, site, metric, since, limit)
+	return gains, isStale, err
 }
 
-// AppendRise appends r as JSON to dst: a frame with the gain.
-func AppendRise(dst []byte, r Rise) []byte {
+// AppendGain appends r as JSON to dst: a frame with the gain.
+func AppendGain(dst []byte, r TopicGain) []byte {
 	dst = AppendFrame(dst, r.Change)
 	return fmt.Appendf(dst[:len(dst)-1], `,"gain":%d}`, r.Gain)
 }

@@ -24,8 +24,8 @@ const (
 // gains are read. An instance that set the mark again would cause all gains to be computed again.
 var errReplicaBehind = errors.New("the replica does not have the present gains")
 
-// risingTopics is the reply of script/rising.lua.
-type risingTopics struct {
+// topGains is the reply of script/topgains.lua.
+type topGains struct {
 	second   int64  // of Redis's clock
 	computed string // hour for which all gains were computed
 	isRead   bool   // the mark exists, so the gains are kept up to date
@@ -34,26 +34,26 @@ type risingTopics struct {
 }
 
 // hour returns the present hour.
-func (r *risingTopics) hour() string { return strconv.FormatInt(r.second/int64(tally.Hour), 10) }
+func (r *topGains) hour() string { return strconv.FormatInt(r.second/int64(tally.Hour), 10) }
 
 // isComplete reports whether all gains are those of the present hour.
-func (r *risingTopics) isComplete() bool {
+func (r *topGains) isComplete() bool {
 	return r.computed == r.hour() || r.computed == "" && len(r.keys) == 0
 }
 
 // isRecent reports whether all gains are those of the hour before, which has just ended.
-func (r *risingTopics) isRecent() bool {
+func (r *topGains) isRecent() bool {
 	return r.computed == strconv.FormatInt(r.second/int64(tally.Hour)-1, 10) && r.second%int64(tally.Hour) < int64(maxGainLag/time.Second)
 }
 
 // isCurrent reports whether the gains may be shown: they are kept up to date, and are those of the
 // present hour or of the one that has just ended.
-func (r *risingTopics) isCurrent() bool { return r.isRead && (r.isComplete() || r.isRecent()) }
+func (r *topGains) isCurrent() bool { return r.isRead && (r.isComplete() || r.isRecent()) }
 
-// readRising reads the topics of a metric with the highest gains.
-func (s *Store) readRising(ctx context.Context, from reader, b leaderboard, since tally.Since, limit int) (r risingTopics, err error) {
+// readTopGains reads the topics of a metric with the highest gains.
+func (s *Store) readTopGains(ctx context.Context, from reader, b siteMetric, since tally.Since, limit int) (r topGains, err error) {
 	keys := s.names.gainKeys(b)
-	c := redistopology.NewCall(risingScript, keys[0], keys[1+since], s.names.readMark(b))
+	c := redistopology.NewCall(topGainsScript, keys[0], keys[1+since], s.names.readMark(b))
 	c.Append(limit)
 	calls := []redistopology.Call{c}
 	if err := s.checkUsable(); err != nil {
@@ -79,15 +79,15 @@ func (s *Store) readRising(ctx context.Context, from reader, b leaderboard, sinc
 	return r, err
 }
 
-// Rising implements [tally.RiseRanker]. It reads the topics with the highest gains and then
+// TopGains implements [tally.GainRanker]. It reads the topics with the highest gains and then
 // their current counts. The first change or read of a metric in an hour starts the computation of
 // its gains, and the read waits for it. If the computation fails or takes long, the read returns
 // the stored gains.
-func (s *Store) Rising(ctx context.Context, site, metric string, since tally.Since, limit int) ([]tally.Rise, error) {
-	return s.rising(ctx, s.reader, site, metric, since, limit)
+func (s *Store) TopGains(ctx context.Context, site, metric string, since tally.Since, limit int) ([]tally.TopicGain, error) {
+	return s.topGains(ctx, s.reader, site, metric, since, limit)
 }
 
-func (s *Store) rising(ctx context.Context, from reader, site, metric string, since tally.Since, limit int) ([]tally.Rise, error) {
+func (s *Store) topGains(ctx context.Context, from reader, site, metric string, since tally.Since, limit int) ([]tally.TopicGain, error) {
 	if err := since.CheckHistory(s.options.History); err != nil {
 		return nil, err
 	}
@@ -96,8 +96,8 @@ func (s *Store) rising(ctx context.Context, from reader, site, metric string, si
 	}
 	ctx, cancel := redistopology.WithDeadline(ctx)
 	defer cancel()
-	b := leaderboard{site, metric}
-	r, err := s.readRising(ctx, from, b, since, limit+extraTopics)
+	b := siteMetric{site, metric}
+	r, err := s.readTopGains(ctx, from, b, since, limit+extraTopics)
 	if err == nil && !r.isCurrent() {
 		if from != s.reader {
 			return nil, errReplicaBehind
@@ -108,17 +108,17 @@ func (s *Store) rising(ctx context.Context, from reader, site, metric string, si
 		return nil, err
 	}
 	if r.isRecent() {
-		s.advances.request(b, false)
+		s.computations.request(b, false)
 	}
-	if s.advances.renew(b) {
+	if s.computations.renew(b) {
 		_ = s.client.PExpire(ctx, s.names.readMark(b), readRetention).Err() // after a failure it expires, and a reader sets it again
 	}
-	return s.readRises(ctx, from, b, &r, limit)
+	return s.readCounts(ctx, from, b, &r, limit)
 }
 
 // awaitGains waits until the gains of a metric are computed, and returns them. If that fails or
 // takes long, it returns those that are stored.
-func (s *Store) awaitGains(ctx context.Context, b leaderboard, since tally.Since, limit int, r risingTopics) (risingTopics, error) {
+func (s *Store) awaitGains(ctx context.Context, b siteMetric, since tally.Since, limit int, r topGains) (topGains, error) {
 	timer := time.NewTimer(s.options.Intervals.GainsWait)
 	defer timer.Stop()
 	for !r.isCurrent() {
@@ -127,18 +127,18 @@ func (s *Store) awaitGains(ctx context.Context, b leaderboard, since tally.Since
 				return r, err
 			}
 		}
-		g := s.advances.request(b, !r.isRead)
+		c := s.computations.request(b, !r.isRead)
 		var failed error
 		select {
-		case <-g.ended:
-			failed = g.err
+		case <-c.ended:
+			failed = c.err
 		case <-timer.C:
 			failed = context.DeadlineExceeded
 		case <-ctx.Done():
 			return r, tally.Unavailable(fmt.Errorf("gains of %s/%s: %w", b.site, b.metric, ctx.Err()))
 		}
 		var err error
-		if r, err = s.readRising(ctx, s.reader, b, since, limit); err != nil {
+		if r, err = s.readTopGains(ctx, s.reader, b, since, limit); err != nil {
 			return r, err
 		}
 		switch {
@@ -154,9 +154,9 @@ func (s *Store) awaitGains(ctx context.Context, b leaderboard, since tally.Since
 
 // beginReading sets the mark that keeps the gains of a metric up to date. The caller then has all of
 // them computed. If the hour ended since second, beginReading does nothing, and is called again.
-func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) error {
+func (s *Store) beginReading(ctx context.Context, b siteMetric, second int64) error {
 	hour := second / int64(tally.Hour)
-	_, err := s.setComputed(ctx, boardHour{b, strconv.FormatInt(hour, 10)}, strconv.FormatInt(hour-1, 10)+".5")
+	_, err := s.setComputed(ctx, gainHour{b, strconv.FormatInt(hour, 10)}, strconv.FormatInt(hour-1, 10)+".5")
 	switch {
 	case errors.Is(err, errHourEnded):
 		return nil
@@ -169,9 +169,9 @@ func (s *Store) beginReading(ctx context.Context, b leaderboard, second int64) e
 	return nil
 }
 
-// readRises reads the current counts of topics. It leaves out those that were deleted or have data
+// readCounts reads the current counts of topics. It leaves out those that were deleted or have data
 // of another program.
-func (s *Store) readRises(ctx context.Context, from reader, b leaderboard, r *risingTopics, limit int) (rises []tally.Rise, err error) {
+func (s *Store) readCounts(ctx context.Context, from reader, b siteMetric, r *topGains, limit int) (top []tally.TopicGain, err error) {
 	var queries []tally.Query
 	var gains []int64
 	for i, key := range r.keys {
@@ -187,8 +187,8 @@ func (s *Store) readRises(ctx context.Context, from reader, b leaderboard, r *ri
 		case reading.Change.Version == 0: // also after an error
 			s.gains.add(tally.Change{Topic: reading.Change.Topic, Version: 1}, true)
 		default:
-			rises = append(rises, tally.Rise{Change: reading.Change, Gain: gains[i]})
+			top = append(top, tally.TopicGain{Change: reading.Change, Gain: gains[i]})
 		}
 	}
-	return rises[:min(limit, len(rises))], nil
+	return top[:min(limit, len(top))], nil
 }

@@ -34,20 +34,20 @@ func likePages(t testing.TB, store *redisstore.Store, members map[string][]tally
 }
 
 // gains returns the gains of likes since 24 hours.
-func gains(t testing.TB, store tally.RiseRanker) (map[string]int64, error) {
+func gains(t testing.TB, store tally.GainRanker) (map[string]int64, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2800*time.Millisecond)
 	defer cancel()
-	rises, err := store.Rising(ctx, "default", "likes", tally.Since24h, 100)
+	gains, err := store.TopGains(ctx, "default", "likes", tally.Since24h, 100)
 	found := map[string]int64{}
-	for _, r := range rises {
+	for _, r := range gains {
 		found[r.Topic.Key()] = r.Gain
 	}
 	return found, err
 }
 
 // awaitGains waits until the gains of likes since 24 hours are want.
-func awaitGains(t testing.TB, store tally.RiseRanker, want map[string]int64) {
+func awaitGains(t testing.TB, store tally.GainRanker, want map[string]int64) {
 	t.Helper()
 	var got map[string]int64
 	var err error
@@ -71,7 +71,7 @@ func calls(server *redistest.Server) int {
 }
 
 // The first reader gets changes that instances did not add to gains, since nobody read them.
-func TestRising_ChangesBeforeFirstRead(t *testing.T) {
+func TestTopGains_ChangesBeforeFirstRead(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	c := withGains(server, server.URL(0))
@@ -88,7 +88,7 @@ func TestRising_ChangesBeforeFirstRead(t *testing.T) {
 }
 
 // No command reads or writes the gains of many topics, since others wait for each command.
-func TestRising_SmallCommands(t *testing.T) {
+func TestTopGains_SmallCommands(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	store := withGains(server, server.URL(0)).connect(t, catalog(), newPrefix())
@@ -101,8 +101,8 @@ func TestRising_SmallCommands(t *testing.T) {
 	awaitAll := func(gain int64) {
 		t.Helper()
 		processtest.Eventually(t, fmt.Sprintf("%d topics gained %d", topics, gain), func() bool {
-			rises, err := store.Rising(t.Context(), "default", "likes", tally.Since24h, topics)
-			return err == nil && len(rises) == topics && rises[topics-1].Gain == gain
+			gains, err := store.TopGains(t.Context(), "default", "likes", tally.Since24h, topics)
+			return err == nil && len(gains) == topics && gains[topics-1].Gain == gain
 		})
 	}
 	likeAll(1)
@@ -175,7 +175,7 @@ func slowCommands(server *redistest.Server) (commands [][]string) {
 
 // While the replica is the source, gains are read there. Otherwise, and if the replica does not
 // have those of the hour, they are read at the primary.
-func TestRising_Replica(t *testing.T) {
+func TestTopGains_Replica(t *testing.T) {
 	t.Parallel()
 	g := startRegion(t)
 	g.awaitUse(t)

@@ -12,23 +12,23 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// risingLag is how far Rising may be behind: 5 s by contract, and 5 s for a loaded machine.
-const risingLag = 10 * time.Second
+// gainLag is how far TopGains may be behind: 5 s by contract, and 5 s for a loaded machine.
+const gainLag = 10 * time.Second
 
-// rising returns the gains of topics since a time, in order, and the topics.
-func rising(t tester, store tally.RiseRanker, site, metric string, since tally.Since, limit int) []tally.Rise {
+// topGains returns the gains of topics since a time, in order, and the topics.
+func topGains(t tester, store tally.GainRanker, site, metric string, since tally.Since, limit int) []tally.TopicGain {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), answer)
 	defer cancel()
-	rises, err := store.Rising(ctx, site, metric, since, limit)
+	gains, err := store.TopGains(ctx, site, metric, since, limit)
 	if err != nil {
 		t.Fatalf("the gains of %s/%s since %s: %v", site, metric, since, err)
 	}
-	return rises
+	return gains
 }
 
-// rises waits until the gains of the keys since a time are want, and checks order and states.
-func rises(t tester, store tally.RiseRanker, metric string, since tally.Since, want map[string]int64) {
+// expectGains waits until the gains of the keys since a time are want, and checks order and states.
+func expectGains(t tester, store tally.GainRanker, metric string, since tally.Since, want map[string]int64) {
 	t.Helper()
 	var expected []string
 	for key, gain := range want {
@@ -42,9 +42,9 @@ func rises(t tester, store tally.RiseRanker, metric string, since tally.Since, w
 		return cmp.Or(cmp.Compare(want[keyB], want[keyA]), strings.Compare(keyA, keyB))
 	})
 	var got []string
-	within(t, risingLag, func() bool {
+	within(t, gainLag, func() bool {
 		got = nil
-		for _, r := range rising(t, store, "default", metric, since, 100) {
+		for _, r := range topGains(t, store, "default", metric, since, 100) {
 			if _, ok := want[r.Topic.Key()]; ok {
 				got = append(got, fmt.Sprintf("%s %d", r.Topic.Key(), r.Gain))
 			}
@@ -55,9 +55,9 @@ func rises(t tester, store tally.RiseRanker, metric string, since tally.Since, w
 	})
 }
 
-// testRising orders topics by their gains while the clock moves. Topics that leave the time
+// testTopGains orders topics by their gains while the clock moves. Topics that leave the time
 // leave the list, and a lower contribution lowers a gain.
-func testRising(t *testing.T, open Factory) {
+func testTopGains(t *testing.T, open Factory) {
 	f := historyFixture(t, open, tally.MaxHistory)
 	for _, metric := range kinds {
 		f.Advance(24 * time.Hour)
@@ -65,8 +65,8 @@ func testRising(t *testing.T, open Factory) {
 		since := func(since tally.Since, gains ...int64) {
 			t.Helper()
 			want := map[string]int64{a.Key(): gains[0], b.Key(): gains[1], c.Key(): gains[2]}
-			rises(t, f.First, metric, since, want)
-			rises(t, f.other(), metric, since, want)
+			expectGains(t, f.First, metric, since, want)
+			expectGains(t, f.other(), metric, since, want)
 		}
 		apply(t, f.First, a, assert(1, 1), assert(2, 1))
 		apply(t, f.other(), b, assert(1, 1), assert(2, 1), assert(3, 1))
@@ -109,7 +109,7 @@ func testRising(t *testing.T, open Factory) {
 		since(tally.Since30d, 0, 0, 0)
 	}
 	for since := range tally.Since(tally.SinceCount) {
-		if got := rising(t, f.First, "default", "party", since, 10); len(got) != 0 {
+		if got := topGains(t, f.First, "default", "party", since, 10); len(got) != 0 {
 			t.Errorf("the gains of an unused metric are %v", got)
 		}
 	}
@@ -129,7 +129,7 @@ func testGains(t *testing.T, open Factory) {
 		t.Helper()
 		for since := range tally.Since(tally.SinceCount) {
 			for _, store := range f.stores() {
-				rises(t, store, "claps", since, gains)
+				expectGains(t, store, "claps", since, gains)
 			}
 		}
 	}

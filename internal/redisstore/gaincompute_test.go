@@ -11,16 +11,16 @@ import (
 
 // Topics that change while all are read do not hide others, and topics of one version do not
 // stop the reading.
-func TestAdvance_TopicsThatChange(t *testing.T) {
+func TestEachChanged_TopicsThatChange(t *testing.T) {
 	t.Parallel()
 	f := newRevertFixture(t, "likes")
-	b := leaderboard{tally.DefaultSite, "likes"}
+	b := siteMetric{tally.DefaultSite, "likes"}
 	key := f.names.gainKeys(b)[0]
-	const topics, version = 4 * advanceChunk, 2_000_000_000
+	const topics, version = 4 * changedChunk, 2_000_000_000
 	var members []redis.Z
 	for i := range topics {
 		score := version + float64(i)
-		if i >= 2*advanceChunk {
+		if i >= 2*changedChunk {
 			score = 2 * version
 		}
 		members = append(members, redis.Z{Score: score, Member: fmt.Sprintf("page-%04d", i)})
@@ -29,12 +29,12 @@ func TestAdvance_TopicsThatChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := map[string]bool{}
-	next := redis.ZRangeArgs{Key: key, ByScore: true, Start: minVersion, Stop: "+inf", Count: advanceChunk}
+	next := redis.ZRangeArgs{Key: key, ByScore: true, Start: minVersion, Stop: "+inf", Count: changedChunk}
 	err := f.eachChanged(t.Context(), b, next, func(some []tally.Topic, _ map[tally.Topic]int64) error {
 		for _, topic := range some {
 			read[topic.Key()] = true
 		}
-		if len(read) > advanceChunk {
+		if len(read) > changedChunk {
 			return nil
 		}
 		return f.client.ZAdd(t.Context(), key, redis.Z{Score: 3 * version, Member: some[len(some)-1].Key()}).Err()
@@ -45,14 +45,14 @@ func TestAdvance_TopicsThatChange(t *testing.T) {
 }
 
 // Of a large directory the topics that changed last are read, since no others have gains.
-func TestAdvance_LargeDirectory(t *testing.T) {
+func TestEachChanged_LargeDirectory(t *testing.T) {
 	t.Parallel()
 	f := newRevertFixture(t, "likes")
-	b := leaderboard{tally.DefaultSite, "likes"}
-	const topics = gainsSize + 2*advanceChunk
-	for i := 0; i < topics; i += advanceChunk {
+	b := siteMetric{tally.DefaultSite, "likes"}
+	const topics = gainsSize + 2*changedChunk
+	for i := 0; i < topics; i += changedChunk {
 		var members []redis.Z
-		for n := i; n < i+advanceChunk; n++ {
+		for n := i; n < i+changedChunk; n++ {
 			members = append(members, redis.Z{Score: float64(n + 1), Member: fmt.Sprintf("likes/%d", n)})
 		}
 		if err := f.client.ZAdd(t.Context(), f.names.directory(b.site), members...).Err(); err != nil {
@@ -73,10 +73,10 @@ func TestAdvance_LargeDirectory(t *testing.T) {
 }
 
 // A first read at the end of an hour begins in the next one.
-func TestRising_HourEnds(t *testing.T) {
+func TestTopGains_HourEnds(t *testing.T) {
 	t.Parallel()
 	f := newRevertFixture(t, "likes")
-	if err := f.beginReading(t.Context(), leaderboard{tally.DefaultSite, "likes"}, 1); err != nil {
+	if err := f.beginReading(t.Context(), siteMetric{tally.DefaultSite, "likes"}, 1); err != nil {
 		t.Errorf("error %v", err)
 	}
 }

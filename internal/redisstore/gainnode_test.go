@@ -23,7 +23,7 @@ func TestFlushGains_NodeAway(t *testing.T) {
 	if err := s.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	board := leaderboard{tally.DefaultSite, "likes"}
+	board := siteMetric{tally.DefaultSite, "likes"}
 	key := s.names.gainKeys(board)[1]
 	if err := s.client.Set(t.Context(), s.names.readMark(board), 1, 0).Err(); err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 )
 
 // After Redis restarted from an older file, gains are those of its counts.
-func TestRising_OlderFile(t *testing.T) {
+func TestTopGains_OlderFile(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	c := withGains(server, server.URL(0))
@@ -51,7 +51,7 @@ func TestRising_OlderFile(t *testing.T) {
 
 // Changes that no instance of this release knows of, as those of the release before, appear with
 // a repair.
-func TestRising_UnknownChanges(t *testing.T) {
+func TestTopGains_UnknownChanges(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	c := withGains(server, server.URL(0))
@@ -67,7 +67,7 @@ func TestRising_UnknownChanges(t *testing.T) {
 }
 
 // If the instance that computes the gains of an hour dies, another one computes them.
-func TestRising_HolderDies(t *testing.T) {
+func TestTopGains_HolderDies(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Clock: true})
 	line := redistest.StartProxy(t, server.Addr)
@@ -86,8 +86,8 @@ func TestRising_HolderDies(t *testing.T) {
 	awaitAll := func(store *redisstore.Store, gain int64) {
 		t.Helper()
 		processtest.Eventually(t, fmt.Sprintf("%d topics gained %d", topics, gain), func() bool {
-			rises, err := store.Rising(t.Context(), "default", "likes", tally.Since24h, topics)
-			return err == nil && len(rises) == topics && rises[0].Gain == gain && rises[topics-1].Gain == gain
+			gains, err := store.TopGains(t.Context(), "default", "likes", tally.Since24h, topics)
+			return err == nil && len(gains) == topics && gains[0].Gain == gain && gains[topics-1].Gain == gain
 		})
 	}
 	awaitAll(store, 1)
@@ -99,7 +99,7 @@ func TestRising_HolderDies(t *testing.T) {
 	read := make(chan struct{})
 	go func() { // ends with ctx
 		defer close(read)
-		_, _ = dying.Rising(ctx, "default", "likes", tally.Since24h, 10)
+		_, _ = dying.TopGains(ctx, "default", "likes", tally.Since24h, 10)
 	}()
 	processtest.Eventually(t, "the instance computes the gains", func() bool { return server.Do("EXISTS", lease) == int64(1) })
 	line.BlackHole(true)
@@ -141,7 +141,7 @@ func TestRising_HolderDies(t *testing.T) {
 }
 
 // A full Redis refuses to compute gains. Those before are shown.
-func TestRising_RedisFull(t *testing.T) {
+func TestTopGains_RedisFull(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Clock: true})
 	store := withGains(server, server.URL(0)).connect(t, catalog(), newPrefix())
@@ -165,7 +165,7 @@ func TestRising_RedisFull(t *testing.T) {
 }
 
 // A reader does not wait long for gains that take long to compute, nor ask Redis again and again.
-func TestRising_SlowComputation(t *testing.T) {
+func TestTopGains_SlowComputation(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	c := withGains(server, server.URL(0))
@@ -194,7 +194,7 @@ func TestRising_SlowComputation(t *testing.T) {
 }
 
 // While Redis does not answer, a list of gains is unavailable, also for the first reader.
-func TestRising_RedisAway(t *testing.T) {
+func TestTopGains_RedisAway(t *testing.T) {
 	t.Parallel()
 	for name, isRead := range map[string]bool{"first read": false, "later read": true} {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestRising_RedisAway(t *testing.T) {
 			if tally.AsError(err).Code != tally.CodeStoreUnavailable {
 				t.Errorf("while Redis hangs: %v, %v", got, err)
 			}
-			if took := time.Since(began); took > 2*tally.RiseWait+time.Second {
+			if took := time.Since(began); took > 2*tally.GainWait+time.Second {
 				t.Errorf("refused after %s", took)
 			}
 			server.Resume()
@@ -227,7 +227,7 @@ func TestRising_RedisAway(t *testing.T) {
 }
 
 // A topic with data of another program is left out. It does not make the lists unavailable.
-func TestRising_BrokenTopic(t *testing.T) {
+func TestTopGains_BrokenTopic(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix := newPrefix()
