@@ -31,7 +31,7 @@ func TestServe_InvalidSettings(t *testing.T) {
 		{args: "--store redis://", want: []string{"should be redis://user:password@host:port/database"}},
 		{args: "--store redis://h:1,h:2", want: []string{"names several hosts", "redis+sentinel://"}},
 		{args: "--store redis+sentinel://h:1,h:2", want: []string{"lacks the name under which the Sentinels monitor the primary"}},
-		{args: "--store redis+cluster://h:1/2", want: []string{"a Cluster has none but 0"}},
+		{args: "--store redis+cluster://h:1/2", want: []string{"a Cluster has only the database 0"}},
 		{args: "--store redis+cluster://", want: []string{"should be redis+cluster://user:password@host:port,host:port"}},
 		{args: "--store redis://h?wait=some", want: []string{"wait=some should be how many replicas confirm a write"}},
 		{env: []string{"REDIS_URL=postgres://h"}, want: []string{"--store (environment REDIS_URL)"}},

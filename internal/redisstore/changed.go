@@ -40,9 +40,9 @@ func (s *Store) SearchJournal(ctx context.Context, scope tally.Scope, from, to i
 	if !ok {
 		return s.Journal(ctx, scope, from, to, each)
 	}
-	for some := range slices.Chunk(topics, journalChunk) {
+	for chunk := range slices.Chunk(topics, journalChunk) {
 		var journals []dayJournal
-		for _, topic := range some {
+		for _, topic := range chunk {
 			journals = append(journals, dayJournals(topic, first, last)...)
 		}
 		if err := s.readEntries(ctx, journals, from, to, each); err != nil {

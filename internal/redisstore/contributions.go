@@ -21,9 +21,9 @@ func (s *Store) Contributions(ctx context.Context, queries []tally.Query) ([]int
 	for i := range all {
 		all[i] = i
 	}
-	for some := range slices.Chunk(all, contributionChunk) {
+	for chunk := range slices.Chunk(all, contributionChunk) {
 		began := time.Now()
-		divided, err := s.readContributions(ctx, queries, amounts, some, 0, 1)
+		divided, err := s.readContributions(ctx, queries, amounts, chunk, 0, 1)
 		if err == nil && len(divided) > 0 {
 			_, err = s.readContributions(ctx, queries, amounts, divided, 1, pathDigits+1)
 		}
@@ -39,15 +39,15 @@ func (s *Store) Contributions(ctx context.Context, queries []tally.Query) ([]int
 
 // readContributions sets the amounts of the queries at some indexes by the fields from first up to
 // end, but not including it. It returns the indexes of those that may have other fields.
-func (s *Store) readContributions(ctx context.Context, queries []tally.Query, amounts []int64, some []int, first, end int) (others []int, err error) {
-	found := make([]*redis.SliceCmd, len(some))
+func (s *Store) readContributions(ctx context.Context, queries []tally.Query, amounts []int64, chunk []int, first, end int) (others []int, err error) {
+	found := make([]*redis.SliceCmd, len(chunk))
 	pipe := s.client.Pipeline()
-	for n, i := range some {
+	for n, i := range chunk {
 		q := queries[i]
 		found[n] = pipe.HMGet(ctx, s.names.members(q.Topic), memberFields(s.catalog.Rule(q.Topic), q.Member)[first:end]...)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
-	for n, i := range some {
+	for n, i := range chunk {
 		rule := s.catalog.Rule(queries[i].Topic)
 		values, err := found[n].Result()
 		if err == nil {

@@ -44,7 +44,7 @@ func (n names) gainKeys(b siteMetric) []string {
 // readMark returns the key of the mark that exists while somebody reads gains.
 func (n names) readMark(b siteMetric) string { return n.top(b) + ":read" }
 
-// changed adds a change to those that leaderboards, directories and gains lack.
+// changed adds a change to those that leaderboards, directories and gains do not have yet.
 func (s *Store) changed(change tally.Change, deleted bool) {
 	s.ranks.add(change, deleted)
 	if s.options.History > 0 && !s.isPresence(change.Topic) {

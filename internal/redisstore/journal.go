@@ -191,10 +191,10 @@ func (s *Store) eraseEntries(ctx context.Context, topic tally.Topic, entries []t
 	}
 	const size = 4 + journalEntryBytes
 	for day, packed := range byDay {
-		for some := range slices.Chunk(packed, size*tally.MaxPortion) {
+		for chunk := range slices.Chunk(packed, size*tally.MaxPortion) {
 			c := redistopology.NewCall(eraseScript, s.names.dayJournal(topic, day))
 			c.Durable = true
-			c.Append(some)
+			c.Append(chunk)
 			if c = s.call(ctx, c); c.Err != nil {
 				return tally.Unavailable(fmt.Errorf("erase journal entries of %s: %w", topic, c.Err))
 			}

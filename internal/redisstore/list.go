@@ -66,9 +66,8 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	}))
 }
 
-// takeTopics returns n or more further topics of an order, or all. A long list comes in
-// portions of another size.
-type takeTopics func(n int) (some []tally.Cursor, ended bool, err error)
+// takeTopics returns at least n further topics of an order, fewer if there are no more.
+type takeTopics func(n int) (cursors []tally.Cursor, ended bool, err error)
 
 // projectionEnd says whether a projection has further topics.
 type projectionEnd int
@@ -79,8 +78,7 @@ const (
 	endsIncomplete               // further topics are not in the projection
 )
 
-// orScanned takes topics from a projection, and from a scan when the projection does not have
-// all.
+// orScanned takes topics from a projection, and from a scan after the projection ended incomplete.
 func (s *Store) orScanned(ctx context.Context, l tally.Listing, after *tally.Cursor, take func(n int) ([]tally.Cursor, projectionEnd, error)) takeTopics {
 	last := after
 	var scanned takeTopics
@@ -88,14 +86,14 @@ func (s *Store) orScanned(ctx context.Context, l tally.Listing, after *tally.Cur
 		if scanned != nil {
 			return scanned(n)
 		}
-		some, end, err := take(n)
-		if len(some) > 0 {
-			last = &some[len(some)-1]
+		cursors, end, err := take(n)
+		if len(cursors) > 0 {
+			last = &cursors[len(cursors)-1]
 		}
 		if end == endsIncomplete {
 			scanned = s.scannedTopics(ctx, l, last)
 		}
-		return some, end == endsComplete, err
+		return cursors, end == endsComplete, err
 	}
 }
 
@@ -114,7 +112,7 @@ type ranking struct {
 	count         int
 
 	ended    bool
-	cut      bool           // there are topics that the ranking does not have
+	isCut    bool           // there are topics that the ranking does not have
 	buffered []tally.Cursor // read but not used
 }
 
@@ -154,9 +152,8 @@ func (s *Store) highest(l tally.Listing, after *tally.Cursor, site, metric strin
 	return r
 }
 
-// beginAfter lets r begin after a cursor. The topic of the cursor is one of the ranking if order
-// is 0, where it has a member, or it is before (-1) or after (1) all topics of the ranking with
-// the same value.
+// beginAfter makes r begin after a cursor. If order is 0, the topic of the cursor is in the ranking,
+// as member. Otherwise it is before (-1) or after (1) all topics of the ranking with the same value.
 func (r *ranking) beginAfter(after tally.Cursor, order int, member string) {
 	r.score = strconv.FormatInt(r.sign*after.Value, 10)
 	r.member = [...]string{"", member, lastMember}[order+1]
@@ -178,7 +175,7 @@ func (r *ranking) fill(ctx context.Context, s *Store, l tally.Listing) error {
 			}
 		}
 		if r.ended = len(found) < r.count; r.ended && r.versions != "" {
-			r.cut = s.isCut(ctx, r)
+			r.isCut = s.isCut(ctx, r)
 		}
 		r.count = min(2*r.count, listChunk)
 	}
@@ -228,12 +225,12 @@ func (s *Store) page(ctx context.Context, l tally.Listing, take takeTopics) (pag
 	defer func() { s.dropMissing(ctx, missing) }()
 	for {
 		// One more than the limit shows that there is another page.
-		some, ended, err := take(l.Limit + 1 - len(page.States))
+		cursors, ended, err := take(l.Limit + 1 - len(page.States))
 		if err != nil {
 			return tally.Page{}, err
 		}
-		topics := make([]tally.Topic, len(some))
-		for i, c := range some {
+		topics := make([]tally.Topic, len(cursors))
+		for i, c := range cursors {
 			topics[i] = c.Topic
 		}
 		states, err := s.states(ctx, topics)
@@ -251,7 +248,7 @@ func (s *Store) page(ctx context.Context, l tally.Listing, take takeTopics) (pag
 				return page, nil
 			}
 			page.States = append(page.States, state)
-			page.Next = some[i].Text(l.Order)
+			page.Next = cursors[i].Text(l.Order)
 		}
 		if ended {
 			page.Next = ""
@@ -263,26 +260,26 @@ func (s *Store) page(ctx context.Context, l tally.Listing, take takeTopics) (pag
 
 // highestOf takes n topics from the rankings, the first in the order byRank, or all. It ends when
 // a ranking that does not have all topics is used up.
-func (s *Store) highestOf(ctx context.Context, l tally.Listing, sources []*ranking, n int) (some []tally.Cursor, end projectionEnd, err error) {
-	for len(some) < n {
+func (s *Store) highestOf(ctx context.Context, l tally.Listing, sources []*ranking, n int) (cursors []tally.Cursor, end projectionEnd, err error) {
+	for len(cursors) < n {
 		var next *ranking
 		for _, r := range sources {
 			if err := r.fill(ctx, s, l); err != nil {
 				return nil, haveMore, err
 			}
-			if len(r.buffered) == 0 && r.cut {
-				return some, endsIncomplete, nil
+			if len(r.buffered) == 0 && r.isCut {
+				return cursors, endsIncomplete, nil
 			}
 			if len(r.buffered) > 0 && (next == nil || byRank(r.buffered[0], next.buffered[0]) < 0) {
 				next = r
 			}
 		}
 		if next == nil {
-			return some, endsComplete, nil
+			return cursors, endsComplete, nil
 		}
-		some, next.buffered = append(some, next.buffered[0]), next.buffered[1:]
+		cursors, next.buffered = append(cursors, next.buffered[0]), next.buffered[1:]
 	}
-	return some, haveMore, nil
+	return cursors, haveMore, nil
 }
 
 // states reads the stored states of topics; a missing topic has version 0.

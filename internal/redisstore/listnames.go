@@ -27,10 +27,10 @@ func (s *Store) namedTopics(ctx context.Context, l tally.Listing, after *tally.C
 	if after != nil && len(sites) > 0 && sites[0] == after.Topic.Site() && nameOf(after.Topic) >= first[1:] {
 		start = "(" + nameOf(after.Topic)
 	}
-	return func(n int) (some []tally.Cursor, projection projectionEnd, err error) {
-		for len(some) < n {
+	return func(n int) (cursors []tally.Cursor, projection projectionEnd, err error) {
+		for len(cursors) < n {
 			if len(sites) == 0 {
-				return some, endsComplete, nil
+				return cursors, endsComplete, nil
 			}
 			size := min(max(n, 1), listChunk)
 			names, complete, err := s.readNames(ctx, sites[0], start, end, size)
@@ -38,12 +38,12 @@ func (s *Store) namedTopics(ctx context.Context, l tally.Listing, after *tally.C
 				return nil, haveMore, err
 			}
 			if !complete {
-				return some, endsIncomplete, nil
+				return cursors, endsIncomplete, nil
 			}
 			for _, name := range names {
 				topic, err := tally.ParseTopic(sites[0] + "/" + name)
 				if err == nil && l.Scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
-					some = append(some, tally.Cursor{Topic: topic})
+					cursors = append(cursors, tally.Cursor{Topic: topic})
 				}
 			}
 			if len(names) < size {
@@ -52,7 +52,7 @@ func (s *Store) namedTopics(ctx context.Context, l tally.Listing, after *tally.C
 				start = "(" + names[size-1]
 			}
 		}
-		return some, haveMore, nil
+		return cursors, haveMore, nil
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *Store) scannedTopics(ctx context.Context, l tally.Listing, after *tally
 		last = *after
 		known, from = s.scanCache.after(l, last)
 	}
-	return func(int) (some []tally.Cursor, ended bool, err error) {
+	return func(int) (cursors []tally.Cursor, ended bool, err error) {
 		if known == nil || from == len(known.topics) && known.more {
 			if known, err = s.scanList(ctx, l, last); err != nil {
 				return nil, false, err
@@ -90,12 +90,12 @@ func (s *Store) scannedTopics(ctx context.Context, l tally.Listing, after *tally
 			from = 0
 		}
 		to := min(from+readChunk, len(known.topics))
-		some, from = known.topics[from:to], to
-		if len(some) > 0 {
-			last = some[len(some)-1]
+		cursors, from = known.topics[from:to], to
+		if len(cursors) > 0 {
+			last = cursors[len(cursors)-1]
 		}
 		ended = from == len(known.topics) && !known.more
-		return some, ended, nil
+		return cursors, ended, nil
 	}
 }
 

@@ -3,7 +3,6 @@ package redisstore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -276,9 +275,6 @@ func (s *Store) CarryHeartbeats(next func() tally.Heartbeat, stored func(tally.H
 // broadcast of another instance arrived since.
 func (s *Store) IsAlone() bool { return s.isAlone.Load() }
 
-// errNoMark is the error of a seed mark that is no number.
-var errNoMark = errors.New("the seed mark is not a number")
-
 func parseMark(reply any) (int64, error) {
 	text, ok := reply.(string)
 	if !ok {
@@ -286,7 +282,7 @@ func parseMark(reply any) (int64, error) {
 	}
 	mark, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(mark) {
-		return 0, fmt.Errorf("%w: %q", errNoMark, text)
+		return 0, fmt.Errorf("%w: %q", errNotNumber, text)
 	}
 	return int64(mark), nil
 }

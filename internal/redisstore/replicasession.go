@@ -72,11 +72,11 @@ func (e *session) maxBehind() time.Duration {
 	return e.node.replica.lag() + e.store.options.Intervals.Behind
 }
 
-// setBehind records since when topics have been behind, which means that the replica has an older
-// state than the shown one in differ. It returns the topics to compare with the primary: those that
-// have been behind for longer than limit, each once in that time, and those with another count of
-// the same version. The latter is no lag: shares of a dead instance expired.
-func (f *feed) setBehind(watches []watch, readings []tally.Reading, differ map[tally.Topic]tally.Change, now time.Time, limit time.Duration) (overdue []watch) {
+// setBehind records since when topics have been behind: differing has the shown state, and that of the
+// replica is older. It returns the topics to compare with the primary: those that have been behind
+// for longer than limit, each once in that time, and those with another count of the same version.
+// The latter is not caused by lag: shares of a dead instance expired.
+func (f *feed) setBehind(watches []watch, readings []tally.Reading, differing map[tally.Topic]tally.Change, now time.Time, limit time.Duration) (overdue []watch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, w := range watches {
@@ -85,7 +85,7 @@ func (f *feed) setBehind(watches []watch, readings []tally.Reading, differ map[t
 			continue
 		}
 		since, isBehind := f.behind[t]
-		switch held, differs := differ[w.topic]; {
+		switch held, differs := differing[w.topic]; {
 		case !differs:
 			delete(f.behind, t)
 		case held.Version == readings[i].Change.Version:

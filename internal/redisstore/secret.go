@@ -33,7 +33,7 @@ func (k *secretKey) get() []byte {
 	return slices.Clone(k.value)
 }
 
-// expected returns the key if it is known, else nothing.
+// expected returns the key if it is known, else nil.
 func (k *secretKey) expected() []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -46,24 +46,24 @@ func (e *session) settleTopics(watches []watch) (reissued int, err error) {
 // settleReadings is [session.settleTopics] after the topics were read.
 func (e *session) settleReadings(ctx context.Context, watches []watch, readings []tally.Reading) (reissued int, err error) {
 	s := e.store
-	differ, err := e.passOn(watches, readings, e.node.replica != nil)
+	differing, err := e.settleSink(watches, readings, e.node.replica != nil)
 	if err != nil {
 		return 0, err
 	}
 	if e.node.replica != nil {
 		// A lower version is lag in most cases. One that stays is compared at the primary.
-		overdue := e.feed.setBehind(watches, readings, differ, time.Now(), e.maxBehind())
+		overdue := e.feed.setBehind(watches, readings, differing, time.Now(), e.maxBehind())
 		if len(overdue) == 0 || s.isPrimaryAway() {
 			return 0, nil
 		}
-		if differ, err = e.passOn(overdue, e.readWatches(ctx, s.reader, overdue, marker{}), false); err != nil {
+		if differing, err = e.settleSink(overdue, e.readWatches(ctx, s.reader, overdue, marker{}), false); err != nil {
 			return 0, nil // the session of the primary reports the error
 		}
 	}
-	if len(differ) == 0 {
+	if len(differing) == 0 {
 		return 0, nil
 	}
-	changes, err := s.reissue(ctx, slices.Collect(maps.Values(differ)))
+	changes, err := s.reissue(ctx, slices.Collect(maps.Values(differing)))
 	if len(changes) > 0 {
 		notify(s.repairs.due) // Redis has lost data
 	}
@@ -85,14 +85,14 @@ func (e *session) readWatches(ctx context.Context, from reader, watches []watch,
 	return e.store.read(ctx, from, queries, true, m)
 }
 
-// passOn passes the states of watched topics to the sink. It returns the states of the sink that
+// settleSink passes the states of watched topics to the sink. It returns the states of the sink that
 // differ and are not older. mayLag is true if the states are those of a replica.
-func (e *session) passOn(watches []watch, readings []tally.Reading, mayLag bool) (differ map[tally.Topic]tally.Change, err error) {
+func (e *session) settleSink(watches []watch, readings []tally.Reading, mayLag bool) (differing map[tally.Topic]tally.Change, err error) {
 	settle := e.sink.Settle
 	if sink, ok := e.sink.(tally.LaggingSink); ok && mayLag {
 		settle = sink.SettleLagging
 	}
-	differ = map[tally.Topic]tally.Change{}
+	differing = map[tally.Topic]tally.Change{}
 	for i, r := range readings {
 		if r.Err != nil {
 			if isTopicError(r.Err) {
@@ -105,10 +105,10 @@ func (e *session) passOn(watches []watch, readings []tally.Reading, mayLag bool)
 			continue
 		}
 		if held := settle(r.Change); held.Topic == r.Change.Topic && held != r.Change && r.Change.Version <= held.Version {
-			differ[held.Topic] = held
+			differing[held.Topic] = held
 		}
 	}
-	return differ, nil
+	return differing, nil
 }
 
 // isTopicError reports whether an error concerns one topic's data, such as a key of

@@ -205,12 +205,12 @@ func (s *Store) Metrics() []tally.Sample {
 	nodes := s.nodes()
 	watched, _ := s.unassigned.status()
 	for _, n := range nodes {
-		its, _ := n.feed.status()
-		watched += its
+		topics, _ := n.feed.status()
+		watched += topics
 	}
 	if s.replica != nil {
-		its, _ := s.replica.node.feed.status()
-		watched += its
+		topics, _ := s.replica.node.feed.status()
+		watched += topics
 	}
 	live := 0.0
 	if s.isLive() {

@@ -86,7 +86,7 @@ func (c *comparison) different(watches []watch) (different []watch, err error) {
 		}
 		c.endPart()
 	}
-	c.args = slices.Grow(c.args[:0], redistopology.CallHead+len(c.parts))[:redistopology.CallHead]
+	c.args = slices.Grow(c.args[:0], redistopology.FirstKey+len(c.parts))[:redistopology.FirstKey]
 	for i := range c.parts {
 		c.args = append(c.args, &c.parts[i])
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// maxSampleAge is when a sample expires. Clocks whose rates differ by 100 ppm, which is much,
+// maxSampleAge is the age at which a sample expires. Clocks whose rates differ by 100 ppm, which is much,
 // drift apart by 3 ms in this time.
 const maxSampleAge = 30 * time.Second
 
@@ -29,8 +29,8 @@ func (c *clock) set(server int64, received time.Time) {
 	c.server, c.received = server, received
 }
 
-// at returns the least value that the node's clock can have at t, in microseconds, and whether
-// it is known. It is the least since the node read its clock before the sample arrived.
+// at returns the earliest time that the node's clock can show at t, in microseconds, and whether it
+// is known. It is the earliest because the node read its clock before the sample arrived.
 func (c *clock) at(t time.Time) (int64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,34 +53,16 @@ func (n *Node) sampleClock(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("read Redis's clock: %w", ctx.Err())
 	}
-	if n.KnowsClock() {
+	if _, ok := n.Now(); ok {
 		return nil
 	}
-	sample := n.topology.options.SampleClock
-	if sample == nil {
-		sample = readClock
-	}
-	if err := sample(ctx, n); err != nil {
+	if err := n.topology.options.SampleClock(ctx, n); err != nil {
 		return fmt.Errorf("read Redis's clock: %w", err)
 	}
 	return nil
 }
 
-func readClock(ctx context.Context, n *Node) error {
-	server, err := n.Client.Time(ctx).Result()
-	if err == nil {
-		n.AddClockSample(server, time.Now())
-	}
-	return err
-}
-
-// KnowsClock reports whether there is a sample of the node's clock that has not expired.
-func (n *Node) KnowsClock() bool {
-	_, ok := n.Now()
-	return ok
-}
-
-// Now returns the node's clock; ok is false if it is not known.
+// Now returns the node's clock; ok is false if there is no sample that has not expired.
 func (n *Node) Now() (now time.Time, ok bool) {
 	at, ok := n.clock.at(time.Now())
 	return time.UnixMicro(at), ok

@@ -7,54 +7,51 @@ import (
 	"time"
 )
 
-// tripPeriod is the least time for which a round trip counts. The shortest round trip of the
-// present and the last period is about the time on the network, without waits for a busy Redis.
-const tripPeriod = 5 * time.Second
+// roundTripPeriod is the least time for which a round trip counts. The shortest round trip of the
+// current and the previous period is about the time on the network, without waits for a busy Redis.
+const roundTripPeriod = 5 * time.Second
 
-// trips are the round trips to a node.
-type trips struct {
+// roundTrips are the round trips to a node.
+type roundTrips struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	began         time.Time     // start of the present period
-	least, before time.Duration // the shortest in the present and in the last period; 0 if there was none
-}
-
-func (t *trips) add(d time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if now := time.Now(); now.Sub(t.began) > tripPeriod {
-		t.began, t.before, t.least = now, t.least, 0
-	}
-	if t.least == 0 || d < t.least {
-		t.least = d
-	}
-}
-
-// shortest returns the shortest round trip of both periods; 0 if there was none.
-func (t *trips) shortest() time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.before > 0 && t.before < t.least {
-		return t.before
-	}
-	return t.least
+	began              time.Time     // start of the current period
+	shortest, previous time.Duration // of the current and of the previous period; 0 if there was none
 }
 
 // AddRoundTrip records how long a pipeline of commands to the node took.
-func (n *Node) AddRoundTrip(d time.Duration) { n.trips.add(d) }
+func (n *Node) AddRoundTrip(d time.Duration) {
+	r := &n.roundTrips
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); now.Sub(r.began) > roundTripPeriod {
+		r.began, r.previous, r.shortest = now, r.shortest, 0
+	}
+	if r.shortest == 0 || d < r.shortest {
+		r.shortest = d
+	}
+}
 
 // RoundTrip returns the shortest round trip to the node in the last seconds; 0 if none is known.
-func (n *Node) RoundTrip() time.Duration { return n.trips.shortest() }
+func (n *Node) RoundTrip() time.Duration {
+	r := &n.roundTrips
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.previous > 0 {
+		return min(r.previous, r.shortest)
+	}
+	return r.shortest
+}
 
-// farTrip is the round trip from which on a node is far: a command spends most of its time on
+// farRoundTrip is the round trip from which on a node is far: a command spends most of its time on
 // the network, not in Redis.
-const farTrip = 8 * time.Millisecond
+const farRoundTrip = 8 * time.Millisecond
 
 // IsFar reports whether the node is far.
-func (n *Node) IsFar() bool { return n.RoundTrip() >= farTrip }
+func (n *Node) IsFar() bool { return n.RoundTrip() >= farRoundTrip }
 
 // IsFar reports whether a node that holds slots is far.
-func (t *Topology) IsFar() bool { return t.RoundTrip() >= farTrip }
+func (t *Topology) IsFar() bool { return t.RoundTrip() >= farRoundTrip }
 
 // RoundTrip returns the longest [Node.RoundTrip] of the nodes that hold slots.
 func (t *Topology) RoundTrip() (longest time.Duration) {
@@ -81,43 +78,43 @@ func (n *Node) acquire(ctx context.Context) (release func()) {
 // connections limits the pipelines to a near node, and opens connections to a far one.
 type connections struct {
 	near    chan struct{} // has a token for each pipeline to a near node
-	opened  atomic.Int64  // number of connections after the last open; some may be closed again
+	usable  atomic.Int64  // connections that answered a PING; some may be closed again
 	opening atomic.Bool   // whether open runs
-	ended   sync.WaitGroup
+	running sync.WaitGroup
 }
 
-// Connections returns how many pipelines can use open connections to the node at the same time,
-// at least 1. If these are fewer than wanted, it starts to open more, and does not wait for
-// them: connecting takes several round trips, so waiting for a reply on an open connection may
-// be faster.
+// Connections returns how many pipelines can be sent to the node at the same time on open
+// connections, at least 1. If these are fewer than wanted, it opens more in the background: a new
+// connection takes several round trips, so that waiting for a reply on an open one may be faster.
 func (n *Node) Connections(wanted int) int {
 	wanted = min(wanted, maxInFlight) + spareConnections
-	open := min(1+int(n.connections.opened.Load()), int(n.Client.PoolStats().TotalConns))
-	if open < wanted && !n.connections.opening.Swap(true) {
-		n.connections.ended.Go(func() { // ends within Timeout
+	usable := min(int(n.connections.usable.Load()), int(n.Client.PoolStats().TotalConns))
+	if usable < wanted && !n.connections.opening.Swap(true) {
+		n.connections.running.Go(func() { // ends within Timeout
 			defer n.connections.opening.Store(false)
-			n.open(wanted-open, open)
+			n.connections.usable.Store(int64(usable) + n.open(wanted-usable))
 		})
 	}
-	return max(open-spareConnections, 1)
+	return max(usable-spareConnections, 1)
 }
 
 // spareConnections are those for probes and for updates of leaderboards.
 const spareConnections = 2
 
-// open opens more connections by using them at the same time.
-func (n *Node) open(more, present int) {
+// open sends PINGs at the same time, so that each needs a connection of its own. It returns how many
+// the node answered.
+func (n *Node) open(pings int) int64 {
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
-	var opened atomic.Int64
-	var connected sync.WaitGroup
-	for range more {
-		connected.Go(func() { // ends with ctx
+	var answered atomic.Int64
+	var sent sync.WaitGroup
+	for range pings {
+		sent.Go(func() { // ends with ctx
 			if n.Client.Ping(ctx).Err() == nil {
-				opened.Add(1)
+				answered.Add(1)
 			}
 		})
 	}
-	connected.Wait()
-	n.connections.opened.Store(int64(present-1) + opened.Load())
+	sent.Wait()
+	return answered.Load()
 }

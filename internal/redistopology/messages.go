@@ -7,32 +7,32 @@ import (
 	"strings"
 )
 
-// messageConn is the connection of a subscription. It passes published messages to take, and
-// what take refuses, and all other replies, to go-redis, in their order. go-redis needs a dozen
-// allocations for a message. One goroutine reads.
+// messageConn is the connection of a subscription. It passes published messages to take. go-redis
+// reads the messages that take refuses, and all other replies, in their order. go-redis needs a
+// dozen allocations for a message. One goroutine reads.
 type messageConn struct {
 	net.Conn
 	take func(channel, payload []byte) bool // must not keep its arguments
 
 	received []byte // not passed on yet; its array is used again
-	at       int    // where the next byte is in received
-	untaken  int    // bytes from there that are for go-redis
-	isBroken bool   // received is not understood: go-redis reads it
+	at       int    // index of the next byte in received
+	refused  int    // how many bytes from there go-redis reads
+	isBroken bool   // received is not a reply: go-redis reads it
 }
 
-// firstReceive is the size of the buffer, which grows if a reply is larger.
-const firstReceive = 16 << 10
+// minBuffer is the size of the buffer, which grows if a reply is larger.
+const minBuffer = 16 << 10
 
 func (c *messageConn) Read(p []byte) (int, error) {
 	for {
 		rest := c.received[c.at:]
 		if c.isBroken {
-			c.untaken = len(rest)
+			c.refused = len(rest)
 		}
-		if c.untaken > 0 {
-			n := copy(p, rest[:c.untaken])
+		if c.refused > 0 {
+			n := copy(p, rest[:c.refused])
 			c.at += n
-			c.untaken -= n
+			c.refused -= n
 			return n, nil
 		}
 		size, ok := replySize(rest)
@@ -46,7 +46,7 @@ func (c *messageConn) Read(p []byte) (int, error) {
 			if channel, payload, ok := parseMessage(rest[:size]); ok && c.take(channel, payload) {
 				c.at += size
 			} else {
-				c.untaken = size
+				c.refused = size
 			}
 			continue
 		}
@@ -61,7 +61,7 @@ func (c *messageConn) receive() error {
 	c.received = c.received[:copy(c.received, c.received[c.at:])]
 	c.at = 0
 	if len(c.received) == cap(c.received) {
-		c.received = append(make([]byte, 0, max(2*len(c.received), firstReceive)), c.received...)
+		c.received = append(make([]byte, 0, max(2*len(c.received), minBuffer)), c.received...)
 	}
 	n, err := c.Conn.Read(c.received[len(c.received):cap(c.received)])
 	c.received = c.received[:len(c.received)+n]
@@ -74,7 +74,7 @@ func (c *messageConn) receive() error {
 var lineEnd = []byte("\r\n")
 
 // replySize returns the size of the reply (RESP2 or RESP3) at the beginning of data, or 0 if it
-// is incomplete. ok is false if it is none.
+// is incomplete. ok is false if data does not begin with a reply.
 func replySize(data []byte) (size int, ok bool) {
 	end := bytes.Index(data, lineEnd)
 	if end < 1 {
@@ -113,7 +113,7 @@ func replySize(data []byte) (size int, ok bool) {
 	return size, true
 }
 
-// messageHead is how a message begins, after * or >: three texts, of which it is the first.
+// messageHead begins a message, after * or >: a list of three texts, and the first of them.
 var messageHead = []byte("3\r\n$7\r\nmessage\r\n")
 
 // parseMessage returns the channel and the payload of a published message.
@@ -126,7 +126,7 @@ func parseMessage(reply []byte) (channel, payload []byte, ok bool) {
 	return textOf(rest[:size]), textOf(rest[size:]), true
 }
 
-// textOf returns the text in a reply that is one.
+// textOf returns the text of a reply that is a bulk string.
 func textOf(reply []byte) []byte {
 	_, text, _ := bytes.Cut(reply, lineEnd)
 	return bytes.TrimSuffix(text, lineEnd)

@@ -34,7 +34,7 @@ func TestMessageConn_Pieces(t *testing.T) {
 	hello := "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n+proto\r\n:3\r\n"
 	confirmation := ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"
 	stream := hello + "+OK\r\n" + confirmation + message(">", "a", "1\r\n2") + message("*", "a", "") + message(">", "refused", "x") +
-		"*-1\r\n$-1\r\n_\r\n*2\r\n*1\r\n#t\r\n,1.5\r\n-ERR no\r\n" + message(">", "a", strings.Repeat("long", firstReceive)) + ">2\r\n$4\r\npong\r\n$0\r\n\r\n"
+		"*-1\r\n$-1\r\n_\r\n*2\r\n*1\r\n#t\r\n,1.5\r\n-ERR no\r\n" + message(">", "a", strings.Repeat("long", minBuffer)) + ">2\r\n$4\r\npong\r\n$0\r\n\r\n"
 	want := hello + "+OK\r\n" + confirmation + message(">", "refused", "x") + "*-1\r\n$-1\r\n_\r\n*2\r\n*1\r\n#t\r\n,1.5\r\n-ERR no\r\n" + ">2\r\n$4\r\npong\r\n$0\r\n\r\n"
 	for _, length := range []int{1, 2, 3, 7, 100, len(stream)} {
 		var taken []string
@@ -51,7 +51,7 @@ func TestMessageConn_Pieces(t *testing.T) {
 		if err != nil || string(got) != want {
 			t.Errorf("pieces of %d bytes: %q, %v, want %q", length, got, err, want)
 		}
-		if len(taken) != 4 || taken[0] != "a=1\r\n2" || taken[1] != "a=" || taken[2] != "refused=x" || len(taken[3]) != 4*firstReceive+2 {
+		if len(taken) != 4 || taken[0] != "a=1\r\n2" || taken[1] != "a=" || taken[2] != "refused=x" || len(taken[3]) != 4*minBuffer+2 {
 			t.Errorf("pieces of %d bytes: took %.200q", length, taken)
 		}
 	}

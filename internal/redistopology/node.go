@@ -40,10 +40,10 @@ type Node struct {
 	settings *redis.Options
 	created  time.Time
 	clock    clock
-	trips    trips
+	sampling chan struct{} // has a token while the clock is read
 
+	roundTrips  roundTrips
 	connections connections
-	sampling    chan struct{} // has a token while the clock is read
 }
 
 func (t *Topology) newNode(addr string) *Node {
@@ -65,7 +65,7 @@ func (t *Topology) newNode(addr string) *Node {
 // close closes all connections of the node.
 func (n *Node) close() {
 	_ = n.Client.Close()
-	n.connections.ended.Wait() // connecting fails now
+	n.connections.running.Wait() // connecting fails now
 }
 
 // newClient returns a client whose commands are counted.
@@ -103,7 +103,7 @@ func (n *Node) ReloadScripts(ctx context.Context) error {
 	return loaded()
 }
 
-// commandCounter is a hook of go-redis that passes the names of commands to a function.
+// commandCounter is a hook of go-redis that calls a function with the name of each command.
 type commandCounter func(command string)
 
 func (c commandCounter) DialHook(next redis.DialHook) redis.DialHook { return next }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -54,14 +55,7 @@ func (n *Node) AppendWait(ctx context.Context, pipe redis.Pipeliner) (confirmed 
 
 // RefusesWrites reports whether err means that the node takes no writes at present.
 func RefusesWrites(err error) bool {
-	var late *NotReplicatedError
-	if errors.As(err, &late) {
-		return true
-	}
-	for _, prefix := range []string{"READONLY", "OOM", "MISCONF", "NOREPLICAS"} {
-		if redis.HasErrorPrefix(err, prefix) {
-			return true
-		}
-	}
-	return false
+	var notReplicated *NotReplicatedError
+	return errors.As(err, &notReplicated) || slices.ContainsFunc([]string{"READONLY", "OOM", "MISCONF", "NOREPLICAS"},
+		func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
 }

@@ -84,7 +84,7 @@ func NewCall(script *Script, keys ...string) Call { return NewDayCall(script, ""
 // in the node's clock, so shortly before midnight it may be tomorrow.
 func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call {
 	keys = append(keys, make([]string, days)...)
-	args := make([]any, 0, firstKey+len(keys)+8)
+	args := make([]any, 0, FirstKey+len(keys)+8)
 	args = append(args, "evalsha", &script.hash, len(keys)) // pointers: an interface of a text is an allocation
 	for i := range keys {
 		args = append(args, &keys[i])
@@ -97,15 +97,16 @@ func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call
 	return c
 }
 
-// CallHead is how many arguments of [NewCallOf] it sets itself.
-const CallHead = firstKey
+// FirstKey is the index of the first key in the arguments of a call. Before it are EVALSHA, the hash
+// of the script and the number of keys.
+const FirstKey = 3
 
-// NewCallOf returns a call of script, which has no deadline, with its first keys as the first
-// arguments after CallHead. The call uses args until it ends. It cannot be sent to a Cluster,
-// which finds the node by the text of the first key.
+// NewCallOf returns a call of script, which has no deadline, with the arguments from args[FirstKey]
+// on, of which the first are keys. It sets those before, and uses args until it ends. It cannot be
+// sent to a Cluster, which finds the node by the text of the first key.
 func NewCallOf(script *Script, keys int, args []any) Call {
 	args[0], args[1], args[2] = "evalsha", &script.hash, keys
-	return Call{script: script, firstArg: firstKey + keys, args: args}
+	return Call{script: script, firstArg: FirstKey + keys, args: args}
 }
 
 // Append adds arguments, as go-redis takes them.
@@ -116,12 +117,9 @@ func (c *Call) Append(args ...any) { c.args = append(c.args, args...) }
 // repeated without the optional keys, and with "0" as its last argument.
 func (c *Call) SetOptional(at, n int) { c.optionalAt, c.optional = at, n }
 
-// firstKey is the index of the first key in args.
-const firstKey = 3
-
 // key returns the first key, or "" if it is none of [NewCall].
 func (c *Call) key() string {
-	if key, ok := c.args[firstKey].(*string); ok {
+	if key, ok := c.args[FirstKey].(*string); ok {
 		return *key
 	}
 	return ""
@@ -132,9 +130,9 @@ func (c *Call) dropOptional() bool {
 	if c.optional == 0 {
 		return false
 	}
-	at := firstKey + c.optionalAt
+	at := FirstKey + c.optionalAt
 	c.args = slices.Delete(c.args, at, at+c.optional)
-	c.args[firstKey-1] = c.args[firstKey-1].(int) - c.optional
+	c.args[FirstKey-1] = c.args[FirstKey-1].(int) - c.optional
 	c.args[len(c.args)-1] = "0"
 	c.firstArg -= c.optional
 	c.optional = 0

@@ -19,8 +19,8 @@ const subscriberReadInterval = time.Millisecond
 var errBroken = errors.New("the connection of the subscription broke")
 
 // Subscriber is one connection that subscribes. It connects only once, with [Subscriber.Connect]:
-// otherwise go-redis would reconnect and resubscribe without telling the caller. So Subscriber
-// does not keep the channels of [Subscriber.Send], which would take 60 bytes for each.
+// otherwise go-redis would reconnect and resubscribe, and the caller would not know. So Subscriber
+// does not store the channels of [Subscriber.Send], which would take 60 bytes for each.
 type Subscriber struct {
 	client *redis.Client
 	pubsub *redis.PubSub

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // Options are the settings of a topology.
@@ -40,8 +41,8 @@ type Options struct {
 	NewNode func(*Node) any
 	// Verify checks each new connection before anything else is sent on it.
 	Verify func(context.Context, *Node, redis.Pipeliner) error
-	// SampleClock, if set, reads the node's clock and passes it to [Node.AddClockSample]. A call
-	// with a deadline waits for it if the last sample is too old. Default: TIME.
+	// SampleClock reads the node's clock and passes it to [Node.AddClockSample]. A call with a
+	// deadline waits for it if the last sample is too old. It may be nil without such calls.
 	SampleClock func(context.Context, *Node) error
 	// CountCommand, if set, is called with the name of each command that is sent to a node, except
 	// SUBSCRIBE and UNSUBSCRIBE. It must not wait.
@@ -99,7 +100,7 @@ func Open(url string, options Options) (*Topology, error) {
 	if err != nil {
 		return nil, err
 	}
-	silenceLibrary()
+	logging.Disable() // go-redis logs errors that it also returns
 	t := &Topology{
 		url: parsed, options: options, nodes: map[string]*Node{},
 		changed: make(chan struct{}, 1), stale: make(chan struct{}, 1),
@@ -281,11 +282,3 @@ func notify(c chan struct{}) {
 	default:
 	}
 }
-
-// silenceLibrary keeps go-redis from writing to standard error: its log lines repeat
-// errors that it also returns.
-var silenceLibrary = sync.OnceFunc(func() { redis.SetLogger(silentLogger{}) })
-
-type silentLogger struct{}
-
-func (silentLogger) Printf(context.Context, string, ...any) {}

@@ -155,10 +155,10 @@ func (s *storeURL) parse(text string, rootCAs *x509.CertPool) (err error) {
 	}
 	u, err := url.Parse("redis://" + rest[:hosts] + "host" + rest[end:])
 	if err != nil { // it quotes a part that may be a password
-		return fmt.Errorf("cannot be read; it is %s, with special characters of the password percent-encoded", urlForms[s.mode])
+		return fmt.Errorf("cannot be read; expected %s, with special characters of the password percent-encoded", urlForms[s.mode])
 	}
 	if strings.Contains(u.RawQuery, "sentinel_") && u.Fragment != "" {
-		return errors.New("has a # in its settings; in a password it is written %23")
+		return errors.New("has a # in its settings; in a password, write %23")
 	}
 	s.settings.Username = u.User.Username()
 	s.settings.Password, _ = u.User.Password()
@@ -180,18 +180,18 @@ func parseHosts(list string, mode mode) (addrs []string, err error) {
 	case mode == sentinel:
 		port = sentinelPort
 	case mode == standalone && len(hosts) > 1:
-		return nil, fmt.Errorf("names several hosts; then it is %s or %s", urlForms[sentinel], urlForms[cluster])
+		return nil, fmt.Errorf("names several hosts; expected %s or %s", urlForms[sentinel], urlForms[cluster])
 	case list == "" && mode == standalone:
 		hosts[0] = "localhost"
 	}
 	for _, host := range hosts {
 		u, err := url.Parse("redis://" + host)
 		if err != nil || u.Hostname() == "" {
-			return nil, fmt.Errorf("has a host that cannot be read; it is %s", urlForms[mode])
+			return nil, fmt.Errorf("has a host that cannot be read; expected %s", urlForms[mode])
 		}
 		port := cmp.Or(u.Port(), port)
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return nil, fmt.Errorf("has a port that is none; it is %s", urlForms[mode])
+			return nil, fmt.Errorf("has an invalid port; expected %s", urlForms[mode])
 		}
 		if addr := net.JoinHostPort(u.Hostname(), port); !slices.Contains(addrs, addr) {
 			addrs = append(addrs, addr)
@@ -210,7 +210,7 @@ func parseQuery(text string) (url.Values, error) {
 		switch {
 		case slices.Contains(known, name):
 		case query.Has("sentinel_password"): // the name may be a part of the password
-			return nil, fmt.Errorf("has an unknown setting; known are %s, and an & in a password is written %%26", strings.Join(known, ", "))
+			return nil, fmt.Errorf("has an unknown setting; known are %s; in a password, write %%26 for &", strings.Join(known, ", "))
 		default:
 			return nil, fmt.Errorf("has an unknown setting %q; known are %s", name, strings.Join(known, ", "))
 		}
@@ -223,16 +223,16 @@ func (s *storeURL) parseDatabase(path, setting string) (err error) {
 	words := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 	if s.mode == sentinel {
 		if len(words) == 0 {
-			return fmt.Errorf("lacks the name under which the Sentinels monitor the primary; it is %s", urlForms[sentinel])
+			return fmt.Errorf("lacks the name under which the Sentinels monitor the primary; expected %s", urlForms[sentinel])
 		}
 		s.primary, words = words[0], words[1:]
 	}
 	words = append(words, "0")
 	if s.settings.DB, err = strconv.Atoi(cmp.Or(setting, words[0])); err != nil || s.settings.DB < 0 || len(words) > 2 {
-		return fmt.Errorf("has a database that is not a number; it is %s", urlForms[s.mode])
+		return fmt.Errorf("has a database that is not a number; expected %s", urlForms[s.mode])
 	}
 	if s.mode == cluster && s.settings.DB != 0 {
-		return errors.New("names a database, but a Cluster has none but 0")
+		return errors.New("names a database; a Cluster has only the database 0")
 	}
 	return nil
 }
@@ -241,7 +241,7 @@ func (s *storeURL) parseDatabase(path, setting string) (err error) {
 func (s *storeURL) parseSettings(query url.Values, withTLS bool, rootCAs *x509.CertPool) (err error) {
 	s.sentinelLogin = credentials{query.Get("sentinel_user"), query.Get("sentinel_password"), "of sentinel_password"}
 	if s.mode != sentinel && (query.Has("sentinel_user") || query.Has("sentinel_password")) {
-		return fmt.Errorf("has credentials for Sentinels and names none; with Sentinels it is %s", urlForms[sentinel])
+		return fmt.Errorf("has credentials for Sentinels, but no Sentinels; expected %s", urlForms[sentinel])
 	}
 	if s.sentinelLogin.user != "" && s.sentinelLogin.password == "" {
 		return errors.New("has a sentinel_user and no sentinel_password")

@@ -27,8 +27,8 @@ while at < END and bytes < tonumber(ARGV[2]) do
       bytes = bytes + #bucket
       reply[#reply + 1] = bucket
     end
-    local wide = 16 ^ (6 - level)
-    at = (math.floor(at / wide) + 1) * wide
+    local width = 16 ^ (6 - level) -- paths of six digits below the bucket
+    at = (math.floor(at / width) + 1) * width
   end
 end
 reply[5] = string.format('%.0f', at)

@@ -22,10 +22,10 @@
 local mark, options = ARGV[7], tonumber(ARGV[8])
 -- include topic
 local kind, depth = ARGV[2], stored
-local drops, expected = kind == 'reset' or kind == 'delete', ARGV[6] == '0' or tonumber(ARGV[6]) == version
+local clears, expected = kind == 'reset' or kind == 'delete', ARGV[6] == '0' or tonumber(ARGV[6]) == version
 local changed, after, retention = false, math.max(version + 1, now), ARGV[9]
-local hours, days = KEYS[drops and 4 or 2], KEYS[drops and 5 or 3]
-if expected and drops and version > 0 then
+local hours, days = KEYS[clears and 4 or 2], KEYS[clears and 5 or 3]
+if expected and clears and version > 0 then
 -- include check_rights
   redis.call('UNLINK', KEYS[3]) -- checks the right: the key does not exist
   if kind == 'delete' then redis.call('SET', KEYS[3], string.format('%.0f', after), 'PX', 3600000) end -- see part/restore_begin.lua
@@ -38,7 +38,7 @@ if expected and drops and version > 0 then
     changed = changed or counts[i] ~= 0 or seeds[i] ~= 0 or adjustments[i] ~= 0
     seeds[i], adjustments[i], sums[i] = 0, 0, 0
   end
-elseif expected and not drops then
+elseif expected and not clears then
   changed = version == 0
   for i, value in ipairs(parse(ARGV[5], options)) do
     local seed, adjustment = seeds[i], adjustments[i]
@@ -55,12 +55,12 @@ elseif expected and not drops then
     seeds[i], adjustments[i] = seed, adjustment
   end
 end
--- include unchanged
+if not changed then return result(format(counts), string.format('%.0f', version), '0') end
 for i = 1, #counts do counts[i] = seeds[i] + adjustments[i] + sums[i] end
 if kind == 'delete' then
   redis.call('UNLINK', KEYS[1])
   local n, v, channel, head = format(counts), string.format('%.0f', after), ARGV[3], ARGV[4]
-  local reply = n .. ' ' .. v .. ' 1;' .. was .. ';' .. format(seeds) .. ';' .. format(adjustments)
+  local reply = result(n, v, '1')
 -- include reply
 end
 

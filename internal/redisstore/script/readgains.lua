@@ -16,7 +16,7 @@ local function total(text)
 end
 
 -- Returns a function that returns the gain at the end of the newest period before first, and
--- whether there are no records. isNew says that there are probably few.
+-- whether there are no records. isNew is true if there are probably few.
 local function reader(key, isNew)
   local records = isNew and redis.call('HGETALL', key)
   return function(first)

@@ -27,19 +27,18 @@ end
 local shares = redis.call('HGETALL', KEYS[2])
 
 local clock, pages = math.floor(now / 1000), tonumber(ARGV[3])
-local sum, held = pages, false
-local expired = {}
+local sum, hasShare, expired = pages, false, {}
 for i = 1, #shares, 2 do
-  local others, expires = string.match(shares[i + 1], '^(%d+) (%d+)$')
+  local share, expires = string.match(shares[i + 1], '^(%d+) (%d+)$')
   if shares[i] == ARGV[2] then
-    held = true
-  elseif not others or tonumber(expires) <= clock then
+    hasShare = true
+  elseif not share or tonumber(expires) <= clock then
     expired[#expired + 1] = shares[i]
   else
-    sum = sum + tonumber(others)
+    sum = sum + tonumber(share)
   end
 end
-if pages == 0 and held then expired[#expired + 1] = ARGV[2] end
+if pages == 0 and hasShare then expired[#expired + 1] = ARGV[2] end
 
 for i = 1, #expired do redis.call('HDEL', KEYS[2], expired[i]) end
 if pages > 0 then

@@ -1,12 +1,12 @@
 -- Reads the bucket of each write. Needs KEYS[2], writes of size bytes each, which end in the
--- first 6 hex digits of their member, and stored (the depth). Sets total, depth, buckets,
--- homes and fresh (whether there were no members), and names of functions.
+-- first 6 hex digits of their member, and stored (the depth). Sets total, depth, buckets, paths
+-- and wasEmpty (whether there were no members), and names of functions.
 
 local CHUNK = 500 -- fields a call
 local sub, byte, find = string.sub, string.byte, string.find
 local total = #writes / size
 local depth = stored
-local buckets, homes = {}, {} -- path to members; write to the path of its bucket
+local buckets, paths = {}, {} -- members by path; for each write the path of its bucket
 
 -- Read the bucket of each write, from the deepest level up.
 if total == 1 then
@@ -14,7 +14,7 @@ if total == 1 then
     local path = sub(writes, size - 5, size - 6 + level)
     local bucket = redis.call('HGET', KEYS[2], path)
     if bucket then
-      buckets[path], homes[1] = bucket, path
+      buckets[path], paths[1] = bucket, path
       break
     end
   end
@@ -25,7 +25,7 @@ else
     local fields, asked, missing = {}, {}, {}
     for _, i in ipairs(waiting) do
       local path = sub(writes, i * size - 5, i * size - 6 + level)
-      homes[i] = path
+      paths[i] = path
       if not asked[path] then
         asked[path] = true
         fields[#fields + 1] = path
@@ -36,8 +36,8 @@ else
       for i = 1, #found do buckets[fields[from + i - 1]] = found[i] or nil end
     end
     for _, i in ipairs(waiting) do
-      if not buckets[homes[i]] then
-        homes[i] = nil
+      if not buckets[paths[i]] then
+        paths[i] = nil
         missing[#missing + 1] = i
       end
     end
@@ -45,8 +45,8 @@ else
     if #waiting == 0 then break end
   end
 end
-local fresh = total > 0 and not homes[1]
-if fresh then
+local wasEmpty = total > 0 and not paths[1]
+if wasEmpty then
   buckets[''] = buckets[''] or ''
   depth = 0
 end

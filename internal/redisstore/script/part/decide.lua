@@ -16,7 +16,7 @@ local RECORD, MOST = 8, 1024 -- bytes of a member; of a bucket
 local results, dirty, entries = {}, {}, {}
 local exists, changed, raised = version > 0, false, 0
 for i = 1, total do
-  local at, path = i * size - size + 1, homes[i] or ''
+  local at, path = i * size - size + 1, paths[i] or ''
   local op, member, bucket = byte(writes, at) - 48, sub(writes, at + 1, at + 8), buckets[path]
   local place = find(bucket, member, 1, true)
   while place and place % 8 ~= 1 do place = find(bucket, member, place + 1, true) end

@@ -9,7 +9,7 @@ local RECORD, MOST = 9, 2304 -- bytes of a member and its option; of a bucket
 local results, dirty, entries = {}, {}, {}
 local exists, changed, raised = version > 0, false, {}
 for i = 1, total do
-  local at, path = i * size - size + 1, homes[i] or ''
+  local at, path = i * size - size + 1, paths[i] or ''
   local member, bucket = sub(writes, at + 1, at + 8), buckets[path]
   local place = find(bucket, member, 1, true)
   while place and place % RECORD ~= 1 do place = find(bucket, member, place + 1, true) end

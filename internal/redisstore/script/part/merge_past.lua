@@ -12,7 +12,7 @@ if ARGV[13] then
   end
   for _, period in ipairs({ { hours, 1, ARGV[15], 193 }, { days, 24, ARGV[16], (ARGV[12] + 1) * 24 } }) do
     local key, present = period[1], math.floor(after / 3600000000 / period[2])
-    local records, own, given, numbers = redis.call('HGETALL', key), {}, {}, {}
+    local records, own, imported, numbers = redis.call('HGETALL', key), {}, {}, {}
     for i = 1, #records, 2 do
       local number = tonumber(records[i])
       local gain, adjustment = string.match(records[i + 1], '^(%S+) ?(%S*)$')
@@ -21,13 +21,13 @@ if ARGV[13] then
     end
     for text, gain, adjustment in string.gmatch(period[3], '(%S+) (%S+) (%S+),') do
       local number = tonumber(text)
-      given[number] = { tonumber(gain), tonumber(adjustment) }
+      imported[number] = { tonumber(gain), tonumber(adjustment) }
       if not own[number] then numbers[#numbers + 1] = number end
     end
     table.sort(numbers)
-    local ours, theirs, wrote = nil, nil, false
+    local ours, theirs, wrote = nil, nil, false -- records of the last period that has one
     for _, number in ipairs(numbers) do
-      ours, theirs = own[number] or ours, given[number] or theirs
+      ours, theirs = own[number] or ours, imported[number] or theirs
       if number < present then
         local record = string.format('%.0f', math.max((ours or theirs)[1], (theirs or ours)[1]))
         local adjustment = (ours or theirs)[2]

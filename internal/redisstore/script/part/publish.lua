@@ -1,6 +1,6 @@
 -- Stores counts, seeds and adjustments under the version after, publishes them and returns.
--- Needs counts, version, after, stored, depth, seeds, adjustments, was, state, detail,
--- and ARGV[3] and ARGV[4], channel and head of the topic's frames.
+-- Needs counts, version, after, stored, depth, what topic.lua sets, and ARGV[3] and ARGV[4], channel
+-- and head of the topic's frames.
 
 -- include check_rights
 for i = 1, #counts do
@@ -21,6 +21,5 @@ for name, field in pairs({ s = { state[5], format(seeds) }, a = { state[6], form
   end
 end
 if zero[1] then redis.call('HDEL', KEYS[1], unpack(zero)) end
-local channel, head = ARGV[3], ARGV[4]
-local reply = n .. ' ' .. v .. ' 1;' .. was .. ';' .. format(seeds) .. ';' .. format(adjustments) .. detail
+local channel, head, reply = ARGV[3], ARGV[4], result(n, v, '1')
 -- include reply

@@ -41,7 +41,7 @@ if removed[1] then
 -- include check_rights
 end
 local ends -- of the window, if it begins
-if fresh and window > 0 then
+if wasEmpty and window > 0 then
   -- A key is removed when the clock is past its time, hence the last millisecond.
   local clock = math.floor(now / 1000)
   ends = string.format('%.0f', clock - clock % window + window - 1)

@@ -1,8 +1,8 @@
 -- Reads a topic. Ends the script if the topic is frozen (see doc.go), and for a step of
 -- a merge if that merge has not frozen it. Needs mark, that of the merge, or '', and
 -- options, how many the metric has (1: it is not a choice). Sets state, version, stored
--- (the depth); of each option counts, seeds, adjustments and sums (of contributions); and
--- was, the numbers as text. Declares detail, which ends the reply of edit.lua.
+-- (the depth); of each option counts, seeds, adjustments and sums (of contributions); before, the
+-- numbers as text; and result, which returns the reply of edit.lua.
 
 -- include numbers
 local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'r', 's', 'a', 'e', 'p')
@@ -17,5 +17,7 @@ if not (counts and version and stored and seeds and adjustments) then
 end
 local sums = {}
 for i = 1, #counts do sums[i] = counts[i] - seeds[i] - adjustments[i] end
-local detail = ''
-local was = table.concat({ format(counts), string.format('%.0f', version), format(seeds), format(adjustments) }, ';')
+local before = table.concat({ format(counts), string.format('%.0f', version), format(seeds), format(adjustments) }, ';')
+local function result(n, v, isChanged)
+  return n .. ' ' .. v .. ' ' .. isChanged .. ';' .. before .. ';' .. format(seeds) .. ';' .. format(adjustments)
+end
