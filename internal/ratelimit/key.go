@@ -33,12 +33,12 @@ type scratch struct{ network, in, out [aes.BlockSize]byte }
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // addressKey returns the key of a client address.
-func (l *Limiter) addressKey(client netip.Addr) addressKey {
+func (l *Limiter) addressKey(client netip.Addr) bucketKey {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	s.in = client.As16()
 	l.cipher.Load().block.Encrypt(s.out[:], s.in[:])
-	return addressKey(binary.BigEndian.Uint64(s.out[:]))
+	return bucketKey(binary.BigEndian.Uint64(s.out[:]))
 }
 
 // keys returns the keys of client for a write.
@@ -46,7 +46,7 @@ func (l *Limiter) keys(client netip.Addr, w Write) (k clientKeys) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	block := l.cipher.Load().block
-	hasTopic := w.Adds && l.rates[topicBucket].interval != 0
+	hasTopic := w.Adds && l.tables[topicBucket].rate.interval != 0
 	var topic [aes.BlockSize]byte
 	if hasTopic {
 		binary.BigEndian.PutUint64(topic[:], hashTopic(w.Topic))
@@ -61,7 +61,7 @@ func (l *Limiter) keys(client netip.Addr, w Write) (k clientKeys) {
 	}
 	s.in = client.As16()
 	block.Encrypt(s.network[:], s.in[:])
-	k.address = addressKey(binary.BigEndian.Uint64(s.network[:]))
+	k.address = bucketKey(binary.BigEndian.Uint64(s.network[:]))
 	if hasTopic {
 		k.topic = topicKey(topicBucket)
 	}

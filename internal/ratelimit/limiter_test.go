@@ -190,10 +190,10 @@ func TestLimiter_Memory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := New(Limits{Writes: perSecond(20)}, secret)
-				for i := range 300_000 {
+				for i := range 600_000 {
 					like(l, netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 16), byte(i >> 8), byte(i)}), false)
 				}
-				const most = shardCount * maxShardAddresses
+				const most = shardCount * maxShardLines * lineCells
 				if n := l.addressCount(); n > most || n < most/2 {
 					t.Fatalf("%d addresses are remembered, at most %d may be", n, most)
 				}
@@ -233,10 +233,13 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		l := New(Limits{Writes: perSecond(20), NewTopics: perHour(3)}, secret)
 		l.Receive(payload)
-		for i := range l.shards {
-			for _, e := range l.shards[i].addresses {
-				if wait := l.writes.Take(&e.writes, l.now(), 1); wait > l.writes.interval+maxDebt*l.writes.depth {
-					t.Fatalf("a wait of %v: the debt is above its bound", wait)
+		rate := l.tables[writeBucket].rate
+		for i := range l.tables[writeBucket].shards {
+			for _, line := range l.tables[writeBucket].shards[i].lines {
+				for _, b := range line {
+					if wait := rate.Take(&b.full, l.now(), 1); wait > rate.interval+maxDebt*rate.depth {
+						t.Fatalf("a wait of %v: the debt is above its bound", wait)
+					}
 				}
 			}
 		}

@@ -27,7 +27,7 @@ type Permit struct {
 
 // clientKeys are the keys of a client for one write.
 type clientKeys struct {
-	address addressKey
+	address bucketKey
 	topic   bucketKey // 0 if the topic has no limit
 	// Keys of the IPv6 /48; 0 for IPv4.
 	wideTopic, wideWrites, wideCreates bucketKey
@@ -48,7 +48,7 @@ func (l *Limiter) Write(client netip.Addr, w Write) (p Permit, wait time.Duratio
 		return Permit{}, wait
 	}
 	if p.topic != 0 {
-		p.WaitToAdd = l.takeBoth(p.topic, p.wideTopic, now)
+		p.WaitToAdd = l.takeBoth(topicBucket, p.topic, wideTopicBucket, p.wideTopic, now)
 		p.MayAdd = p.WaitToAdd == 0
 		p.reservesAddition = p.MayAdd
 	}
@@ -57,81 +57,47 @@ func (l *Limiter) Write(client netip.Addr, w Write) (p Permit, wait time.Duratio
 
 // takeWrite takes the write from the limits of p's address and /48, and reserves a new topic.
 func (l *Limiter) takeWrite(p *Permit, now time.Duration) (wait time.Duration) {
-	if p.wideWrites != 0 {
-		if wait = l.take(p.wideWrites, now); wait > 0 {
-			return wait
-		}
-	}
-	if l.writes.interval != 0 || l.topics.interval != 0 {
-		s, e := l.lock(p.address, now)
-		wait = l.writes.Take(&e.writes, now, 1)
-		if wait == 0 && l.writes.interval != 0 {
-			e.newWrites++
-			l.useLocked(s, e)
-		}
-		if wait == 0 && p.MayCreate {
-			p.WaitToCreate = l.topics.Take(&e.topics, now, 1)
-		}
-		s.mu.Unlock()
-	}
-	if p.wideWrites != 0 {
-		l.settle(p.wideWrites, wait == 0)
-	}
-	if wait > 0 || !p.MayCreate {
+	if wait = l.takeBoth(writeBucket, p.address, wideWriteBucket, p.wideWrites, now); wait > 0 {
 		return wait
 	}
-	if p.WaitToCreate == 0 && p.wideCreates != 0 {
-		if p.WaitToCreate = l.take(p.wideCreates, now); p.WaitToCreate > 0 {
-			l.settleTopic(p.address, false)
-		}
+	l.settleBoth(writeBucket, p.address, wideWriteBucket, p.wideWrites, true)
+	if p.MayCreate {
+		p.WaitToCreate = l.takeBoth(createBucket, p.address, wideCreateBucket, p.wideCreates, now)
+		p.MayCreate = p.WaitToCreate == 0
+		p.reservesTopic = p.MayCreate
 	}
-	p.MayCreate = p.WaitToCreate == 0
-	p.reservesTopic = p.MayCreate
 	return 0
 }
 
-// takeBoth takes one unit from the buckets of both keys, or from none. wide may be 0.
-func (l *Limiter) takeBoth(key, wide bucketKey, now time.Duration) (wait time.Duration) {
-	if wait = l.take(key, now); wait > 0 || wide == 0 {
+// takeBoth reserves one unit of an address and of its network, or of none. wideKey may be 0.
+func (l *Limiter) takeBoth(limit bucketLimit, key bucketKey, wide bucketLimit, wideKey bucketKey, now time.Duration) (wait time.Duration) {
+	if wait = l.tables[limit].take(key, now, 1); wait > 0 || wideKey == 0 {
 		return wait
 	}
-	if wait = l.take(wide, now); wait > 0 {
-		l.settle(key, false)
+	if wait = l.tables[wide].take(wideKey, now, 1); wait > 0 {
+		l.tables[limit].settle(key, now, false, false)
 	}
 	return wait
+}
+
+// settleBoth ends a reservation by takeBoth. It gives the units back unless isUsed.
+func (l *Limiter) settleBoth(limit bucketLimit, key bucketKey, wide bucketLimit, wideKey bucketKey, isUsed bool) {
+	now, isShared := l.now(), l.cipher.Load().isShared
+	l.tables[limit].settle(key, now, isUsed, isShared)
+	if wideKey != 0 {
+		l.tables[wide].settle(wideKey, now, isUsed, isShared)
+	}
 }
 
 // Settle ends the reservations: it gives back a new topic unless the write created it, and
 // a new contribution unless the write added one.
 func (p *Permit) Settle(created, added bool) {
-	l := p.limiter
 	if p.reservesTopic {
-		l.settleTopic(p.address, created)
-		if p.wideCreates != 0 {
-			l.settle(p.wideCreates, created)
-		}
+		p.limiter.settleBoth(createBucket, p.address, wideCreateBucket, p.wideCreates, created)
 	}
 	if p.reservesAddition {
-		l.settle(p.topic, added)
-		if p.wideTopic != 0 {
-			l.settle(p.wideTopic, added)
-		}
+		p.limiter.settleBoth(topicBucket, p.topic, wideTopicBucket, p.wideTopic, added)
 	}
-}
-
-// settleTopic ends the reservation of a new topic of an address.
-func (l *Limiter) settleTopic(key addressKey, created bool) {
-	if l.topics.interval == 0 {
-		return
-	}
-	s, e := l.lock(key, l.now())
-	defer s.mu.Unlock()
-	if !created {
-		e.topics -= l.topics.interval
-		return
-	}
-	e.newTopics++
-	l.useLocked(s, e)
 }
 
 // CountRefusedTopic counts a refusal of a new topic in the metrics.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
-	"time"
 )
 
 // Instances send each other payloads. The first two bytes are the format. The entries of
@@ -50,17 +49,8 @@ func (l *Limiter) applySecret() bool {
 		return true
 	}
 	key := sha256.Sum256(append([]byte("tallycast client addresses\x00"), secret...))
-	for i := range l.shards {
-		s := &l.shards[i]
-		s.mu.Lock()
-		clear(s.addresses)
-		s.used = nil
-		s.mu.Unlock()
-		b := &l.buckets[i]
-		b.mu.Lock()
-		clear(b.lines)
-		b.used = nil
-		b.mu.Unlock()
+	for i := range l.tables {
+		l.tables[i].clear()
 	}
 	l.cipher.Store(newAddressCipher(key, true)) // last, since counting starts with it
 	return true
@@ -72,12 +62,16 @@ func (l *Limiter) share(send func(payload []byte)) {
 	if !l.applySecret() {
 		return
 	}
-	addresses, buckets := payloads{format: payloadFormat}, payloads{format: bucketPayloadFormat}
-	for i := range l.shards {
-		l.shards[i].takeUsed(&addresses)
-		l.buckets[i].takeUsed(&buckets)
+	uses, units := payloads{format: payloadFormat}, payloads{format: bucketPayloadFormat}
+	for limit := range numberedLimits {
+		for _, key := range l.tables[limit].takeUsed() {
+			payload := units.last()
+			*payload = binary.BigEndian.AppendUint64(*payload, uint64(key))
+		}
 	}
-	for _, payload := range slices.Concat(buckets.list, addresses.list) {
+	uses.add(l.tables[writeBucket].takeUsed(), func(n uint64) (writes, topics uint64) { return n, 0 })
+	uses.add(l.tables[createBucket].takeUsed(), func(n uint64) (writes, topics uint64) { return 0, n })
+	for _, payload := range slices.Concat(units.list, uses.list) {
 		send(payload)
 	}
 }
@@ -96,30 +90,20 @@ func (p *payloads) last() *[]byte {
 	return &p.list[len(p.list)-1]
 }
 
-// takeUsed moves the use of addresses to payloads.
-func (s *shard) takeUsed(to *payloads) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range s.used {
-		payload := to.last()
-		*payload = binary.BigEndian.AppendUint64(*payload, uint64(e.key))
-		*payload = binary.AppendUvarint(*payload, uint64(e.newWrites))
-		*payload = binary.AppendUvarint(*payload, uint64(e.newTopics))
-		e.newWrites, e.newTopics, e.isUsed = 0, 0, false
-	}
-	clear(s.used)
-	s.used = s.used[:0]
-}
-
-// takeUsed moves the keys of taken units to payloads.
-func (s *bucketShard) takeUsed(to *payloads) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, key := range s.used {
-		payload := to.last()
+// add adds an entry for each address in sorted keys, which occur once for each unit. use returns the
+// numbers of an entry for n units.
+func (p *payloads) add(keys []bucketKey, use func(n uint64) (writes, topics uint64)) {
+	for len(keys) > 0 {
+		key, n := keys[0], 1
+		for n < len(keys) && keys[n] == key {
+			n++
+		}
+		keys = keys[n:]
+		writes, topics := use(uint64(n))
+		payload := p.last()
 		*payload = binary.BigEndian.AppendUint64(*payload, uint64(key))
+		*payload = binary.AppendUvarint(binary.AppendUvarint(*payload, writes), topics)
 	}
-	s.used = s.used[:0]
 }
 
 // Receive takes the use of addresses on another instance out of their buckets here.
@@ -127,42 +111,26 @@ func (l *Limiter) Receive(payload []byte) {
 	l.applySecret()
 	now := l.now()
 	if keys, ok := bytes.CutPrefix(payload, []byte(bucketPayloadFormat)); ok {
-		l.receiveBuckets(keys, now)
+		for ; len(keys) >= 8; keys = keys[8:] {
+			key := bucketKey(binary.BigEndian.Uint64(keys))
+			l.tables[key.limit()].drain(key, now, 1)
+		}
 		return
 	}
-	payload, ok := bytes.CutPrefix(payload, []byte(payloadFormat))
-	if !ok {
-		return
-	}
-	for len(payload) > 8 {
-		key := addressKey(binary.BigEndian.Uint64(payload))
-		payload = payload[8:]
-		writes, n := binary.Uvarint(payload)
+	entries, ok := bytes.CutPrefix(payload, []byte(payloadFormat))
+	for ok && len(entries) > 8 {
+		key := bucketKey(binary.BigEndian.Uint64(entries))
+		writes, n := binary.Uvarint(entries[8:])
 		if n <= 0 {
 			return
 		}
-		topics, m := binary.Uvarint(payload[n:])
+		topics, m := binary.Uvarint(entries[8+n:])
 		if m <= 0 {
 			return
 		}
-		payload = payload[n+m:]
-		s := l.shard(key)
-		s.mu.Lock()
-		e := l.addressLocked(s, key, now)
+		entries = entries[8+n+m:]
 		// Every bucket holds far fewer than 2^31 events, so a greater number empties it too.
-		l.writes.drain(&e.writes, now, int(min(writes, 1<<31-1)))
-		l.topics.drain(&e.topics, now, int(min(topics, 1<<31-1)))
-		s.mu.Unlock()
-	}
-}
-
-// receiveBuckets takes one unit out of the bucket of each key.
-func (l *Limiter) receiveBuckets(keys []byte, now time.Duration) {
-	for ; len(keys) >= 8; keys = keys[8:] {
-		key := bucketKey(binary.BigEndian.Uint64(keys))
-		s := l.bucketShard(key)
-		s.mu.Lock()
-		l.rates[key.limit()].drain(&s.findLocked(key, now, &l.evictedBuckets).full, now, 1)
-		s.mu.Unlock()
+		l.tables[writeBucket].drain(key, now, int(min(writes, 1<<31-1)))
+		l.tables[createBucket].drain(key, now, int(min(topics, 1<<31-1)))
 	}
 }

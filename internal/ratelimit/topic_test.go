@@ -187,13 +187,13 @@ func TestTopicLimit_Memory(t *testing.T) {
 			add(l, netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), hello)
 		}
 		lines := 0
-		for i := range l.buckets {
-			lines += len(l.buckets[i].lines)
+		for i := range l.tables[topicBucket].shards {
+			lines += len(l.tables[topicBucket].shards[i].lines)
 		}
 		if lines*lineCells > most {
 			t.Errorf("%d buckets, at most %d may be", lines*lineCells, most)
 		}
-		if l.evictedBuckets.Load() == 0 {
+		if l.tables[topicBucket].evicted.Load() == 0 {
 			t.Error("no bucket was forgotten")
 		}
 		if add(l, mallory, hello) {
