@@ -23,6 +23,7 @@ package hub
 
 import (
 	"context"
+	"hash/maphash"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -85,7 +86,7 @@ func New(feed tally.Feed, options Options) *Hub {
 	if options.Shards <= 0 {
 		options.Shards = runtime.GOMAXPROCS(0)
 	}
-	h := &Hub{feed: feed, options: options, start: time.Now()}
+	h := &Hub{feed: feed, options: options, start: time.Now(), topics: registry{seed: maphash.MakeSeed()}}
 	for i := range h.topics.stripes {
 		h.topics.stripes[i].topics = map[tally.Topic]*topic{}
 	}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 
@@ -45,8 +46,8 @@ type topic struct {
 	// floor is the lowest version that settles the topic: the highest one that was sent
 	// to a viewer that unsubscribed and subscribed again.
 	floor atomic.Int64
-	// heard is the highest version that the feed brought or read. Answers to assertions bring
-	// higher ones before the feed does.
+	// heard is the highest version that the feed delivered or read. Answers to assertions have higher
+	// ones before the feed delivers them.
 	heard atomic.Int64
 	// first begins the list of the shards' subscribers. The mutex of the topic's stripe guards
 	// changes of the list. A shard adds its subscribers before it loads the newest value, and
@@ -171,6 +172,7 @@ const stripeCount = 64
 
 // registry is the set of watched topics.
 type registry struct {
+	seed    maphash.Seed
 	stripes [stripeCount]stripe
 	count   atomic.Int64
 }
@@ -180,14 +182,9 @@ type stripe struct {
 	topics map[tally.Topic]*topic
 }
 
-// stripe returns the stripe of a topic, by the FNV-1a hash of its text.
+// stripe returns the stripe of a topic.
 func (r *registry) stripe(name tally.Topic) *stripe {
-	hash := uint32(2166136261)
-	text := name.String()
-	for i := range len(text) {
-		hash = (hash ^ uint32(text[i])) * 16777619
-	}
-	return &r.stripes[(hash^hash>>16)%stripeCount]
+	return &r.stripes[maphash.String(r.seed, name.String())%stripeCount]
 }
 
 // find returns a watched topic, or nil.

@@ -94,33 +94,16 @@
 //
 // # Projections
 //
-// Leaderboards and directories follow the counts within 2 s, gains within 5 s, and a background
-// scan of one instance repairs them. If a node of a Cluster returns with an older state of a
-// topic, the leaderboard on another node has a newer version; the scan then stores the topic
-// again under a greater one. A leaderboard has 10,000 topics. A metric has the gains of the
-// 50,000 topics that changed last. Dumps, pages by count beyond a leaderboard, and the usage of
-// sites must be complete: they SCAN the keys of all primaries, and again if slots moved during
-// the scan. That costs Redis two seconds for a million keys. A topic has two keys, one more for
-// each day of its journal, and two for its history.
+// Leaderboards and directories follow the counts within 2 s. Gains follow within 5 s while somebody
+// reads them, and for an hour after. A background scan of one instance repairs all of them
+// (repair.go). If a node of a Cluster returns with an older state of a topic, the leaderboard on
+// another node has a newer version; the scan then stores the topic again under a greater one. A
+// leaderboard has 10,000 topics. A metric has the gains of the 50,000 topics that changed last.
+// Older releases write neither gains nor the directory by name. A name takes 95 bytes and its length
+// there.
 //
-// Pages by name scan until the first repair completed the directory by name, after an upgrade or
-// if Redis lost it. An older release does not write that directory. If the directory by version
-// has more topics, a repair begins with a copy of its names, which takes seconds for a million
-// topics; so the names are complete soon after an instance starts, and half an hour after changes
-// while the older release runs. If as many topics were deleted meanwhile, the scan adds the names.
-// A list drops the topics that an older release deleted. A name takes 95 bytes and its length.
-//
-// A search of the journal reads the topics that changed since then from the directory by version,
-// which an older release writes too, if the repair completed that by name. It scans if the topics
-// have more journals of days to look for than all topics have keys, for example in the week after
-// an import without versions.
-//
-// Gains follow the counts while somebody reads them, and for an hour after. The first read
-// computes those of all topics that changed in the last 30 days, which the directory has. A gain
-// changes with its topic, and when an hour begins: then the first instance that changes or reads
-// topics of the metric computes the gains of all topics that changed in the last 7 days, and at
-// the start of a day those of 30 days. Gains are written for the present hour of Redis's clock
-// alone, so that a late instance cannot write those of the hour before. If that fails or takes
-// long, readers get the stored gains. An older release does not update gains: its changes
-// appear with a repair, or when an hour begins.
+// Dumps, pages by count beyond a leaderboard, and the usage of sites must be complete: they SCAN the
+// keys of all primaries, and again if slots moved during the scan. That costs Redis two seconds for
+// a million keys. A topic has two keys, one more for each day of its journal, and two for its
+// history.
 package redisstore

@@ -8,23 +8,17 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Each node has its own subscription, for the topics whose slots it holds: a topic is
-// followed at the node that writes it. So it is known for each node whether publications
-// arrive, and a node that hangs does not delay those of the others.
+// Each node has its own subscription, for the topics whose slots it holds. So it is known for each
+// node whether publications arrive, and a node that hangs does not delay those of the others. If one
+// node is away, all viewers get stale, whichever topics they watch: a page has one sign for all of
+// its numbers, and a node is away for seconds.
 //
-// Subscriptions use classic Pub/Sub, not sharded. While a slot migrates, keys that have
-// moved are written at the new node. Sharded publications from there do not reach
-// subscribers at the old node, but sharded subscriptions must stay there until the last key
-// has moved. Classic publications do, since a Cluster relays them to all nodes. Classic
-// Pub/Sub is also the same without a Cluster, and in version 6.
-//
-// The price is the relay. For each topic of a batch there is a publication. It costs every other
-// node, replicas included, 2 µs, and its own node 2 µs more (Redis 7.0: 6.4 µs in all with three
-// nodes, 13.8 with six; sharded 0.6 and 3.8). In a Cluster of dozens of nodes that would be the
-// limit, and sharded Pub/Sub the better choice.
-//
-// If one node is away, all viewers get stale, whichever topics they watch: a page has one
-// sign for all of its numbers, and a node is away for seconds.
+// Subscriptions use classic Pub/Sub, which a Cluster relays to all nodes. So while a slot moves,
+// publications of moved keys reach subscribers at the old node. Sharded Pub/Sub does not relay them,
+// but a subscription must stay at the old node until the last key has moved. The relay costs every
+// other node, replicas included, 2 µs for each topic of a batch, and its own node 2 µs more (Redis
+// 7.0: 6.4 µs in all with three nodes, 13.8 with six; sharded 0.6 and 3.8). In a Cluster of dozens
+// of nodes sharded Pub/Sub would be the better choice.
 
 // liveState is the last report to the sink. The sink is called under the lock, so that the calls
 // are in order. They do not block.

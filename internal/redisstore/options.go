@@ -24,7 +24,7 @@ type Options struct {
 	// contribution; at most [MaxJournal]. Zero keeps none.
 	Journal time.Duration
 	// History is how long the count of each day is kept, see [tally.ValidateHistory]; the count
-	// of each hour is kept for [tally.HourRetention]. Zero records none.
+	// of each hour is kept for 8 days. Zero records none.
 	History time.Duration
 	// TopInterval is how long changes are collected before an update of leaderboards; zero for
 	// 1 s.

@@ -186,7 +186,7 @@ func (s *Store) checkRule(ctx context.Context, metric string, stored tally.Store
 	switch {
 	case conflict != nil:
 		if has, err := s.hasData(ctx, metric); has || err != nil {
-			return false, s.reportConflict(conflict) // even if it is unknown whether there is data
+			return false, s.ruleConflict(conflict) // even if it is unknown whether there is data
 		}
 		s.rules.accepted.Store(metric, acceptedRule{stored: stored[metric]})
 		return false, nil
@@ -199,7 +199,7 @@ func (s *Store) checkRule(ctx context.Context, metric string, stored tally.Store
 		return false, err
 	}
 	if conflict := rule.Conflict(metric, possible...); conflict != nil {
-		return false, s.reportConflict(conflict)
+		return false, s.ruleConflict(conflict)
 	}
 	return len(possible) > 0, nil
 }
@@ -218,8 +218,8 @@ func (s *Store) storeRule(ctx context.Context, metric string, stored tally.Store
 	return nil
 }
 
-// reportConflict adds a conflict to the health of the node that has the rules.
-func (s *Store) reportConflict(cause error) error {
+// ruleConflict returns a conflict, and adds it to the health of the node that has the rules.
+func (s *Store) ruleConflict(cause error) error {
 	err := conflictf("%v", cause)
 	if n := s.topology.SlotMap().Node(s.names.rules()); n != nil {
 		nodeOf(n).status.setFailed(err)

@@ -162,16 +162,14 @@ func causeKind(err error) string {
 // commandCounts counts the commands that were sent, by name.
 type commandCounts struct{ byName sync.Map } // string to *atomic.Int64
 
-// add counts n commands. It is called with the names of a fixed set.
-func (c *commandCounts) add(name string, n int) {
+// count counts a command. It is called with the names of a fixed set.
+func (c *commandCounts) count(name string) {
 	counter, ok := c.byName.Load(name)
 	if !ok {
 		counter, _ = c.byName.LoadOrStore(name, new(atomic.Int64))
 	}
-	counter.(*atomic.Int64).Add(int64(n))
+	counter.(*atomic.Int64).Add(1)
 }
-
-func (c *commandCounts) count(name string) { c.add(name, 1) }
 
 // samples returns a sample of each command.
 func (c *commandCounts) samples() (samples []tally.Sample) {

@@ -45,7 +45,7 @@ type Options struct {
 	// Journal is the retention of the journal; 0 keeps none.
 	Journal time.Duration
 	// History is how long the count of each day is kept, see [tally.ValidateHistory]; the count
-	// of each hour is kept for [tally.HourRetention]. 0 records none.
+	// of each hour is kept for 8 days. 0 records none.
 	History time.Duration
 	// TopInterval is the delay after which changed gains are updated; 2 s if 0.
 	TopInterval time.Duration

@@ -94,7 +94,7 @@ func (s *Service) TopGains(ctx context.Context, site, metric string, since Since
 	if s.catalog.MetricRule(metric).Kind == Presence {
 		return nil, false, Errorf(CodeBadBody, "%s counts present pages, which gain nothing; leave out since", metric)
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	isStale = s.isStale()
 	gains, err = s.store.TopGains(ctx, site, metric, since, limit)

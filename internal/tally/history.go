@@ -17,9 +17,9 @@ const (
 )
 
 const (
-	// HourRetention is how long the count of each hour is kept: a week, and one more day to
+	// hourRetention is how long the count of each hour is kept: a week, and one more day to
 	// read it.
-	HourRetention = 8 * day
+	hourRetention = 8 * day
 	// MaxHistory bounds how long the count of each day is kept: a year, and a month to compare
 	// it with.
 	MaxHistory = 400 * day
@@ -50,7 +50,7 @@ func (p Period) Duration() time.Duration { return time.Duration(p) * time.Second
 // Max returns the greatest number of points of a history by p.
 func (p Period) Max() int {
 	if p == Hour {
-		return int(HourRetention / p.Duration())
+		return int(hourRetention / p.Duration())
 	}
 	return int(MaxHistory / p.Duration())
 }
@@ -205,7 +205,7 @@ type HistoryReader interface {
 
 // History returns the past of a topic. Errors: [CodeStoreUnavailable].
 func (s *Service) History(ctx context.Context, topic Topic, period Period) (History, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	isStale := s.isStale()
 	h := s.store.History(ctx, period, []Topic{topic})[0]

@@ -11,7 +11,7 @@ import (
 type pendingWrite struct {
 	topic    Topic
 	mark     string    // see [Batch]
-	deadline time.Time // of the answer: answerWithin after the write was received
+	deadline time.Time // of the answer: answerTimeout after the write was received
 
 	// Fixed by the caller of submit: how answer ends the write.
 	answered  chan error // gets the error, with room for it; nil if done is called
@@ -20,18 +20,18 @@ type pendingWrite struct {
 	assertion Assertion
 	done      func(Result, error)
 
-	// also are withdrawals of further members of the same visitor, applied before write in
-	// the same batch; seldom any.
-	also []Write
+	// withdrawals are those of further members of the same visitor, applied before write in the
+	// same batch; seldom any.
+	withdrawals []Write
 
 	write  Write
 	change Change
 }
 
 // reset prepares p for another write.
-func (p *pendingWrite) reset(topic Topic, mark string, deadline time.Time, write Write, also []Write) {
+func (p *pendingWrite) reset(topic Topic, mark string, deadline time.Time, write Write, withdrawals []Write) {
 	p.topic, p.mark, p.deadline = topic, mark, deadline
-	p.write, p.also, p.change = write, also, Change{}
+	p.write, p.withdrawals, p.change = write, withdrawals, Change{}
 }
 
 // answer ends the write with its error, after write and change are set. It does not wait.
@@ -49,7 +49,7 @@ func (p *pendingWrite) answer(err error) {
 
 // finish takes the results from the first writes of a batch and returns the others.
 func (p *pendingWrite) finish(writes []Write) (rest []Write) {
-	n := len(p.also)
+	n := len(p.withdrawals)
 	p.write = writes[n]
 	for _, w := range writes[:n] {
 		p.write.Changed = p.write.Changed || w.Changed
@@ -75,7 +75,7 @@ type lane struct {
 	running  bool            // a goroutine empties the queue
 	inFlight int             // rounds
 	ended    chan struct{}   // holds a token after a round ended
-	rounds   []*round        // ended ones, to be used again
+	spare    []*round        // ended ones, to be used again
 }
 
 // submit queues p, which is answered later or at once.
@@ -128,8 +128,8 @@ func (l *lane) run() {
 // takeLocked forms the next round from the queue.
 func (l *lane) takeLocked() *round {
 	r := &round{}
-	if n := len(l.rounds); n > 0 {
-		r, l.rounds = l.rounds[n-1], l.rounds[:n-1]
+	if n := len(l.spare); n > 0 {
+		r, l.spare = l.spare[n-1], l.spare[:n-1]
 	}
 	l.queue = r.take(l.queue)
 	l.inFlight++
@@ -142,7 +142,7 @@ func (l *lane) apply(r *round) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inFlight--
-	l.rounds = append(l.rounds, r)
+	l.spare = append(l.spare, r)
 	select {
 	case l.ended <- struct{}{}:
 	default:
@@ -160,7 +160,7 @@ type round struct {
 
 // take forms the next round from queue and returns the rest of queue, in order. A write
 // stays in the queue if its topic's batch is full or has another mark.
-func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
+func (r *round) take(queue []*pendingWrite) (rest []*pendingWrite) {
 	clear(r.batches)
 	clear(r.pending)
 	r.batches, r.pending, r.late = r.batches[:0], r.pending[:0], r.late[:0]
@@ -169,10 +169,10 @@ func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
 	}
 	clear(r.index)
 	tooLate := time.Now().Add(minRemaining)
-	left = queue[:0]
+	rest = queue[:0]
 	for i, p := range queue {
 		if i == maxScan {
-			left = append(left, queue[i:]...)
+			rest = append(rest, queue[i:]...)
 			break
 		}
 		if p.deadline.Before(tooLate) {
@@ -182,7 +182,7 @@ func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
 		i, ok := r.index[p.topic]
 		if !ok {
 			if len(r.batches) == maxBatchTopics {
-				left = append(left, p)
+				rest = append(rest, p)
 				continue
 			}
 			i = len(r.batches)
@@ -191,18 +191,18 @@ func (r *round) take(queue []*pendingWrite) (left []*pendingWrite) {
 			r.pending = append(r.pending, nil)
 		}
 		// A visitor with more members than a batch has writes gets a batch of its own.
-		if n := len(r.batches[i].Writes); n > 0 && n+len(p.also) >= MaxBatchWrites || r.batches[i].Mark != p.mark {
-			left = append(left, p)
+		if n := len(r.batches[i].Writes); n > 0 && n+len(p.withdrawals) >= MaxBatchWrites || r.batches[i].Mark != p.mark {
+			rest = append(rest, p)
 			continue
 		}
 		if r.deadline.IsZero() || p.deadline.Before(r.deadline) {
 			r.deadline = p.deadline
 		}
-		r.batches[i].Writes = append(append(r.batches[i].Writes, p.also...), p.write)
+		r.batches[i].Writes = append(append(r.batches[i].Writes, p.withdrawals...), p.write)
 		r.pending[i] = append(r.pending[i], p)
 	}
-	clear(queue[len(left):])
-	return left
+	clear(queue[len(rest):])
+	return rest
 }
 
 // apply applies the round and answers its writes.

@@ -25,7 +25,7 @@ const frozenPrefix = "!"
 // aliases. Each merge into the topic sets a new mark, even if the list is one that the topic
 // had before: contributions may have moved in between.
 func AliasMark(stored map[string]string, topic Topic) string {
-	aliases, err := ParseAliases(stored[aliasPrefix+topic.String()])
+	aliases, err := parseAliases(stored[aliasPrefix+topic.String()])
 	return aliasMark(stored, topic, len(aliases) > 0 || err != nil)
 }
 
@@ -191,7 +191,7 @@ func MergeUnderWay(stored map[string]string) bool {
 // TopicAliases returns the aliases of topic in stored settings. Errors: [CodeInternal].
 func TopicAliases(stored map[string]string, topic Topic) ([]Topic, error) {
 	name := aliasPrefix + topic.String()
-	aliases, err := ParseAliases(stored[name])
+	aliases, err := parseAliases(stored[name])
 	if err != nil {
 		return nil, &Error{
 			Code:    CodeInternal,

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// replicaWithin is the part of answerWithin that is left to read the replica after the store,
+// replicaTimeout is the part of answerTimeout that is left to read the replica after the store,
 // which alone has the contributions, did not answer.
-const replicaWithin = 600 * time.Millisecond
+const replicaTimeout = 600 * time.Millisecond
 
 // isStale reports whether a replica answers reads while the store is away.
 func (s *Service) isStale() bool {
@@ -22,7 +22,7 @@ func (s *Service) isStale() bool {
 // readings are stale and have no contributions. Each reading has its own error. Errors of the
 // call: [CodeBadVisitor], [CodeStoreUnavailable].
 func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]Reading, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	if visitor == "" {
 		return s.readCounts(ctx, topics), nil
@@ -36,7 +36,7 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 	}
 	var mine []Reading // none if the store is away
 	if !store.IsStale() {
-		mineCtx, cancel := context.WithTimeout(ctx, answerWithin-replicaWithin)
+		mineCtx, cancel := context.WithTimeout(ctx, answerTimeout-replicaTimeout)
 		mine, _ = s.readMine(mineCtx, topics, visitor)
 		cancel()
 		if mine != nil && !slices.ContainsFunc(mine, func(r Reading) bool { return isUnavailable(r.Err) }) {

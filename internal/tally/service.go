@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// answerWithin bounds the time to answer a read or a write, whatever the store does: the
+	// answerTimeout bounds the time to answer a read or a write, whatever the store does: the
 	// contract's 3 s minus the time that the HTTP handler needs.
-	answerWithin = 2800 * time.Millisecond
+	answerTimeout = 2800 * time.Millisecond
 	// minRemaining is the least time from the start of a round to the deadline of each of its
 	// writes. A round ends by the earliest deadline of its writes, so a write with less time
 	// would leave too little for all of them.
@@ -142,7 +142,7 @@ func (s *Service) start(a Assertion, write *pendingWrite, done func(Result, erro
 		done(Result{}, err)
 		return
 	}
-	deadline := time.Now().Add(answerWithin)
+	deadline := time.Now().Add(answerTimeout)
 	current := s.settings.Load()
 	if current == nil || current.aliases[a.Topic].mark != "" {
 		go func() { done(s.assertMarked(hasher, a, deadline, nil)) }() // ends by the deadline
@@ -182,7 +182,7 @@ func (s *Service) result(a Assertion, write *pendingWrite, err error) (Result, e
 	if write.write.WouldAdd {
 		return Result{}, ErrWouldAdd
 	}
-	s.counters.acknowledged.Observe(answerWithin - time.Until(write.deadline))
+	s.counters.acknowledged.Observe(answerTimeout - time.Until(write.deadline))
 	if write.write.Changed {
 		s.bySite[a.Topic.Site()].Add(1)
 	}
@@ -234,9 +234,9 @@ func (s *Service) assertMarked(hasher *Hasher, a Assertion, deadline time.Time, 
 
 // submit passes the assertion to its lane.
 func (s *Service) submit(hasher *Hasher, a Assertion, write *pendingWrite, member Member, others []Member, mark string, deadline time.Time) {
-	var also []Write
+	var withdrawals []Write
 	for _, other := range others {
-		also = append(also, Write{Member: other})
+		withdrawals = append(withdrawals, Write{Member: other})
 	}
 	write.reset(a.Topic, mark, deadline, Write{
 		Member:    member,
@@ -244,7 +244,7 @@ func (s *Service) submit(hasher *Hasher, a Assertion, write *pendingWrite, membe
 		Amount:    a.Amount,
 		MayCreate: a.MayCreate,
 		RefuseNew: a.RefuseNew,
-	}, also)
+	}, withdrawals)
 	s.lane(a.Topic).submit(write)
 }
 
@@ -298,7 +298,7 @@ func (s *Service) Top(ctx context.Context, site, metric string, limit int) (top 
 	if err := s.catalog.Validate(site, metric); err != nil {
 		return nil, false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	isStale = s.isStale()
 	top, err = s.store.Top(ctx, site, metric, limit)

@@ -43,7 +43,7 @@ func ParseAliasSetting(name, value string) (topic Topic, aliases []Topic, ok boo
 		return Topic{}, nil, false, nil
 	}
 	if topic, err = ParseTopic(text); err == nil {
-		aliases, err = ParseAliases(value)
+		aliases, err = parseAliases(value)
 	}
 	if err != nil {
 		err = fmt.Errorf("aliases of %s: %w", text, err)
@@ -149,7 +149,7 @@ func (s *settings) addAliases(name, value string, stored map[string]string, befo
 			return err
 		}
 		entry.value = value
-		entry.topics, err = ParseAliases(value)
+		entry.topics, err = parseAliases(value)
 	}
 	if err == nil {
 		s.parsed[name] = entry
@@ -159,9 +159,9 @@ func (s *settings) addAliases(name, value string, stored map[string]string, befo
 	return err
 }
 
-// ParseAliases returns the topics in the value of an [AliasSetting], none for the empty
+// parseAliases returns the topics in the value of an [AliasSetting], none for the empty
 // value. With an error it returns those before the one that cannot be parsed.
-func ParseAliases(value string) (aliases []Topic, err error) {
+func parseAliases(value string) (aliases []Topic, err error) {
 	if value == "" {
 		return nil, nil
 	}
