@@ -49,12 +49,12 @@ func TestSearchJournal_Work(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, scans := calls(f.server, ""), calls(f.server, "scan")
+	before, scans := f.server.AllCalls(), f.server.Calls("scan")
 	found := f.search(t, now-(days-2)*minutesADay, 1<<40)
 	if len(found) != liked || !slices.IsSortedFunc(found, byName) {
 		t.Errorf("%d of %d entries: %v", len(found), liked, found)
 	}
-	if used, scans := calls(f.server, "")-before, calls(f.server, "scan")-scans; scans > 0 || used > days*liked+50 {
+	if used, scans := f.server.AllCalls()-before, f.server.Calls("scan")-scans; scans > 0 || used > days*liked+50 {
 		t.Errorf("%d commands, of which %d are SCAN", used, scans)
 	}
 }
@@ -81,12 +81,12 @@ func TestSearchJournal_Scan(t *testing.T) {
 			f.fillOld(t, 100)
 			f.assert(t, 7, 2, 1)
 			f.completeDirectories(t)
-			before := calls(f.server, "scan") // when it connected
-			if found := f.search(t, 0, 1<<40); !slices.Equal(found, []tally.Topic{f.topic}) || calls(f.server, "scan") > before {
+			before := f.server.Calls("scan") // when it connected
+			if found := f.search(t, 0, 1<<40); !slices.Equal(found, []tally.Topic{f.topic}) || f.server.Calls("scan") > before {
 				t.Errorf("by the directories: %v", found)
 			}
 			prepare(f)
-			if found := f.search(t, 0, 1<<40); !slices.Equal(found, []tally.Topic{f.topic}) || calls(f.server, "scan") == before {
+			if found := f.search(t, 0, 1<<40); !slices.Equal(found, []tally.Topic{f.topic}) || f.server.Calls("scan") == before {
 				t.Errorf("by a scan: %v", found)
 			}
 		})
@@ -202,7 +202,7 @@ func TestSearchJournal_Cluster(t *testing.T) {
 	}
 	scans := 0
 	for _, server := range cluster.Primaries {
-		scans -= calls(server, "scan")
+		scans -= server.Calls("scan")
 	}
 	found := 0
 	err := store.SearchJournal(t.Context(), tally.Scope{Site: tally.DefaultSite}, time.Now().Unix()/60-10, 1<<40, func(some []tally.JournalEntry) error {
@@ -210,7 +210,7 @@ func TestSearchJournal_Cluster(t *testing.T) {
 		return nil
 	})
 	for _, server := range cluster.Primaries {
-		scans += calls(server, "scan")
+		scans += server.Calls("scan")
 	}
 	if err != nil || found != liked || scans > 0 {
 		t.Errorf("%d of %d entries, error %v, with %d scans", found, liked, err, scans)

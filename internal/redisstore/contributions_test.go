@@ -3,25 +3,10 @@ package redisstore
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/tally"
-	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
-
-// calls returns how often a server executed a command; all of them if it has no name.
-func calls(server *redistest.Server, command string) (n int) {
-	for line := range strings.Lines(fmt.Sprint(server.Do("INFO", "commandstats"))) {
-		name, rest, _ := strings.Cut(line, ":calls=")
-		if name, ok := strings.CutPrefix(name, "cmdstat_"); ok && (command == "" || name == command) {
-			count := 0
-			_, _ = fmt.Sscanf(rest, "%d", &count)
-			n += count
-		}
-	}
-	return n
-}
 
 // fillOld stores topics that changed long ago, each with a contribution of member 1.
 func (f *revertFixture) fillOld(t *testing.T, n int) {
@@ -80,12 +65,12 @@ func TestContributions(t *testing.T) {
 		}
 	}
 	f.flushRanks(timeout) // else it could run meanwhile
-	before := calls(f.server, "")
+	before := f.server.AllCalls()
 	got, err := f.Contributions(t.Context(), queries)
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, error %v, want %v", got, err, want)
 	}
-	if used := calls(f.server, "") - before; used > len(queries)+3*20+5 { // and those of other rules
+	if used := f.server.AllCalls() - before; used > len(queries)+3*20+5 { // and those of other rules
 		t.Errorf("%d commands for %d queries", used, len(queries))
 	}
 	f.server.Do("SET", f.names.members(queries[0].Topic), "text")

@@ -178,14 +178,14 @@ func TestTopGains_SlowComputation(t *testing.T) {
 	server.Do("SET", lease, "slow", "PX", 60_000)
 	likePages(t, store, map[string][]tally.Member{"b": {1}})
 	const reads = 5
-	before := calls(server)
+	before := server.Calls("evalsha")
 	for range reads {
 		if got, err := gains(t, store); err != nil || got["a"] != 2 {
 			t.Errorf("while gains are computed: %v, %v", got, err)
 		}
 	}
 	// The other instance is asked every 50 to 100 ms, with two scripts.
-	n := calls(server) - before
+	n := server.Calls("evalsha") - before
 	if n > reads*20 {
 		t.Errorf("%d scripts for %d reads", n, reads)
 	}

@@ -62,14 +62,6 @@ func awaitGains(t testing.TB, store tally.GainRanker, want map[string]int64) {
 	})
 }
 
-// calls returns how many scripts a server has run.
-func calls(server *redistest.Server) int {
-	_, rest, _ := strings.Cut(fmt.Sprint(server.Do("INFO", "commandstats")), "cmdstat_evalsha:calls=")
-	text, _, _ := strings.Cut(rest, ",")
-	n, _ := strconv.Atoi(text)
-	return n
-}
-
 // The first reader gets changes that instances did not add to gains, since nobody read them.
 func TestTopGains_ChangesBeforeFirstRead(t *testing.T) {
 	t.Parallel()
@@ -183,13 +175,13 @@ func TestTopGains_Replica(t *testing.T) {
 	likePages(t, g.far, map[string][]tally.Member{"page": {2}, "other": {1}})
 	awaitGains(t, near, map[string]int64{"page": 2, "other": 1})
 	const reads = 5
-	before := calls(g.primary)
+	before := g.primary.Calls("evalsha")
 	for range reads {
 		if got, err := gains(t, near); err != nil || got["page"] != 2 {
 			t.Errorf("the gains at the replica are %v, %v", got, err)
 		}
 	}
-	if n := calls(g.primary) - before; n > reads { // probes are among them; a read has two
+	if n := g.primary.Calls("evalsha") - before; n > reads { // probes are among them; a read has two
 		t.Errorf("the primary ran %d scripts for %d reads", n, reads)
 	}
 	// The replica has not heard of a later reader.

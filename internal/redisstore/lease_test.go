@@ -1,9 +1,6 @@
 package redisstore_test
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,14 +10,6 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
-
-// scans returns how many SCANs a server has answered.
-func scans(server *redistest.Server) int {
-	_, rest, _ := strings.Cut(fmt.Sprint(server.Do("INFO", "commandstats")), "cmdstat_scan:calls=")
-	text, _, _ := strings.Cut(rest, ",")
-	n, _ := strconv.Atoi(text)
-	return n
-}
 
 // usageOf returns the usage of the only site.
 func usageOf(t *testing.T, store *redisstore.Store, maxAge time.Duration) (tally.SiteUsage, tally.Usage) {
@@ -42,7 +31,7 @@ func TestUsage_OneInstanceMeasures(t *testing.T) {
 		stores = append(stores, storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix))
 	}
 	like(t, stores[0], topic(t, "default/likes/page"), 1, 2)
-	before := scans(server)
+	before := server.Calls("scan")
 	var all sync.WaitGroup
 	for _, store := range stores[:3] {
 		all.Go(func() {
@@ -56,7 +45,7 @@ func TestUsage_OneInstanceMeasures(t *testing.T) {
 	if u, usage := usageOf(t, stores[3], time.Hour); u.Contributions != 2 || usage.Age > processtest.Timeout {
 		t.Errorf("usage %+v, %+v", u, usage)
 	}
-	if n := scans(server) - before; n != 1 {
+	if n := server.Calls("scan") - before; n != 1 {
 		t.Errorf("%d scans for 4 calls, want 1", n)
 	}
 	for i, maxAge := range []time.Duration{time.Nanosecond, 0} { // too old; not shared
@@ -64,7 +53,7 @@ func TestUsage_OneInstanceMeasures(t *testing.T) {
 			t.Errorf("with the maximum age %s: %+v", maxAge, u)
 		}
 	}
-	if n := scans(server) - before; n != 3 {
+	if n := server.Calls("scan") - before; n != 3 {
 		t.Errorf("%d scans, want 3", n)
 	}
 	server.Do("SET", prefix+":usage", "of another release")
@@ -82,13 +71,13 @@ func TestUsage_HolderDies(t *testing.T) {
 	like(t, store, topic(t, "default/likes/page"), 1)
 	lease := prefix + ":lease:usage"
 	server.Do("SET", lease, "dead", "PX", 1500)
-	before := scans(server)
+	before := server.Calls("scan")
 	done := make(chan tally.SiteUsage)
 	go func() { // ends with the lease
 		u, _ := usageOf(t, store, time.Hour)
 		done <- u
 	}()
-	processtest.Eventually(t, "the usage is measured", func() bool { return scans(server) > before })
+	processtest.Eventually(t, "the usage is measured", func() bool { return server.Calls("scan") > before })
 	if holder, err := server.Try("GET", lease); err == nil && holder == "dead" {
 		t.Error("it is measured though another instance has the lease")
 	}
@@ -127,8 +116,8 @@ func TestRepair_OneInstance(t *testing.T) {
 	for _, store := range stores {
 		processtest.Eventually(t, "the feed is live", startFeed(t, store).isLive)
 	}
-	before := scans(server) // checks of rights are among them
-	processtest.Eventually(t, "the first step of a repair", func() bool { return scans(server) > before })
+	before := server.Calls("scan") // checks of rights are among them
+	processtest.Eventually(t, "the first step of a repair", func() bool { return server.Calls("scan") > before })
 	if holder, err := server.Try("GET", lease); err == nil && holder == "dead" {
 		t.Error("there was a repair though another instance has the lease")
 	}

@@ -60,7 +60,7 @@ func TestList_ByCountBeyondLeaderboard(t *testing.T) {
 	want = want[3:]
 	processtest.Eventually(t, "the leaderboard has fewer topics", func() bool { return server.Do("ZCARD", leaderboard) == int64(size-3) })
 
-	before := scans(server)
+	before := server.Calls("scan")
 	listing := tally.Listing{Order: tally.ByCount}
 	for pages := 1; ; pages++ {
 		page, err := store.List(t.Context(), listing)
@@ -78,7 +78,7 @@ func TestList_ByCountBeyondLeaderboard(t *testing.T) {
 		}
 	}
 	keys, _ := server.Do("DBSIZE").(int64)
-	if n := scans(server) - before; len(want) > 0 || n > int(keys)/1000+1 {
+	if n := server.Calls("scan") - before; len(want) > 0 || n > int(keys)/1000+1 {
 		t.Errorf("%d topics are missing; %d scan steps of %d keys", len(want), n, keys)
 	}
 }

@@ -3,7 +3,6 @@ package redisstore_test
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -75,18 +74,18 @@ func TestList_ByNameAfterUpgrade(t *testing.T) {
 			t.Errorf("%s, after p0: %q", when, got)
 		}
 	}
-	before := scans(server)
+	before := server.Calls("scan")
 	check("before the repair")
-	if scans(server) == before {
+	if server.Calls("scan") == before {
 		t.Error("an incomplete directory was listed without a scan")
 	}
 	startFeed(t, store)
 	waitForNames(t, server, names)
 	waitForNames(t, server, prefix+":names:{blog}")
 	processtest.Eventually(t, "the repair ended", func() bool {
-		before = scans(server)
+		before = server.Calls("scan")
 		time.Sleep(50 * time.Millisecond)
-		return scans(server) == before
+		return server.Calls("scan") == before
 	})
 	check("after the repair")
 	like(t, store, topic(t, "default/likes/zz"), 1)
@@ -97,7 +96,7 @@ func TestList_ByNameAfterUpgrade(t *testing.T) {
 	check("after a deletion")
 	server.Do("ZADD", names, "0", "gone/a", "0", "gone/b")
 	check("with topics of a metric that is not declared")
-	if n := scans(server) - before; n > 1 { // the repair after changes
+	if n := server.Calls("scan") - before; n > 1 { // the repair after changes
 		t.Errorf("%d scans", n)
 	}
 }
@@ -131,31 +130,23 @@ func TestList_ByNameWork(t *testing.T) {
 	}
 	last := fmt.Sprintf("default/likes/2026/a-post-%06d", topics-11)
 	for name, listing := range map[string]tally.Listing{"first page": {Limit: 10}, "last page": {Limit: 10, After: last}} {
-		before := commands(server)
+		before := server.AllCalls()
 		page, err := store.List(t.Context(), listing)
 		if err != nil || len(page.States) != 10 {
 			t.Fatalf("%s: %d topics, error %v", name, len(page.States), err)
 		}
-		if n := commands(server) - before; n > 20 {
+		if n := server.AllCalls() - before; n > 20 {
 			t.Errorf("%s: %d commands for 10 topics", name, n)
 		}
 	}
 	// A prune looks at the directory by version, in which nothing is older: a binary search.
-	before := commands(server)
+	before := server.AllCalls()
 	if page, err := store.List(t.Context(), tally.Listing{Scope: tally.Scope{Site: "default"}, Order: tally.ByNewest, Before: 1}); err != nil || len(page.States) > 0 {
 		t.Errorf("%d topics, error %v", len(page.States), err)
 	}
-	if n := commands(server) - before; n > 50 {
+	if n := server.AllCalls() - before; n > 50 {
 		t.Errorf("%d commands for topics that did not change since the beginning", n)
 	}
-}
-
-// commands returns how many commands a server has executed.
-func commands(server *redistest.Server) (n int) {
-	for _, line := range strings.Split(fmt.Sprint(server.Do("INFO", "stats")), "\r\n") {
-		_, _ = fmt.Sscanf(line, "total_commands_processed:%d", &n)
-	}
-	return n
 }
 
 // A release that does not know the directory by name runs beside this one: a repair adds the

@@ -2,7 +2,6 @@ package redisstore_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -57,14 +56,9 @@ func TestWatch_FarStoreReadsFirst(t *testing.T) {
 	store, proxy, v := farStore(t, server, prefix, 10*time.Millisecond)
 	proxy.DelayOnly(redistest.Loss{Direction: redistest.ToServer, Traffic: redistest.PubSub}, 300*time.Millisecond)
 	page := topic(t, "default/likes/page")
-	reads := func() string {
-		_, rest, _ := strings.Cut(fmt.Sprint(server.Do("INFO", "commandstats")), "cmdstat_hmget:calls=")
-		calls, _, _ := strings.Cut(rest, ",")
-		return calls
-	}
-	before := reads()
+	before := server.Calls("hmget")
 	store.Watch(page)
-	processtest.Eventually(t, "the read", func() bool { return reads() != before })
+	processtest.Eventually(t, "the read", func() bool { return server.Calls("hmget") != before })
 	like(t, near, page, 1)
 	processtest.Eventually(t, "the change", func() bool { return v.shown(page).Count == 1 })
 }

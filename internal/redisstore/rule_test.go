@@ -272,13 +272,13 @@ func TestRules_NoRoundTripForWrites(t *testing.T) {
 	if err := assertStar(store, page, 1); err != nil {
 		t.Fatal(err)
 	}
-	before := commandsOf(t, server, "hgetall")
+	before := server.Calls("hgetall")
 	for member := range tally.Member(50) {
 		if err := assertStar(store, page, member+2); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if after := commandsOf(t, server, "hgetall"); after != before {
+	if after := server.Calls("hgetall"); after != before {
 		t.Errorf("50 writes read the rules %d times", after-before)
 	}
 }
@@ -287,22 +287,6 @@ func TestRules_NoRoundTripForWrites(t *testing.T) {
 // and have processed the answer.
 func awaitProbes(t testing.TB, server *redistest.Server, instances int) {
 	t.Helper()
-	before := commandsOf(t, server, "hgetall")
-	processtest.Eventually(t, "the probes", func() bool { return commandsOf(t, server, "hgetall") >= before+6*instances })
-}
-
-func commandsOf(t testing.TB, server *redistest.Server, name string) int {
-	t.Helper()
-	for line := range strings.Lines(fmt.Sprint(server.Do("info", "commandstats"))) {
-		if rest, ok := strings.CutPrefix(line, "cmdstat_"+name+":calls="); ok {
-			n := 0
-			for _, digit := range rest {
-				if digit < '0' || digit > '9' {
-					return n
-				}
-				n = 10*n + int(digit-'0')
-			}
-		}
-	}
-	return 0
+	before := server.Calls("hgetall")
+	processtest.Eventually(t, "the probes", func() bool { return server.Calls("hgetall") >= before+6*instances })
 }

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,14 +66,10 @@ func startInstanceAt(t *testing.T, url string, intervals redisstore.Intervals) *
 // commandStats returns how many commands of each name Redis has executed, with those of scripts
 // and without those of this test.
 func commandStats(server *redistest.Server) map[string]int {
-	stats := map[string]int{}
-	for line := range strings.Lines(fmt.Sprint(server.Do("INFO", "commandstats"))) {
-		name, rest, ok := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":calls=")
-		count, _, _ := strings.Cut(rest, ",")
-		if n, err := strconv.Atoi(count); ok && err == nil && name != "info" && name != "hello" && !strings.HasPrefix(name, "client") {
-			stats[name] = n
-		}
-	}
+	stats := server.Commands()
+	maps.DeleteFunc(stats, func(name string, _ int) bool {
+		return name == "info" || name == "hello" || strings.HasPrefix(name, "client")
+	})
 	return stats
 }
 
