@@ -219,7 +219,7 @@ func TestViewer_Beat(t *testing.T) {
 		silent.expect(t, "live", "beat", "beat", "beat")
 		for _, f := range busy.frames(t) {
 			if f.Event == "beat" {
-				t.Error("a viewer that hears of changes got a beat")
+				t.Error("a viewer that gets changes got a beat")
 			}
 		}
 		stop()

@@ -184,7 +184,7 @@ func TestTopGains_Replica(t *testing.T) {
 	if n := g.primary.Calls("evalsha") - before; n > reads { // probes are among them; a read has two
 		t.Errorf("the primary ran %d scripts for %d reads", n, reads)
 	}
-	// The replica has not heard of a later reader.
+	// The replica does not have the mark of a later reader yet.
 	g.link.Delay(300 * time.Millisecond)
 	g.primary.Do("DEL", g.prefix+":top:{default/likes}:read")
 	g.primary.Do("WAIT", 1, 5000)

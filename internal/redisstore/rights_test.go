@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A right that checkRights does not try would be missing only at the first like.
+// A right that appendRights does not try would be missing only at the first like.
 func TestCheck_AllCommandsOfScripts(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("script/*.lua")
@@ -29,7 +29,7 @@ func TestCheck_AllCommandsOfScripts(t *testing.T) {
 		}
 		for _, match := range call.FindAllStringSubmatch(string(source), -1) {
 			if !regexp.MustCompile(`(?i)pipe\.` + match[1] + `N?\(`).Match(check) {
-				t.Errorf("%s uses %s, which checkRights does not try", path, match[1])
+				t.Errorf("%s uses %s, which appendRights does not try", path, match[1])
 			}
 			if !strings.Contains(rights, "+"+strings.ToLower(match[1])) {
 				t.Errorf("%s uses %s, which the tests' user has no right to", path, match[1])

@@ -57,7 +57,7 @@ func TestMessageConn_Pieces(t *testing.T) {
 	}
 }
 
-// What is no reply arrives as it was sent: go-redis reports it.
+// Data that is not a reply arrives as it was sent: go-redis reports it.
 func TestMessageConn_NoReply(t *testing.T) {
 	for _, stream := range []string{"HTTP/1.1 400 Bad Request\r\n\r\n", "\r\n", "$x\r\n", "*x\r\n", ">2\r\n+a\r\n?\r\n", "+cut", "$?\r\n", "$9223372036854775807\r\n", "*9223372036854775807\r\n+a\r\n"} {
 		c := &messageConn{Conn: &pieces{rest: [][]byte{[]byte(stream)}}, take: func([]byte, []byte) bool { return true }}
