@@ -11,9 +11,9 @@
 -- ARGV[3]  channel
 -- ARGV[4]  head of the topic's frames
 -- ARGV[5]  writes, see part/decide_amounts.lua
--- ARGV[6]  retention of the journal, milliseconds; 0: there is none
+-- ARGV[6]  retention of the journal, milliseconds; 0: no journal
 -- ARGV[7]  mark that the topic must have; empty: none
--- ARGV[8]  retention of the history, days; 0: there is none
+-- ARGV[8]  retention of the history, days; 0: no history
 --
 -- Returns what apply.lua returns.
 

@@ -11,7 +11,7 @@
 -- ARGV[6]  version that the topic must have; 0: any
 -- ARGV[7]  mark of the merge that this is a step of, or empty
 -- ARGV[8]  number of options; 1: the metric is not a choice
--- ARGV[9]  retention of the history, days; 0: there is none
+-- ARGV[9]  retention of the history, days; 0: no history
 --
 -- Returns a text: count, version and seven parts between semicolons: 1 if it changed,
 -- else 0; count, version, seed and adjustment before; seed and adjustment after. Count, seed

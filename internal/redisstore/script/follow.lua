@@ -1,5 +1,5 @@
--- Reads the topics of a sorted set that follow a position in a list: the greatest values first,
--- equal values by name. No topic needs to be at that position.
+-- Reads the topics of a sorted set after a position in the order of a list: the greatest values
+-- first, equal values by name. There may be no topic at that position.
 --
 -- KEYS[1]  sorted set of names
 -- ARGV[1]  score of the position

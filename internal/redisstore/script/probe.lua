@@ -7,17 +7,17 @@
 -- ARGV[3…]  of each part: name, number of keys, number of arguments, arguments
 --
 -- Returns a list: seconds and microseconds of this server's clock, then of each part a list with
--- its reply, or the text of its error: clients lose their place at errors within a list. After a
--- part with an unexpected value there are no replies, and nothing is written or published: the
--- store is another one.
+-- its reply, or the text of its error, since clients do not read the rest of a list after an error.
+-- After a part with an unexpected value there are no replies, and nothing is written or published:
+-- the store is another one.
 
 local time = redis.call('TIME')
 local clock = math.floor((time[1] * 1000000 + time[2]) / 1000)
 
 local parts, isOther = {}, false
 
--- Stores a value if there is none. args: the value, empty for none; the expected value, empty
--- for any. On a replica it is an error, even if there is a value.
+-- Stores a value unless one is stored, and returns the stored one. args: the value, empty to store
+-- none; the expected value, empty for any. To store a value on a replica is an error in any case.
 function parts.keep(keys, args)
   local failed
   if args[1] ~= '' then

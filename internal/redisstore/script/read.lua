@@ -1,7 +1,7 @@
 -- Reads topics, and publishes a message that tells a subscriber when they were read.
 --
--- KEYS     of each query: the topic's count; its shares if ARGV says so, else the version at
---          which it was deleted and, if there are fields, its members
+-- KEYS     of each query: the topic's count; its shares if the number of fields is -1; else the
+--          version at which it was deleted and, if there are fields, its members
 -- ARGV[1]  channel of the message; empty: none is published
 -- ARGV[2]  the message
 -- ARGV[3…] of each query: number of fields of the members, -1 for shares; the fields
@@ -9,7 +9,7 @@
 -- Returns a list: milliseconds of this server's clock, then the reply of each query: a list of
 -- count and version, each absent if the topic does not exist, then a list of the shares, or
 -- the version at which the topic was deleted and the values of the fields. The reply of a query
--- that failed is the text of the error: clients lose their place at errors within a list.
+-- that failed is the text of the error, since clients do not read the rest of a list after an error.
 
 local time = redis.call('TIME')
 local key, at = 1, 3

@@ -12,7 +12,7 @@
 -- ARGV[5]  channel
 -- ARGV[6]  head of the topic's frames
 -- ARGV[7]  number of options; 1: the metric is not a choice
--- ARGV[8]  retention of the history, days; 0: there is none
+-- ARGV[8]  retention of the history, days; 0: no history
 --
 -- Returns a text: count, version, 1 if reissued or else 0, and, if the publication failed,
 -- the reason. Deadline passed: -1.

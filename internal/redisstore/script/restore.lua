@@ -18,7 +18,7 @@
 -- ARGV[9]  adjustment
 -- ARGV[10] sum of all contributions, for the last portion; else empty
 -- ARGV[11] mark of the merge that this is a step of, or empty
--- ARGV[12] retention of the history, days; 0: there is none
+-- ARGV[12] retention of the history, days; 0: no history
 -- ARGV[13…] for the last portion of a topic with a history: its gain, 1 if it is complete,
 --          hours and days, see part/merge_past.lua
 -- ARGV[…]  for final: the new mark

@@ -13,7 +13,7 @@
 -- ARGV[6]  channel
 -- ARGV[7]  head of the topic's frames
 -- ARGV[8]  1 if the share may make the first record of the topic
--- ARGV[9]  retention of the history, days; 0: there is none
+-- ARGV[9]  retention of the history, days; 0: no history
 --
 -- Returns a text: count, version, 1 if the count changed or else 0, and, if the
 -- publication failed, the reason. Deadline passed: -1.
