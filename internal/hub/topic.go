@@ -100,21 +100,6 @@ func (t *topic) subscribersOf(shard int) *subscribers {
 	return nil
 }
 
-// addLocked adds subs to the list.
-func (t *topic) addLocked(subs *subscribers) {
-	subs.next.Store(t.first.Load())
-	t.first.Store(subs)
-}
-
-// removeLocked removes subs from the list. Its own next stays for those who read the list.
-func (t *topic) removeLocked(subs *subscribers) {
-	link := &t.first
-	for link.Load() != subs {
-		link = &link.Load().next
-	}
-	link.Store(subs.next.Load())
-}
-
 // subscribers are the viewers of one shard that watch a topic, at least one as long as they are
 // in the topic's list.
 type subscribers struct {
@@ -200,13 +185,19 @@ func (r *registry) addSubscribers(subs *subscribers) {
 	s := r.stripe(subs.topic.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	subs.topic.addLocked(subs)
+	subs.next.Store(subs.topic.first.Load())
+	subs.topic.first.Store(subs)
 }
 
-// removeSubscribers removes what addSubscribers added.
+// removeSubscribers removes what addSubscribers added. The next of subs stays for concurrent readers
+// of the list.
 func (r *registry) removeSubscribers(subs *subscribers) {
 	s := r.stripe(subs.topic.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	subs.topic.removeLocked(subs)
+	link := &subs.topic.first
+	for link.Load() != subs {
+		link = &link.Load().next
+	}
+	link.Store(subs.next.Load())
 }

@@ -37,14 +37,6 @@ func (s *Store) sendBroadcasts(ctx context.Context) {
 	}
 }
 
-// flushBroadcasts publishes queued broadcasts before the store closes: commands that change
-// settings do not run sendBroadcasts.
-func (s *Store) flushBroadcasts() {
-	for len(s.broadcasts) > 0 {
-		s.publishBroadcasts(context.Background(), <-s.broadcasts)
-	}
-}
-
 // publishBroadcasts publishes a message and those that are queued. One goroutine at a time
 // calls it.
 func (s *Store) publishBroadcasts(ctx context.Context, message []byte) {

@@ -186,7 +186,7 @@ func (n *node) verifyParts() (parts []probePart) {
 		parts = append(parts, probePart{"keep", []string{s.names.secret()}, []any{value, expected}, s.reviewSecret})
 	}
 	if n.has(s.names.rules()) {
-		parts = append(parts, probePart{"hash", []string{s.names.rules()}, nil, s.reviewRules})
+		parts = append(parts, probePart{"hash", []string{s.names.rules()}, nil, func(reply any) error { return s.compareRules(replyHash(reply)) }})
 	}
 	return parts
 }
@@ -203,10 +203,6 @@ func (s *Store) reviewSecret(reply any) error {
 		return s.secret.verify([]byte(secret))
 	}
 	return ErrNoSecret
-}
-
-func (s *Store) reviewRules(reply any) error {
-	return s.compareRules(replyHash(reply))
 }
 
 // followParts returns the parts of a probe that discover changes of settings and lost seeds.

@@ -202,13 +202,6 @@ func (s *Store) primary() *node {
 	return nil
 }
 
-// requestProbe makes the session of the primary probe soon.
-func (s *Store) requestProbe() {
-	if n := s.primary(); n != nil {
-		notify(n.pace.soon)
-	}
-}
-
 // verifyParts returns the parts of a probe that verify the replica without writing.
 func (r *replica) verifyParts() []probePart {
 	s := r.store

@@ -14,13 +14,6 @@ import (
 // publications of that time did not arrive.
 var errResynchronised = errors.New("it read all data of its primary again, so changes may be missed")
 
-// checkReplica verifies the replica. It loads the scripts that read.
-func (e *session) checkReplica() error {
-	n := e.node
-	_, err := n.runProbe(e.ctx, "", n.verifyParts())
-	return err
-}
-
 // followPrimary waits for the probes that the primary publishes, and ends the session if they do
 // not come back.
 func (e *session) followPrimary() error {
@@ -37,7 +30,9 @@ func (e *session) followPrimary() error {
 		return err
 	}
 	r.establish(true)
-	e.store.requestProbe()
+	if primary := e.store.primary(); primary != nil {
+		notify(primary.pace.soon)
+	}
 	tick := time.NewTicker(maxSilence / 15)
 	defer tick.Stop()
 	for {

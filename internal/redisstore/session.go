@@ -139,10 +139,11 @@ func (n *node) runSession(parent context.Context, sink tally.Sink, received func
 
 // check checks the node while the session subscribes.
 func (e *session) check() (err error) {
-	if e.node.replica != nil {
-		return e.checkReplica()
+	if n := e.node; n.replica != nil {
+		_, err = n.runProbe(e.ctx, "", n.verifyParts())
+	} else {
+		e.warnings, err = n.checkAgain(e.ctx)
 	}
-	e.warnings, err = e.node.checkAgain(e.ctx)
 	return err
 }
 

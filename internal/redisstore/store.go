@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -159,7 +160,9 @@ func (s *Store) String() string { return s.topology.String() }
 
 // Close ends all connections. Run must have returned.
 func (s *Store) Close() error {
-	s.flushBroadcasts()
+	for len(s.broadcasts) > 0 { // of a command, which does not run sendBroadcasts
+		s.publishBroadcasts(context.Background(), <-s.broadcasts)
+	}
 	s.ranks.close()
 	s.gains.close()
 	s.computations.close()
