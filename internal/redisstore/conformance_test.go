@@ -118,7 +118,7 @@ func (c storeConfig) factory() storetest.Factory {
 // Calls that go to several nodes are tested on each shape, the others on one.
 func TestConformance_Sentinels(t *testing.T) {
 	t.Parallel()
-	storetest.RunShape(t, storeConfig{url: redistest.StartSentinels(t).URL(2) + "?wait=1"}.factory())
+	storetest.RunShape(t, storeConfig{url: redistest.StartSentinels(t, redistest.Options{}).URL(2) + "?wait=1"}.factory())
 }
 
 func TestConformance_Cluster(t *testing.T) {

@@ -54,7 +54,7 @@ func TestWatch_FarStoreReadsFirst(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	near := storeConfig{url: server.URL(0)}.connect(t, catalog(), prefix)
 	store, proxy, v := farStore(t, server, prefix, 10*time.Millisecond)
-	proxy.DelayOnly(redistest.Loss{Direction: redistest.ToServer, Traffic: redistest.PubSub}, 300*time.Millisecond)
+	proxy.DelayOnly(redistest.Flow{Direction: redistest.ToServer, Traffic: redistest.PubSub}, 300*time.Millisecond)
 	page := topic(t, "default/likes/page")
 	before := server.Calls("hmget")
 	store.Watch(page)

@@ -209,7 +209,7 @@ func TestReplica_TLS(t *testing.T) {
 // The Sentinels promote another replica. The replica of the region follows it, and pages do.
 func TestReplica_Failover(t *testing.T) {
 	t.Parallel()
-	sentinels := redistest.StartSentinels(t)
+	sentinels := redistest.StartSentinels(t, redistest.Options{})
 	old, next := sentinels.Servers[0], sentinels.Servers[1]
 	replica := sentinels.StartReplica(t)
 	page := topic(t, "default/likes/page")

@@ -17,7 +17,7 @@ import (
 // replica. Nothing that replicas confirmed is lost.
 func TestSentinel_Failover(t *testing.T) {
 	t.Parallel()
-	sentinels := redistest.StartSentinels(t)
+	sentinels := redistest.StartSentinels(t, redistest.Options{})
 	old, next := sentinels.Servers[0], sentinels.Servers[1]
 	var log logBuffer
 	p := storeConfig{url: sentinels.URL(0) + "?wait=1", options: redisstore.Options{Logger: log.logger()}}
@@ -57,7 +57,7 @@ func TestSentinel_Failover(t *testing.T) {
 
 func TestSentinel_Unavailable(t *testing.T) {
 	t.Parallel()
-	sentinels := redistest.StartSentinels(t)
+	sentinels := redistest.StartSentinels(t, redistest.Options{})
 	url := sentinels.URL(0)
 	wrong := storeConfig{url: "redis+sentinel://" + sentinels.Watchers[0].Addr + "/nobody"}.open(t, catalog(), newPrefix())
 	if err := wrong.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), `monitors no primary named "nobody"`) {
@@ -100,7 +100,7 @@ func TestSentinel_Unavailable(t *testing.T) {
 // Sentinels may have their own password or users.
 func TestSentinel_Credentials(t *testing.T) {
 	t.Parallel()
-	sentinels := redistest.StartSentinels(t)
+	sentinels := redistest.StartSentinels(t, redistest.Options{})
 	const word, user = "w:tch/ ?&=%+@#é", "wat@ch+er"
 	set := func(rules ...any) {
 		t.Helper()
@@ -170,7 +170,7 @@ func TestSentinel_Credentials(t *testing.T) {
 // After a Sentinel's password changed, the store tries all credentials of the URL again.
 func TestSentinel_PasswordChanges(t *testing.T) {
 	t.Parallel()
-	sentinels := redistest.StartSentinels(t)
+	sentinels := redistest.StartSentinels(t, redistest.Options{})
 	store := storeConfig{url: sentinels.URL(0)}.connect(t, catalog(), newPrefix())
 	for _, rule := range []string{">" + redistest.Password, "nopass", ">" + redistest.Password} {
 		for _, w := range sentinels.Watchers {

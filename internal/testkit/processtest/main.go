@@ -16,12 +16,12 @@ import (
 // packages, also with the race detector.
 const binariesVariable = "TALLYCAST_TEST_BINARIES"
 
-// Main builds the program and runs the tests of a package, parallel of them at the same
-// time. It sets *binary to the path of the program and *plain, unless nil, to that of
-// one without the race detector, for tests that measure memory: the detector uses ten times
-// as much. It builds both before the first test, because a program that is written while a
-// test starts another is "busy". It fails if the tests leave goroutines.
-// Main is for TestMain.
+// Main builds the program and runs the tests of a package, a number of them in parallel. It
+// sets *binary to the path of the program, and *plain, unless nil, to that of a program
+// without the race detector, for tests that measure memory: the detector uses ten times as
+// much. It builds both before the first test: a process that a test starts meanwhile would
+// inherit the open file, and a file that is open for writing cannot be run (ETXTBSY). It
+// fails if the tests leave goroutines. Main is for TestMain.
 func Main(m *testing.M, parallel int, binary, plain *string) {
 	os.Exit(runMain(m, parallel, binary, plain))
 }
@@ -52,8 +52,8 @@ func runMain(m *testing.M, parallel int, binary, plain *string) int {
 }
 
 // build puts the program, with the race detector or without, into dir and returns its path.
-// It copies the program from the Makefile's directory, or builds it. The copy can be run by
-// users who may not read the checkout.
+// It copies the program from the Makefile's directory, or builds it. Users who may not read
+// the checkout can run the copy.
 func build(dir string, race bool) (binary string, err error) {
 	name, env, flags := "tallycast", "CGO_ENABLED=0", []string(nil)
 	if race { // as in the Makefile

@@ -61,10 +61,10 @@ func StartCluster(t testing.TB, withReplicas bool, args ...string) *Cluster {
 		})
 	}
 	for i, s := range c.Replicas {
-		s.Do("CLUSTER", "REPLICATE", c.Primaries[i].NodeID())
+		s.Do("CLUSTER", "REPLICATE", c.Primaries[i].nodeID())
 	}
 	for _, s := range c.Replicas {
-		processtest.Eventually(t, "the replica follows", s.follows)
+		processtest.Eventually(t, "the replica follows", s.Follows)
 	}
 	for _, s := range all {
 		processtest.Eventually(t, "the cluster is whole", func() bool {
@@ -83,8 +83,8 @@ func (c *Cluster) URL() string {
 	return "redis+cluster://" + strings.Join(addrs, ",")
 }
 
-// NodeID returns the server's id in its cluster.
-func (s *Server) NodeID() string {
+// nodeID returns the server's id in its cluster.
+func (s *Server) nodeID() string {
 	s.t.Helper()
 	return fmt.Sprint(s.Do("CLUSTER", "MYID"))
 }
@@ -106,7 +106,8 @@ func (s *Server) clusterInfo(name string) string {
 // nil, after the first key moved.
 func (c *Cluster) Move(slot int, from, to *Server, during func()) {
 	from.t.Helper()
-	c.BeginMove(slot, from, to)
+	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", from.nodeID())
+	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", to.nodeID())
 	host, port, _ := net.SplitHostPort(to.Addr)
 	for {
 		keys, _ := from.Do("CLUSTER", "GETKEYSINSLOT", slot, 1).([]any)
@@ -122,12 +123,6 @@ func (c *Cluster) Move(slot int, from, to *Server, during func()) {
 	if during != nil {
 		during()
 	}
-	to.Do("CLUSTER", "SETSLOT", slot, "NODE", to.NodeID())
-	from.Do("CLUSTER", "SETSLOT", slot, "NODE", to.NodeID())
-}
-
-// BeginMove marks a slot as migrating.
-func (c *Cluster) BeginMove(slot int, from, to *Server) {
-	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", from.NodeID())
-	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", to.NodeID())
+	to.Do("CLUSTER", "SETSLOT", slot, "NODE", to.nodeID())
+	from.Do("CLUSTER", "SETSLOT", slot, "NODE", to.nodeID())
 }

@@ -20,9 +20,9 @@ type Proxy struct {
 
 	mu     sync.Mutex
 	links  map[*link]bool         // guarded by mu
-	lost   map[Loss]bool          // guarded by mu: what is lost now
-	delay  time.Duration          // guarded by mu: of data in one direction
-	extra  map[Loss]time.Duration // guarded by mu: further delay of a kind of data
+	lost   map[Flow]bool          // guarded by mu: the flows that are dropped now
+	delay  time.Duration          // guarded by mu: of every flow
+	extra  map[Flow]time.Duration // guarded by mu: of one flow, in addition
 	rounds rounds                 // guarded by mu
 	cuts   map[Traffic]int        // guarded by mu: how many replies to cut in the middle
 }
@@ -30,7 +30,7 @@ type Proxy struct {
 // Direction is a direction of data.
 type Direction string
 
-// Traffic is the use of a connection: commands until it subscribes.
+// Traffic is the use of a connection: Commands until the client subscribes, then PubSub.
 type Traffic string
 
 const (
@@ -41,8 +41,8 @@ const (
 	PubSub   Traffic = "Pub/Sub"
 )
 
-// Loss is a kind of data to drop.
-type Loss struct {
+// Flow is the data of one direction on all connections of one use.
+type Flow struct {
 	Direction
 	Traffic
 }
@@ -65,7 +65,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, links: map[*link]bool{}, lost: map[Loss]bool{}, extra: map[Loss]time.Duration{}, cuts: map[Traffic]int{}}
+	p := &Proxy{Addr: listener.Addr().String(), target: target, listener: listener, links: map[*link]bool{}, lost: map[Flow]bool{}, extra: map[Flow]time.Duration{}, cuts: map[Traffic]int{}}
 	p.ended.Go(p.accept) // ends when the listener is closed
 	t.Cleanup(p.close)
 	return p
@@ -85,27 +85,27 @@ func (p *Proxy) Silence() {
 // BlackHole drops, while on, everything that the server sends. Affected connections stay
 // broken.
 func (p *Proxy) BlackHole(on bool) {
-	p.Lose(on, Loss{FromServer, Commands}, Loss{FromServer, PubSub})
+	p.Lose(on, Flow{FromServer, Commands}, Flow{FromServer, PubSub})
 }
 
 // Swallow drops, while on, everything that clients send. Affected connections stay broken.
-func (p *Proxy) Swallow(on bool) { p.Lose(on, Loss{ToServer, Commands}, Loss{ToServer, PubSub}) }
+func (p *Proxy) Swallow(on bool) { p.Lose(on, Flow{ToServer, Commands}, Flow{ToServer, PubSub}) }
 
-// Lose starts or stops to drop kinds of data. Affected connections stay broken until Cut.
-func (p *Proxy) Lose(on bool, losses ...Loss) {
+// Lose starts or stops to drop flows. Affected connections stay broken until Cut.
+func (p *Proxy) Lose(on bool, flows ...Flow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, loss := range losses {
-		p.lost[loss] = on
+	for _, flow := range flows {
+		p.lost[flow] = on
 	}
 }
 
-// passesLocked reports whether data in a direction passes, and marks the direction as broken
-// otherwise.
+// passesLocked reports whether data of a direction passes. If not, it marks the direction as
+// broken.
 func (p *Proxy) passesLocked(l *link, direction Direction) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p.lost[Loss{direction, l.traffic}] {
+	if p.lost[Flow{direction, l.traffic}] {
 		l.broken[direction] = true
 	}
 	return !l.broken[direction]
@@ -118,11 +118,11 @@ func (p *Proxy) Delay(by time.Duration) {
 	p.delay = by
 }
 
-// DelayOnly delays one kind of data in addition.
-func (p *Proxy) DelayOnly(kind Loss, by time.Duration) {
+// DelayOnly delays one flow in addition.
+func (p *Proxy) DelayOnly(flow Flow, by time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.extra[kind] = by
+	p.extra[flow] = by
 }
 
 // Cut closes all open connections.
@@ -250,7 +250,7 @@ func (p *Proxy) depart(l *link, direction Direction) (delay time.Duration, round
 	defer p.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return p.delay + p.extra[Loss{direction, l.traffic}], p.rounds.depart(direction, l.firstRound)
+	return p.delay + p.extra[Flow{direction, l.traffic}], p.rounds.depart(direction, l.firstRound)
 }
 
 func (p *Proxy) arrive(direction Direction, round int) {

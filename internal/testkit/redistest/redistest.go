@@ -175,16 +175,10 @@ func (s *Server) Try(args ...any) (any, error) {
 	return reply, err
 }
 
-// Kill ends the server like a crash.
-func (s *Server) Kill() {
-	s.t.Helper()
-	s.kill()
-}
-
 // Restart starts a killed server with the same port and data.
 func (s *Server) Restart() {
 	s.t.Helper()
-	s.kill()
+	s.Kill()
 	if err := s.launch(); err != nil {
 		s.t.Fatalf("redis-server does not restart: %v\n%s", err, s.Log())
 	}
@@ -306,7 +300,7 @@ func (s *Server) launch() error {
 	}
 	command, ended := s.command, make(chan struct{})
 	s.ended = ended
-	go func() { // ends with the process; kill waits for it
+	go func() { // ends with the process; Kill waits for it
 		_ = command.Wait()
 		close(ended)
 	}()
@@ -328,8 +322,8 @@ func (s *Server) launch() error {
 	}
 }
 
-// ping checks that the server answers, and not another process that took the port. It dials
-// first, since go-redis writes failures to standard error.
+// ping checks that the server answers at its address, not another process that took the port.
+// It dials first, since go-redis writes failures to standard error.
 func (s *Server) ping(deadline time.Time) error {
 	conn, err := net.DialTimeout("tcp", s.Addr, time.Until(deadline))
 	if err != nil {
@@ -341,8 +335,8 @@ func (s *Server) ping(deadline time.Time) error {
 	if err := s.admin.Ping(ctx).Err(); err != nil {
 		return err
 	}
-	if answers := s.info("server")["process_id"]; answers != strconv.Itoa(s.Pid()) {
-		return fmt.Errorf("process %s listens at %s, not %d", answers, s.Addr, s.Pid())
+	if id := s.info("server")["process_id"]; id != strconv.Itoa(s.Pid()) {
+		return fmt.Errorf("process %s listens at %s, not %d", id, s.Addr, s.Pid())
 	}
 	return nil
 }
@@ -360,8 +354,8 @@ func (s *Server) client() *redis.Client {
 	return redis.NewClient(options)
 }
 
-// kill kills the process, also if it is suspended, and waits for its end.
-func (s *Server) kill() {
+// Kill ends the server like a crash, also if it is suspended, and waits for its end.
+func (s *Server) Kill() {
 	if s.command == nil || s.command.Process == nil {
 		return
 	}
@@ -375,7 +369,7 @@ func (s *Server) kill() {
 
 // cleanUp ends the server, and shows the end of its log if the test failed.
 func (s *Server) cleanUp() {
-	s.kill()
+	s.Kill()
 	if s.t.Failed() {
 		log := s.Log()
 		s.t.Logf("log of the redis-server at %s:\n%s", s.Addr, log[max(0, len(log)-logTail):])

@@ -47,7 +47,7 @@ func TestServer_TLSAndUsers(t *testing.T) {
 // Sentinels and clusters are complete after the start.
 func TestSentinelsAndCluster_Start(t *testing.T) {
 	began := time.Now()
-	s := redistest.StartSentinels(t)
+	s := redistest.StartSentinels(t, redistest.Options{})
 	if got := s.PrimaryAddr(); got != s.Servers[0].Addr {
 		t.Errorf("the primary is %q", got)
 	}
@@ -72,10 +72,10 @@ func TestServer_SetClock(t *testing.T) {
 	}
 }
 
-// A proxy drops the given kind of data and nothing else.
+// A proxy drops the given flow and nothing else.
 func TestProxy_Lose(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
-	for _, loss := range []redistest.Loss{
+	for _, flow := range []redistest.Flow{
 		{Direction: redistest.FromServer, Traffic: redistest.Commands}, {Direction: redistest.ToServer, Traffic: redistest.Commands},
 		{Direction: redistest.FromServer, Traffic: redistest.PubSub}, {Direction: redistest.ToServer, Traffic: redistest.PubSub},
 	} {
@@ -99,15 +99,15 @@ func TestProxy_Lose(t *testing.T) {
 		if !ask(conns[0], ping) || !ask(conns[1], subscribe) {
 			t.Fatal("a proxy without losses drops data")
 		}
-		proxy.Lose(true, loss)
+		proxy.Lose(true, flow)
 		for i, command := range []string{ping, subscribe, ping, subscribe} { // on old connections and on new ones
-			if got, want := ask(conns[i], command), (loss.Traffic == redistest.PubSub) == (command == ping); got != want {
-				t.Errorf("loss %s, %s: connection %d was answered: %t", loss.Direction, loss.Traffic, i, got)
+			if got, want := ask(conns[i], command), (flow.Traffic == redistest.PubSub) == (command == ping); got != want {
+				t.Errorf("without %s %s: connection %d was answered: %t", flow.Traffic, flow.Direction, i, got)
 			}
 		}
-		proxy.Lose(false, loss)
-		if lost := conns[2]; ask(lost, ping) != (loss.Traffic == redistest.PubSub) {
-			t.Errorf("loss %s, %s: the connection works again", loss.Direction, loss.Traffic)
+		proxy.Lose(false, flow)
+		if got, want := ask(conns[2], ping), flow.Traffic == redistest.PubSub; got != want {
+			t.Errorf("after %s %s were dropped: a command was answered: %t", flow.Traffic, flow.Direction, got)
 		}
 	}
 }

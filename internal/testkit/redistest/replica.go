@@ -24,7 +24,7 @@ func StartReplica(t testing.TB, addr string, options Options) *Server {
 	}
 	options.Args = append(append(replicationArgs(), "--replicaof", host, port), options.Args...)
 	s := Start(t, options)
-	processtest.Eventually(t, "the replica follows", s.follows)
+	processtest.Eventually(t, "the replica follows", s.Follows)
 	return s
 }
 

@@ -26,24 +26,13 @@ type Sentinels struct {
 	// Watchers are the Sentinels.
 	Watchers []*Server
 
-	options Options // of the servers
+	options Options // of Servers
 }
 
-// StartSentinels starts a primary, a replica and Sentinels, and waits until they know each
-// other. A primary counts as failed after two seconds of silence, because a busy machine may
-// cause shorter ones.
-func StartSentinels(t testing.TB, args ...string) *Sentinels {
-	t.Helper()
-	return startSentinels(t, Options{Args: args})
-}
-
-// StartSentinelsWithClocks is StartSentinels with clocks that can be set.
-func StartSentinelsWithClocks(t testing.TB, args ...string) *Sentinels {
-	t.Helper()
-	return startSentinels(t, Options{Clock: true, Args: args})
-}
-
-func startSentinels(t testing.TB, options Options) *Sentinels {
+// StartSentinels starts a primary and a replica with options, and Sentinels, and waits until
+// they know each other. A primary counts as failed after two seconds of silence, because a busy
+// machine may cause shorter ones.
+func StartSentinels(t testing.TB, options Options) *Sentinels {
 	t.Helper()
 	options.Password = Password
 	options.Users = []string{sentinelUser + " on >" + sentinelPassword + " ~* &* +@all"}
@@ -92,8 +81,8 @@ func (s *Sentinels) URL(database int) string {
 	return fmt.Sprintf("redis+sentinel://%s@%s/%s/%d", url.UserPassword("", Password), strings.Join(addrs, ","), Primary, database)
 }
 
-// Isolate disconnects the Sentinels from a server that still serves others, or reconnects
-// them.
+// Isolate disconnects the Sentinels from a server, which still serves other clients, or
+// reconnects them.
 func (s *Sentinels) Isolate(server *Server, isolated bool) {
 	if isolated {
 		server.Do("ACL", "SETUSER", sentinelUser, "off")
@@ -123,8 +112,8 @@ func (s *Sentinels) PrimaryAddr() (addr string) {
 	return addr
 }
 
-// follows reports whether the server is a replica in sync with its primary.
-func (s *Server) follows() bool { return s.info("replication")["master_link_status"] == "up" }
+// Follows reports whether the server is a replica in sync with its primary.
+func (s *Server) Follows() bool { return s.info("replication")["master_link_status"] == "up" }
 
 // info returns a section of INFO.
 func (s *Server) info(section string) map[string]string {
