@@ -59,7 +59,7 @@ type bounds struct {
 	least, most []int64  // from that moment on
 }
 
-// interval is a time in which a visitor may have contributed an amount to a topic.
+// interval is a time in which a visitor may contribute an amount to a topic.
 type interval struct {
 	from, to Moment
 	amount   int64
@@ -99,8 +99,8 @@ type step struct {
 	least, most int64
 }
 
-// stepsOf returns the changes of the bounds by the writes of one visitor to one topic, of
-// which value is what they add to the count.
+// stepsOf returns the changes of the bounds by the writes of one visitor to one topic. value
+// returns what a contribution of an amount adds to the count.
 func stepsOf(writes []Write, value func(amount int64) int64) (steps []step) {
 	all := []interval{{from: -endOfTime, to: endOfTime, amount: 0}}
 	open := 0 // from this index on, the end of the interval is not known yet
@@ -113,27 +113,27 @@ func stepsOf(writes []Write, value func(amount int64) int64) (steps []step) {
 		all = append(all, interval{from: w.Called - versionTolerance, to: endOfTime, amount: value(w.Amount)})
 	}
 	moments := make([]Moment, 0, 2*len(all))
-	for _, h := range all[1:] {
-		moments = append(moments, h.from)
+	for _, i := range all[1:] {
+		moments = append(moments, i.from)
 	}
-	for _, h := range all[:open] {
-		moments = append(moments, h.to)
+	for _, i := range all[:open] {
+		moments = append(moments, i.to)
 	}
 	slices.Sort(moments)
 	var least, most int64 // before the first write
-	var now []interval    // possible at a moment
+	var now []interval    // those that contain the moment m
 	next := 1
 	for _, m := range slices.Compact(moments) {
 		for ; next < len(all) && all[next].from <= m; next++ {
 			now = append(now, all[next])
 		}
-		now = slices.DeleteFunc(now, func(h interval) bool { return h.to <= m })
+		now = slices.DeleteFunc(now, func(i interval) bool { return i.to <= m })
 		low, high := int64(1)<<62, int64(-1)
 		if all[0].to > m {
 			low, high = 0, 0
 		}
-		for _, h := range now {
-			low, high = min(low, h.amount), max(high, h.amount)
+		for _, i := range now {
+			low, high = min(low, i.amount), max(high, i.amount)
 		}
 		if low != least || high != most {
 			steps = append(steps, step{m, low - least, high - most})

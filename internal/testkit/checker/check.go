@@ -24,7 +24,7 @@ const (
 	// one count.
 	RuleExisted Rule = "existed"
 	// RuleCurrent: a connected viewer shows an acknowledged count, or a newer one, within
-	// [MaxLag] after the acknowledgement and after the end of every fault at that time.
+	// [MaxLag] after the acknowledgement, or after the end of a fault at that time.
 	RuleCurrent Rule = "current"
 	// RuleLive: after stale, a viewer receives the current counts before live.
 	RuleLive Rule = "live"
@@ -103,7 +103,8 @@ func checkCounts(h *History, report report) {
 	}
 }
 
-// countIn returns a count of a topic, of which count and options were seen; -1 if it was not.
+// countIn returns the count c in a state with a count and options; -1 if the state has no such
+// option.
 func countIn(count int64, options []int64, c countOf) int64 {
 	switch {
 	case c.option == 0:
@@ -125,8 +126,8 @@ func (h *History) checkOptions(who string, s Observation, report report) {
 	}
 }
 
-// topicLost reports whether the store lost the topic. Viewers then show 0 under any
-// version, and the next version is above all.
+// topicLost reports whether the store lost the topic. Viewers then show 0 under any version,
+// and the next version is above all of these.
 func (h *History) topicLost(f Final) bool {
 	return f.Version == 0 && slices.ContainsFunc(h.Faults, func(f Fault) bool { return f.LosesData })
 }

@@ -92,7 +92,7 @@ func TestSchedule_FarRedis(t *testing.T) {
 func TestSchedule_Sentinels(t *testing.T) {
 	t.Parallel()
 	seed, duration := schedule(t)
-	sentinels := redistest.StartSentinels(t, durable...)
+	sentinels := redistest.StartSentinels(t, redistest.Options{Args: durable})
 	r := newRun(t, seed, sentinelDeployment(sentinels, 3, "?wait=1"), scheduleLoad)
 	r.runSchedule(&nemesis{run: r, faults: append(r.sentinelFaults(sentinels), r.instanceKilled()), maxDuration: 2 * time.Second}, duration)
 }

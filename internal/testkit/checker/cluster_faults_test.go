@@ -14,11 +14,11 @@ import (
 // onOtherNodes returns a function that reports whether a write is to a topic of another
 // node.
 func (r *run) onOtherNodes(node *redistest.Server) func(checker.Write) bool {
-	there := map[string]bool{}
+	onNode := map[string]bool{}
 	for _, topic := range r.names {
-		there[topic] = r.nodeOf(topic) == node
+		onNode[topic] = r.nodeOf(topic) == node
 	}
-	return func(w checker.Write) bool { return !there[w.Topic] }
+	return func(w checker.Write) bool { return !onNode[w.Topic] }
 }
 
 // nodeUsableMetric returns the metric for the state of a node.
@@ -37,7 +37,7 @@ func (r *run) primaryLost(cluster *redistest.Cluster) fault {
 			processtest.Eventually(r.t, "the replica is promoted", func() bool { return r.nodeOf(r.names[0]) == replica })
 			return func() {
 				node.Restart()
-				processtest.Eventually(r.t, "the old primary is a replica", func() bool { return follows(node) })
+				processtest.Eventually(r.t, "the old primary is a replica", node.Follows)
 			}
 		}}
 }
@@ -56,8 +56,8 @@ func (r *run) nodeHangs() fault {
 // slotsMove moves the slots of all topics on a node, one topic after the other.
 func (r *run) slotsMove(cluster *redistest.Cluster) fault {
 	all := func(checker.Write) bool { return true }
-	// A write waits half a second at most for a topic whose keys are on two nodes. A slow
-	// machine takes longer to move them.
+	// A write waits at most half a second for a topic whose keys are on two nodes. A slow
+	// machine takes longer to move these.
 	const wait = 500 * time.Millisecond
 	return fault{name: "slots move", unaffected: all, overloaded: wait / 2, begin: func(*rand.Rand) func() {
 		from := r.nodeOf(r.names[0])
@@ -78,28 +78,28 @@ func (r *run) slotsMove(cluster *redistest.Cluster) fault {
 // Each fault of a Redis Cluster alone breaks no promise, and operators see it.
 func TestFault_Cluster(t *testing.T) {
 	t.Parallel()
-	var replicated, bare *redistest.Cluster
-	secured := func(c **redistest.Cluster) func(t *testing.T) *deployment {
+	var replicated, single *redistest.Cluster
+	withReplicas := func(c **redistest.Cluster) func(t *testing.T) *deployment {
 		return func(t *testing.T) *deployment {
 			*c = redistest.StartCluster(t, true, durable...)
 			return clusterDeployment(*c, 2, "?wait=1")
 		}
 	}
-	single := func(c **redistest.Cluster) func(t *testing.T) *deployment {
+	withoutReplicas := func(c **redistest.Cluster) func(t *testing.T) *deployment {
 		return func(t *testing.T) *deployment {
 			*c = redistest.StartCluster(t, false, durable...)
 			return clusterDeployment(*c, 2, "")
 		}
 	}
 	trials := map[string]trial{
-		"a primary is lost and its replica is promoted": {secured(&replicated), func(r *run) fault { return r.primaryLost(replicated) }},
-		"slots move under load":                         {single(&bare), func(r *run) fault { return r.slotsMove(bare) }},
+		"a primary is lost and its replica is promoted": {withReplicas(&replicated), func(r *run) fault { return r.primaryLost(replicated) }},
+		"slots move under load":                         {withoutReplicas(&single), func(r *run) fault { return r.slotsMove(single) }},
 	}
 	for _, name := range longOnly("subscribers are disconnected", "scripts are flushed") {
 		var c *redistest.Cluster
-		trials[name] = trial{single(&c), func(r *run) fault { return faultNamed(r.commonFaults(), name) }}
+		trials[name] = trial{withoutReplicas(&c), func(r *run) fault { return faultNamed(r.commonFaults(), name) }}
 	}
 	var hanging *redistest.Cluster
-	trials["a node hangs"] = trial{single(&hanging), (*run).nodeHangs}
+	trials["a node hangs"] = trial{withoutReplicas(&hanging), (*run).nodeHangs}
 	runTrials(t, trials)
 }

@@ -19,9 +19,9 @@ func extended(faults []Fault, by Moment) faultWindows {
 
 // deadline returns by when viewers must show a count that was acknowledged at a moment:
 // MaxLag after the moment and after the end of each fault that begins before then.
-func (c faultWindows) deadline(at Moment) Moment {
+func (faults faultWindows) deadline(at Moment) Moment {
 	due := at + MaxLag
-	for _, f := range c {
+	for _, f := range faults {
 		if f.Began <= due && f.Ended >= at {
 			due = max(due, f.Ended+MaxLag)
 		}
@@ -29,14 +29,14 @@ func (c faultWindows) deadline(at Moment) Moment {
 	return due
 }
 
-// overlaps reports whether there was a fault during w or just before.
-func (c faultWindows) overlaps(w Write) bool {
-	return slices.ContainsFunc(c, func(f Fault) bool { return f.Began <= w.Returned && f.Ended+versionTolerance >= w.Called })
+// overlaps reports whether there was a fault during w, or at most versionTolerance before it.
+func (faults faultWindows) overlaps(w Write) bool {
+	return slices.ContainsFunc(faults, func(f Fault) bool { return f.Began <= w.Returned && f.Ended+versionTolerance >= w.Called })
 }
 
 // losesData reports whether the store lost data during w.
-func (c faultWindows) losesData(w Write) bool {
-	return slices.ContainsFunc(c, func(f Fault) bool { return f.LosesData && f.Began <= w.Returned && f.Ended >= w.Called })
+func (faults faultWindows) losesData(w Write) bool {
+	return slices.ContainsFunc(faults, func(f Fault) bool { return f.LosesData && f.Began <= w.Returned && f.Ended >= w.Called })
 }
 
 // checkCurrent reports connected viewers that were out of date for too long.
@@ -89,16 +89,16 @@ func checkTopic(h *History, c Connection, topic string, since Moment, writes []W
 // checkLive reports viewers that received live before the current counts.
 func checkLive(h *History, report report) {
 	for _, c := range h.Connections {
-		for _, d := range c.StalePeriods {
+		for _, stale := range c.StalePeriods {
 			shown := map[string]int64{}
-			for _, s := range c.Seen[:d.Seen] {
+			for _, s := range c.Seen[:stale.Seen] {
 				shown[s.Topic] = max(shown[s.Topic], s.Version)
 			}
 			for _, w := range h.Writes {
 				since := c.Watched[w.Topic]
-				if w.Outcome == Acknowledged && since != 0 && since <= d.Began && w.Returned < d.Began && shown[w.Topic] < w.Version {
+				if w.Outcome == Acknowledged && since != 0 && since <= stale.Began && w.Returned < stale.Began && shown[w.Topic] < w.Version {
 					report(RuleLive, "%s, of instance %d, received live at %d and showed %s at version %d, but %d was acknowledged at %d",
-						c.Name, c.Instance, d.Ended, w.Topic, shown[w.Topic], w.Version, w.Returned)
+						c.Name, c.Instance, stale.Ended, w.Topic, shown[w.Topic], w.Version, w.Returned)
 					break
 				}
 			}

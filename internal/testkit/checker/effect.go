@@ -8,37 +8,38 @@ func (h *History) effects() []Write {
 	writes := h.Writes
 	for _, f := range h.Faults {
 		if f.LosesData {
-			writes = slices.Concat(before(writes, f), lossWrites(writes, f), after(writes, f))
+			before, after := split(writes, f.Ended)
+			writes = slices.Concat(before, lossWrites(before, f.Ended), after)
 		}
 	}
 	return writes
 }
 
-func before(writes []Write, f Fault) []Write { return callsRelativeTo(writes, f, true) }
-func after(writes []Write, f Fault) []Write  { return callsRelativeTo(writes, f, false) }
-
-// callsRelativeTo returns the writes called before the end of the fault, or after it.
-func callsRelativeTo(writes []Write, f Fault, before bool) (its []Write) {
+// split returns the writes that were called until a moment, and the later ones.
+func split(writes []Write, at Moment) (before, after []Write) {
 	for _, w := range writes {
-		if (w.Called <= f.Ended) == before {
-			its = append(its, w)
+		if w.Called <= at {
+			before = append(before, w)
+		} else {
+			after = append(after, w)
 		}
 	}
-	return its
+	return before, after
 }
 
-func lossWrites(writes []Write, f Fault) (all []Write) {
+// lossWrites returns writes at a moment that model the loss of some of the writes before it.
+func lossWrites(before []Write, at Moment) (all []Write) {
 	type contribution struct {
 		visitorTopic
 		amount int64
 	}
 	known := map[contribution]bool{}
-	for _, w := range before(writes, f) {
+	for _, w := range before {
 		for _, amount := range []int64{0, w.Amount} {
 			c := contribution{visitorTopic{w.Topic, w.Visitor}, amount}
 			if !known[c] {
 				known[c] = true
-				all = append(all, Write{Visitor: w.Visitor, Topic: w.Topic, Amount: amount, Called: f.Ended, Returned: f.Ended, Outcome: Unknown})
+				all = append(all, Write{Visitor: w.Visitor, Topic: w.Topic, Amount: amount, Called: at, Returned: at, Outcome: Unknown})
 			}
 		}
 	}

@@ -190,13 +190,13 @@ func (r *run) networkFault(name string, s signals, begin, end func(*redistest.Pr
 	}}
 }
 
-// lossFault drops data. At its end the affected connections are cut, because they cannot
+// lossFault drops flows. At its end it cuts the affected connections, because these cannot
 // continue.
-func (r *run) lossFault(name, log string, losses ...redistest.Loss) fault {
+func (r *run) lossFault(name, log string, flows ...redistest.Flow) fault {
 	return r.networkFault(name, storeAway(log),
-		func(p *redistest.Proxy) { p.Lose(true, losses...) },
+		func(p *redistest.Proxy) { p.Lose(true, flows...) },
 		func(p *redistest.Proxy) {
-			p.Lose(false, losses...)
+			p.Lose(false, flows...)
 			p.Cut()
 		})
 }

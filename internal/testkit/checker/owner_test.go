@@ -148,7 +148,7 @@ func (o *owner) request(method, path, body string) (status int, text []byte, err
 	return response.StatusCode, text, err
 }
 
-// export requests an export. In a complete one, each count is the sum of its parts.
+// export requests an export. In a complete export, each count is the sum of its parts.
 func (o *owner) export() {
 	status, text, err := o.request(http.MethodGet, "/admin/v1/export", "")
 	if err != nil || status != http.StatusOK {
@@ -177,14 +177,14 @@ func (o *owner) export() {
 				sum += amount
 			}
 		}
-		options := slices.Clone(l.Options) // without the choices of the line
+		options := slices.Clone(l.Options) // minus the contributions of the line
 		for _, option := range l.Amounts {
 			if isChoice(l.Topic) {
 				options[option-1]--
 			}
 		}
 		if isChoice(l.Topic) && l.Amounts != nil && slices.ContainsFunc(options, func(n int64) bool { return n != 0 }) {
-			o.run.t.Errorf("the export has %s with other options: %s", l.Topic, row)
+			o.run.t.Errorf("the export has %s with options that differ from its contributions: %s", l.Topic, row)
 		}
 		if sums[l.Topic] += sum; l.Counted != sums[l.Topic] || l.Count != l.Seed+l.Adjustment+l.Counted {
 			o.run.t.Errorf("the export has %s with contributions of %d: %s", l.Topic, sums[l.Topic], row)

@@ -3,6 +3,7 @@ package checker_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -14,17 +15,17 @@ import (
 // networkFaults are the faults between instances and one Redis. Each instance has a proxy.
 func (r *run) networkFaults() []fault {
 	const unreachable = "redis: cannot be used"
-	lost := func(d redistest.Direction, t redistest.Traffic) redistest.Loss {
-		return redistest.Loss{Direction: d, Traffic: t}
+	flow := func(d redistest.Direction, t redistest.Traffic) redistest.Flow {
+		return redistest.Flow{Direction: d, Traffic: t}
 	}
-	all := func(d redistest.Direction) []redistest.Loss {
-		return []redistest.Loss{lost(d, redistest.Commands), lost(d, redistest.PubSub)}
+	both := func(d redistest.Direction) []redistest.Flow {
+		return []redistest.Flow{flow(d, redistest.Commands), flow(d, redistest.PubSub)}
 	}
 	silent := signals{stale: always, readyz: "do not arrive", metric: increases("tallycast_redis_probes_lost_total"), log: "do not arrive"}
 	slow := metricChange{name: `tallycast_redis_round_trip_seconds{node="` + r.proxies[0].Addr + `"}`, detects: func(_, now float64) bool { return now > 0.4 }}
-	lostMessages := r.lossFault("messages are lost", "", lost(redistest.FromServer, redistest.PubSub))
+	lostMessages := r.lossFault("messages are lost", "", flow(redistest.FromServer, redistest.PubSub))
 	lostMessages.signals = r.onFirstInstance(silent)
-	lostSubscriptions := r.lossFault("subscriptions are lost", "", lost(redistest.ToServer, redistest.PubSub))
+	lostSubscriptions := r.lossFault("subscriptions are lost", "", flow(redistest.ToServer, redistest.PubSub))
 	lostSubscriptions.signals = r.onFirstInstance(signals{stale: always, readyz: "SUBSCRIBE", metric: increases(reconnects), log: "reply of Redis to SUBSCRIBE"})
 	begin := lostSubscriptions.begin
 	lostSubscriptions.begin = func(random *rand.Rand) func() {
@@ -39,10 +40,10 @@ func (r *run) networkFaults() []fault {
 		func(p *redistest.Proxy) { p.CutReplies(20) }, func(p *redistest.Proxy) { p.CutReplies(0) })
 	cutReplies.minDuration = 2 * time.Second // each subscription receives a message in this time
 	return []fault{
-		r.lossFault("replies and messages are lost", unreachable, all(redistest.FromServer)...),
-		r.lossFault("commands and subscriptions are lost", unreachable, all(redistest.ToServer)...),
-		r.lossFault("replies are lost", unreachable, lost(redistest.FromServer, redistest.Commands)),
-		r.lossFault("commands are lost", unreachable, lost(redistest.ToServer, redistest.Commands)),
+		r.lossFault("replies and messages are lost", unreachable, both(redistest.FromServer)...),
+		r.lossFault("commands and subscriptions are lost", unreachable, both(redistest.ToServer)...),
+		r.lossFault("replies are lost", unreachable, flow(redistest.FromServer, redistest.Commands)),
+		r.lossFault("commands are lost", unreachable, flow(redistest.ToServer, redistest.Commands)),
 		lostMessages,
 		lostSubscriptions,
 		r.networkFault("subscriptions become silent", signals{stale: always, metric: increases("tallycast_redis_probes_lost_total"), log: "do not arrive"},
@@ -137,17 +138,25 @@ func (r *run) otherInstanceFault(name string, s signals, args func() []string, c
 }
 
 // sendLike likes a topic through an instance and returns the status.
-func sendLike(t testing.TB, i *processtest.Instance, topic, visitor string) int {
+func sendLike(t testing.TB, i *processtest.Instance, topic, visitor string) (status int) {
 	t.Helper()
 	body := "{}"
 	if isChoice(topic) {
 		body = `{"option":1}`
 	}
-	response, err := post(i.URL+"/v1/"+topic, visitor, body)
+	request, err := http.NewRequest("POST", i.URL+"/v1/"+topic, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Tally-Visitor", visitor)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: responseTimeout}
+	response, err := client.Do(request)
 	if err != nil {
 		t.Error(err)
+		return 0
 	}
-	return response
+	_ = response.Body.Close()
+	return response.StatusCode
 }
 
 // Each fault around one Redis alone breaks no promise, and operators see it.
@@ -171,11 +180,10 @@ func TestFault_OneRedis(t *testing.T) {
 				[]any{"CONFIG", "SET", "maxmemory", "1mb"}, []any{"CONFIG", "SET", "maxmemory", "0"})
 		}},
 		"a read-only replica": {durably, func(r *run) fault {
-			_, port, _ := strings.Cut(processtest.FreeAddress(r.t), ":")
 			expected := writesRefused("read-only replica")
 			expected.stale = maybe
 			return r.settingFault("Redis becomes a replica", expected,
-				[]any{"REPLICAOF", "127.0.0.1", port}, []any{"REPLICAOF", "NO", "ONE"})
+				[]any{"REPLICAOF", "127.0.0.1", processtest.FreePort(r.t)}, []any{"REPLICAOF", "NO", "ONE"})
 		}},
 		"two secrets": {durably, func(r *run) fault {
 			return r.otherInstanceFault("an instance has another secret", signals{readyz: "secret", metric: increases("tallycast_store_conflict"), log: "secret"},
@@ -218,13 +226,13 @@ func TestFault_OneRedis(t *testing.T) {
 	runTrials(t, trials)
 }
 
-// The same with TLS and a Redis user, who may lose rights.
+// The same with TLS and a Redis user, and faults of the rights of the user.
 func TestFault_TLSAndUsers(t *testing.T) {
 	t.Parallel()
-	scene := func(t *testing.T) *deployment { return tlsRedis(t, 2) }
+	withTLS := func(t *testing.T) *deployment { return tlsRedis(t, 2) }
 	trials := map[string]trial{}
 	for right, named := range map[string]string{"publish": "PUBLISH", "hset": "HSET", "evalsha": "evalsha"} {
-		trials["the right to "+right+" is missing"] = trial{scene, func(r *run) fault {
+		trials["the right to "+right+" is missing"] = trial{withTLS, func(r *run) fault {
 			expected := writesRefused(named)
 			if right == "publish" {
 				expected.stale = always // messages of other instances are missing
@@ -234,7 +242,7 @@ func TestFault_TLSAndUsers(t *testing.T) {
 		}}
 	}
 	for _, name := range longOnly("Redis is killed", "Redis hangs", "subscribers are disconnected", "scripts are flushed") {
-		trials[name] = trial{scene, func(r *run) fault { return faultNamed(r.singleServerFaults(), name) }}
+		trials[name] = trial{withTLS, func(r *run) fault { return faultNamed(r.singleServerFaults(), name) }}
 	}
 	runTrials(t, trials)
 }

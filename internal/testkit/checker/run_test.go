@@ -213,7 +213,7 @@ func (r *run) readFinal() *checker.History {
 	for n, name := range r.allVisitors() {
 		for i := range r.instances {
 			if n > 0 && i > 0 {
-				break // all instances return the first visitor, one the others
+				break // ask all instances about the first visitor, and one about the others
 			}
 			status, text, err := r.request(attempt{instance: i, timeout: responseTimeout}, "POST", "/v1/counts",
 				fmt.Sprintf(`{"topics":["%s"],"visitor":%q}`, topics, name), "")
@@ -246,7 +246,7 @@ func (r *run) readFinal() *checker.History {
 	return h
 }
 
-// check checks the history, and that it contains enough.
+// check checks the history, and that it contains enough writes, faults and frames.
 func (r *run) check(h *checker.History) {
 	r.t.Helper()
 	outcomes := map[checker.Outcome]int{}

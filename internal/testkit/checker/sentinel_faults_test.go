@@ -2,7 +2,6 @@ package checker_test
 
 import (
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 
@@ -50,7 +49,7 @@ func (r *run) failoverFault(s *redistest.Sentinels, name string, begin, end func
 func (r *run) awaitReplication(s *redistest.Sentinels) {
 	processtest.Eventually(r.t, "a primary and a replica", func() bool {
 		primary, replica := roles(s)
-		return primary != nil && follows(replica)
+		return primary != nil && replica.Follows()
 	})
 }
 
@@ -90,13 +89,6 @@ func roles(s *redistest.Sentinels) (primary, replica *redistest.Server) {
 	return nil, nil
 }
 
-// follows reports whether a server is a replica in sync with its primary.
-func follows(s *redistest.Server) bool {
-	reply, err := s.Try("INFO", "replication")
-	text, _ := reply.(string)
-	return err == nil && strings.Contains(text, "master_link_status:up")
-}
-
 // Each fault of a Redis behind Sentinels alone breaks no promise, and operators see it.
 func TestFault_Sentinels(t *testing.T) {
 	t.Parallel()
@@ -107,13 +99,13 @@ func TestFault_Sentinels(t *testing.T) {
 	for _, name := range append(names, longOnly("subscribers are disconnected", "scripts are flushed")...) {
 		var sentinels *redistest.Sentinels
 		trials[name] = trial{func(t *testing.T) *deployment {
-			sentinels = redistest.StartSentinels(t, durable...)
+			sentinels = redistest.StartSentinels(t, redistest.Options{Args: durable})
 			return sentinelDeployment(sentinels, 2, "?wait=1")
 		}, func(r *run) fault { return faultNamed(r.sentinelFaults(sentinels), name) }}
 	}
 	var sentinels *redistest.Sentinels
 	trials["the clock is set back, and a failover loses the newest writes"] = trial{func(t *testing.T) *deployment {
-		sentinels = redistest.StartSentinelsWithClocks(t, durable...)
+		sentinels = redistest.StartSentinels(t, redistest.Options{Clock: true, Args: durable})
 		for _, server := range sentinels.Servers {
 			server.SetClock(time.Hour)
 		}

@@ -86,8 +86,8 @@ func (r *run) diskFull() fault {
 
 // secondProcess starts a second process on the file.
 func (r *run) secondProcess(path string) fault {
-	all := func() []*processtest.Instance { return nil }
-	return fault{name: "a second process wants the file", signals: signals{instances: all}, begin: func(*rand.Rand) func() {
+	none := func() []*processtest.Instance { return nil }
+	return fault{name: "a second process opens the file", signals: signals{instances: none}, begin: func(*rand.Rand) func() {
 		flags := append(r.flags(0), "--listen", "127.0.0.1:0", "--internal-listen=")
 		p := processtest.Start(r.t, binary, r.env, flags...)
 		if code, log := p.ExitCode(), p.Log.String(); code != 1 || !strings.Contains(log, path) ||

@@ -27,8 +27,8 @@ var trialLoad = load{visitors: 8, viewers: 6, pause: 400 * time.Millisecond, sta
 
 // trial is one fault in one deployment.
 type trial struct {
-	scene func(t *testing.T) *deployment
-	fault func(r *run) fault
+	deploy func(t *testing.T) *deployment
+	fault  func(r *run) fault
 }
 
 // longOnly returns the names of trials that repeat a fault of another deployment: none
@@ -45,7 +45,7 @@ func runTrials(t *testing.T, trials map[string]trial) {
 	for name, trial := range trials {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRun(t, uint64(time.Now().UnixNano()), trial.scene(t), trialLoad)
+			r := newRun(t, uint64(time.Now().UnixNano()), trial.deploy(t), trialLoad)
 			r.start()
 			r.runTrial(trial.fault(r))
 		})
@@ -142,71 +142,71 @@ type observer struct {
 }
 
 func (r *run) observe(s signals) *observer {
-	l := &observer{
+	o := &observer{
 		r: r, signals: s, began: now(), started: append([]*processtest.Instance(nil), r.instances...),
 		metricBefore: map[*processtest.Instance]float64{}, logOffsets: map[*processtest.Instance]int{}, changed: map[*processtest.Instance]bool{},
 	}
 	for _, i := range r.instances {
 		if s.metric.name != "" {
-			l.metricBefore[i] = i.Metric(s.metric.name)
+			o.metricBefore[i] = i.Metric(s.metric.name)
 		}
-		l.logOffsets[i] = len(i.Log.String())
+		o.logOffsets[i] = len(i.Log.String())
 	}
-	return l
+	return o
 }
 
 // expected returns the instances that must detect the fault.
-func (l *observer) expected() []*processtest.Instance {
-	if l.signals.instances == nil {
-		return l.started
+func (o *observer) expected() []*processtest.Instance {
+	if o.signals.instances == nil {
+		return o.started
 	}
-	return l.signals.instances()
+	return o.signals.instances()
 }
 
 // metricChanged reports whether the instance's metric changed since the fault began.
-func (l *observer) metricChanged(i *processtest.Instance) bool {
-	f := l.signals.metric
+func (o *observer) metricChanged(i *processtest.Instance) bool {
+	f := o.signals.metric
 	if f.name == "" {
 		return true
 	}
 	asked := []*processtest.Instance{i}
 	if f.anyInstance {
-		asked = l.expected()
+		asked = o.expected()
 	}
 	return slices.ContainsFunc(asked, func(i *processtest.Instance) bool {
-		l.changed[i] = l.changed[i] || f.detects(l.metricBefore[i], i.Metric(f.name))
-		return l.changed[i]
+		o.changed[i] = o.changed[i] || f.detects(o.metricBefore[i], i.Metric(f.name))
+		return o.changed[i]
 	})
 }
 
 // checkDuring waits for the signals during a fault.
-func (l *observer) checkDuring() {
-	t := l.r.t
+func (o *observer) checkDuring() {
+	t := o.r.t
 	t.Helper()
-	for _, i := range l.expected() {
-		if l.signals.readyz == "" {
+	for _, i := range o.expected() {
+		if o.signals.readyz == "" {
 			continue
 		}
-		processtest.Eventually(t, "/readyz contains "+l.signals.readyz, func() bool {
-			l.metricChanged(i)
+		processtest.Eventually(t, "/readyz contains "+o.signals.readyz, func() bool {
+			o.metricChanged(i)
 			_, body := processtest.Get(i.Internal + "/readyz")
-			return strings.Contains(body, l.signals.readyz)
+			return strings.Contains(body, o.signals.readyz)
 		})
-		processtest.Eventually(t, "the log contains "+l.signals.log, func() bool {
-			return strings.Contains(i.Log.String()[l.logOffsets[i]:], l.signals.log)
+		processtest.Eventually(t, "the log contains "+o.signals.log, func() bool {
+			return strings.Contains(i.Log.String()[o.logOffsets[i]:], o.signals.log)
 		})
-		processtest.Eventually(t, "a change of the metric "+l.signals.metric.name, func() bool { return l.metricChanged(i) })
+		processtest.Eventually(t, "a change of the metric "+o.signals.metric.name, func() bool { return o.metricChanged(i) })
 	}
-	if l.signals.stale == always {
-		processtest.Within(t, 10*time.Second+l.r.maxSlowness(), "all viewers receive stale", func() bool { return l.allStale() })
+	if o.signals.stale == always {
+		processtest.Within(t, 10*time.Second+o.r.maxSlowness(), "all viewers receive stale", func() bool { return o.allStale() })
 	}
 }
 
 // allStale reports whether all viewers of the expected instances received stale.
-func (l *observer) allStale() bool {
-	for _, c := range l.r.record.history().Connections {
-		received := c.Stale || len(c.StalePeriods) > 0 && c.StalePeriods[len(c.StalePeriods)-1].Ended > l.began
-		if c.Ended == 0 && l.expects(c.Instance) && !received {
+func (o *observer) allStale() bool {
+	for _, c := range o.r.record.history().Connections {
+		received := c.Stale || len(c.StalePeriods) > 0 && c.StalePeriods[len(c.StalePeriods)-1].Ended > o.began
+		if c.Ended == 0 && o.expects(c.Instance) && !received {
 			return false
 		}
 	}
@@ -214,33 +214,33 @@ func (l *observer) allStale() bool {
 }
 
 // expects reports whether an instance must detect the fault.
-func (l *observer) expects(instance int) bool {
-	return slices.Contains(l.expected(), l.started[instance])
+func (o *observer) expects(instance int) bool {
+	return slices.Contains(o.expected(), o.started[instance])
 }
 
 // checkAfter checks the signals after the fault.
-func (l *observer) checkAfter() {
-	t := l.r.t
+func (o *observer) checkAfter() {
+	t := o.r.t
 	t.Helper()
-	for _, i := range l.expected() {
-		processtest.Eventually(t, "a change of the metric "+l.signals.metric.name, func() bool { return l.metricChanged(i) })
-		l.checkLog(i, l.signals.log)
+	for _, i := range o.expected() {
+		processtest.Eventually(t, "a change of the metric "+o.signals.metric.name, func() bool { return o.metricChanged(i) })
+		o.checkLog(i, o.signals.log)
 	}
-	for n, i := range l.r.instances {
-		processtest.Within(t, checker.MaxLag*time.Microsecond+l.r.maxSlowness(), "/readyz reports the store as up", func() bool {
+	for n, i := range o.r.instances {
+		processtest.Within(t, checker.MaxLag*time.Microsecond+o.r.maxSlowness(), "/readyz reports the store as up", func() bool {
 			status, body := processtest.Get(i.Internal + "/readyz")
 			return status == 200 && strings.Contains(body, `"store":{"status":"up"}`)
 		})
-		if i == l.started[n] && !l.expects(n) {
-			l.checkLog(i, "")
+		if i == o.started[n] && !o.expects(n) {
+			o.checkLog(i, "")
 		}
 	}
-	if l.signals.stale == always && !l.allStale() {
+	if o.signals.stale == always && !o.allStale() {
 		t.Error("not all viewers received stale")
 	}
-	for _, c := range l.r.record.history().Connections {
-		for _, d := range c.StalePeriods {
-			if d.Ended > l.began && l.started[c.Instance] == l.r.instances[c.Instance] && (!l.expects(c.Instance) || l.signals.stale == never) && l.r.maxSlowness() < overloaded {
+	for _, c := range o.r.record.history().Connections {
+		for _, stale := range c.StalePeriods {
+			if stale.Ended > o.began && o.started[c.Instance] == o.r.instances[c.Instance] && (!o.expects(c.Instance) || o.signals.stale == never) && o.r.maxSlowness() < overloaded {
 				t.Errorf("%s, of instance %d, received stale without a reason", c.Name, c.Instance)
 			}
 		}
@@ -249,9 +249,9 @@ func (l *observer) checkAfter() {
 
 // checkLog checks the log since the fault began: one line contains want, and there are few
 // lines. If want is empty, there is no warning or error.
-func (l *observer) checkLog(i *processtest.Instance, want string) {
-	l.r.t.Helper()
-	text := i.Log.String()[l.logOffsets[i]:]
+func (o *observer) checkLog(i *processtest.Instance, want string) {
+	o.r.t.Helper()
+	text := i.Log.String()[o.logOffsets[i]:]
 	var warnings []string
 	found := 0
 	for line := range strings.Lines(text) {
@@ -265,11 +265,11 @@ func (l *observer) checkLog(i *processtest.Instance, want string) {
 	}
 	lines := strings.Count(text, "\n")
 	switch {
-	case want == "" && len(warnings) > 0 && l.r.maxSlowness() < overloaded:
-		l.r.t.Errorf("warnings without a fault: %q", warnings)
+	case want == "" && len(warnings) > 0 && o.r.maxSlowness() < overloaded:
+		o.r.t.Errorf("warnings without a fault: %q", warnings)
 	case want != "" && found == 0:
-		l.r.t.Errorf("no line contains %q: %q", want, warnings)
-	case len(warnings) > maxWarnings*max(1, len(l.r.servers)) || lines > maxLines*max(1, len(l.r.servers)):
-		l.r.t.Errorf("too many lines: %d warnings and errors, %d lines: %q", len(warnings), lines, warnings)
+		o.r.t.Errorf("no line contains %q: %q", want, warnings)
+	case len(warnings) > maxWarnings*max(1, len(o.r.servers)) || lines > maxLines*max(1, len(o.r.servers)):
+		o.r.t.Errorf("too many lines: %d warnings and errors, %d lines: %q", len(warnings), lines, warnings)
 	}
 }

@@ -194,21 +194,6 @@ func (r *run) request(t attempt, method, path, body, visitor string) (status int
 	return response.StatusCode, text, err
 }
 
-// post sends a like of a visitor without a body and returns the status.
-func post(url, visitor, body string) (status int, err error) {
-	request, err := http.NewRequest("POST", url, strings.NewReader(body))
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("Tally-Visitor", visitor)
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: responseTimeout}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	return response.StatusCode, response.Body.Close()
-}
-
 // watchTopic subscribes to a topic through an instance until leave, and discards the frames.
 func (r *run) watchTopic(instance int, topic string) (leave func()) {
 	ctx, cancel := context.WithCancel(context.Background())
