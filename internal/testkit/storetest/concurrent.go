@@ -26,7 +26,7 @@ func together(n int, run func(i int)) {
 
 // tryApply applies writes and returns the error, also in goroutines of a test.
 func tryApply(store tally.Applier, topic tally.Topic, writes ...tally.Write) error {
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	batches := []tally.Batch{{Topic: topic, Writes: writes}}
 	store.Apply(ctx, batches)
@@ -36,7 +36,7 @@ func tryApply(store tally.Applier, topic tally.Topic, writes ...tally.Write) err
 // memberOf returns a member that differs from others in all bytes.
 func memberOf(i int) tally.Member { return tally.Member(uint64(i+1) * 0x9e3779b97f4a7c15) }
 
-// testManyVisitors sends likes of 300 visitors at once, each twice, as after a lost answer,
+// testManyVisitors sends likes of 300 visitors at once, each twice, as after a lost reply,
 // through all stores.
 func testManyVisitors(t *testing.T, open Factory) {
 	const visitors = 300
@@ -102,7 +102,7 @@ func testManyTopicsAtOnce(t *testing.T, open Factory) {
 			}})
 		}
 		for _, batches := range lanes {
-			ctx, cancel := context.WithTimeout(context.Background(), answer)
+			ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 			store.Apply(ctx, batches)
 			cancel()
 			for _, b := range batches {
@@ -117,8 +117,8 @@ func testManyTopicsAtOnce(t *testing.T, open Factory) {
 		queries = append(queries, tally.Query{Topic: topic, Member: 2})
 	}
 	queries = append(queries, tally.Query{Topic: newTopic(t, "likes"), Member: 2}) // untouched
-	for i, reading := range f.First.Read(answerContext(t), queries) {
-		want := tally.Reading{Change: none(queries[i].Topic)}
+	for i, reading := range f.First.Read(callContext(t), queries) {
+		want := tally.Reading{Change: untouched(queries[i].Topic)}
 		if i < topics {
 			want.Change.Options = reading.Change.Options
 			want.Change.Count, want.Change.Version, want.Mine = callers+1, reading.Change.Version, 1
@@ -129,7 +129,7 @@ func testManyTopicsAtOnce(t *testing.T, open Factory) {
 	}
 }
 
-// testLargeTopic fills topics beyond the sizes at which a store may change how it keeps
+// testLargeTopic fills topics beyond the sizes at which a store may change its representation of
 // members, and reads each member.
 func testLargeTopic(t *testing.T, open Factory) {
 	f := fixture(t, open)
@@ -200,13 +200,13 @@ func checkMembers(t *testing.T, store Store, topic tally.Topic, n int, count int
 				queries, want = append(queries, tally.Query{Topic: topic, Member: member ^ 0x5555}), append(want, 0)
 			}
 		}
-		for i, reading := range store.Read(answerContext(t), queries) {
+		for i, reading := range store.Read(callContext(t), queries) {
 			if reading.Err != nil || reading.Mine != want[i] || reading.Change.Count != count {
 				t.Fatalf("member %x: mine %d of %d, error %v; want %d of %d",
 					queries[i].Member, reading.Mine, reading.Change.Count, reading.Err, want[i], count)
 			}
 		}
-		if got, err := store.Contributions(answerContext(t), queries); err != nil || !slices.Equal(got, want) {
+		if got, err := store.Contributions(callContext(t), queries); err != nil || !slices.Equal(got, want) {
 			t.Fatalf("contributions %v, error %v, want %v", got, err, want)
 		}
 	}
@@ -261,7 +261,7 @@ func testConcurrentEdits(t *testing.T, open Factory) {
 			}
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), answer)
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		defer cancel()
 		list := []tally.Edit{{Topic: topic, Kind: tally.EditSeed, Value: 50}, {Topic: topic, Kind: tally.EditAdjustment, Value: int64(i)}}
 		f.First.Edit(ctx, list)

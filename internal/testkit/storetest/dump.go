@@ -93,7 +93,7 @@ func testDumpError(t *testing.T, open Factory) {
 	fillAll(t, f.First)
 	enough := errors.New("enough")
 	calls := 0
-	err := f.First.Dump(answerContext(t), tally.Scope{}, func(tally.Portion) error {
+	err := f.First.Dump(callContext(t), tally.Scope{}, func(tally.Portion) error {
 		calls++
 		if calls == 3 {
 			return enough
@@ -103,7 +103,7 @@ func testDumpError(t *testing.T, open Factory) {
 	if !errors.Is(err, enough) || calls != 3 {
 		t.Errorf("after %d calls: %v", calls, err)
 	}
-	ctx, cancel := context.WithCancel(answerContext(t))
+	ctx, cancel := context.WithCancel(callContext(t))
 	err = f.First.Dump(ctx, tally.Scope{}, func(tally.Portion) error {
 		cancel()
 		return nil
@@ -174,9 +174,9 @@ func testConcurrentDump(t *testing.T, open Factory) {
 	}
 }
 
-// same checks that the topics of one dump are those of another, with versions that are not
+// checkSame checks that the topics of one dump are those of another, with versions that are not
 // lower.
-func same(t *testing.T, got, want map[tally.Topic]dumped) {
+func checkSame(t *testing.T, got, want map[tally.Topic]dumped) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Errorf("%d topics, want %d", len(got), len(want))
@@ -201,7 +201,7 @@ func testRestore(t *testing.T, open Factory) {
 	for _, replace := range []bool{false, false, true, true} {
 		restore(t, to.First, replace, all...)
 		got := dump(t, to.other(), tally.Scope{})
-		same(t, got, want)
+		checkSame(t, got, want)
 		for topic := range want {
 			if stored := read(t, to.other(), topic, 0).Change; stored != got[topic].Change {
 				t.Errorf("read %v, dumped %v", stored, got[topic])
@@ -245,7 +245,7 @@ func testRestorePortions(t *testing.T, open Factory) {
 				dump(t, to.other(), tally.Scope{}) // checks the sum
 			}
 		}
-		same(t, dump(t, to.other(), tally.Scope{}), want)
+		checkSame(t, dump(t, to.other(), tally.Scope{}), want)
 		if got := apply(t, to.First, large, assert(3000, 3)); got.Count != 8 {
 			t.Errorf("count %d after a clap of a known visitor", got.Count)
 		}

@@ -48,7 +48,7 @@ func testInvalidInput(t *testing.T, open Factory) {
 		{Topic: likes, Kind: tally.EditWithdraw, Members: make([]tally.Member, tally.MaxBatchWrites+1)},
 		{Topic: likes},
 	}
-	f.First.Edit(answerContext(t), list)
+	f.First.Edit(callContext(t), list)
 	for i, want := range []tally.Code{
 		tally.CodeReadOnlyMetric, "", tally.CodeBadAmount, tally.CodeBadAmount, tally.CodeBadAmount,
 		tally.CodeUnknownMetric, tally.CodeUnknownSite, tally.CodeInternal, tally.CodeInternal,
@@ -60,27 +60,27 @@ func testInvalidInput(t *testing.T, open Factory) {
 		change  func(p *tally.Portion)
 		want    tally.Code
 	}{
-		"portion of presence":      {whole(readers, 3, 0, nil), nil, tally.CodeReadOnlyMetric},
-		"portion of unknown site":  {whole(elsewhere, 3, 0, nil), nil, tally.CodeUnknownSite},
-		"portion of unknown rule":  {whole(undeclared, 3, 0, nil), nil, tally.CodeUnknownMetric},
-		"amount above the maximum": {whole(likes, 0, 0, map[tally.Member]int64{1: 2}), nil, tally.CodeBadAmount},
-		"version without room":     {whole(likes, 3, 0, nil), func(p *tally.Portion) { p.Version = 1<<53 - 1 }, tally.CodeBadAmount},
+		"portion of presence":      {wholePortion(readers, 3, 0, nil), nil, tally.CodeReadOnlyMetric},
+		"portion of unknown site":  {wholePortion(elsewhere, 3, 0, nil), nil, tally.CodeUnknownSite},
+		"portion of unknown rule":  {wholePortion(undeclared, 3, 0, nil), nil, tally.CodeUnknownMetric},
+		"amount above the maximum": {wholePortion(likes, 0, 0, map[tally.Member]int64{1: 2}), nil, tally.CodeBadAmount},
+		"version without room":     {wholePortion(likes, 3, 0, nil), func(p *tally.Portion) { p.Version = 1<<53 - 1 }, tally.CodeBadAmount},
 	} {
 		if c.change != nil {
 			c.change(&c.portion)
 		}
-		check(name, f.First.Restore(answerContext(t), false, []tally.Portion{c.portion}), c.want)
+		check(name, f.First.Restore(callContext(t), false, []tally.Portion{c.portion}), c.want)
 	}
 	if all := dump(t, f.First, tally.Scope{}); len(all) != 1 || all[likes].Count != 6 {
 		t.Errorf("stored %v", all)
 	}
-	f.First.Edit(answerContext(t), nil)
-	f.First.Apply(answerContext(t), nil)
+	f.First.Edit(callContext(t), nil)
+	f.First.Apply(callContext(t), nil)
 	restore(t, f.First, true)
-	if got := f.First.Read(answerContext(t), nil); len(got) != 0 {
+	if got := f.First.Read(callContext(t), nil); len(got) != 0 {
 		t.Errorf("no queries returned %v", got)
 	}
-	if err := f.First.Reissue(answerContext(t), nil); err != nil {
+	if err := f.First.Reissue(callContext(t), nil); err != nil {
 		t.Errorf("reissue of nothing: %v", err)
 	}
 }
@@ -119,7 +119,7 @@ func testLimits(t *testing.T, open Factory) {
 		t.Errorf("the largest withdrawal left %v", got.After)
 	}
 	claps := newTopic(t, "claps") // a member twice in one portion
-	portion := whole(claps, 0, 0, map[tally.Member]int64{3: 4, 4: 1})
+	portion := wholePortion(claps, 0, 0, map[tally.Member]int64{3: 4, 4: 1})
 	portion.Contributions = append(portion.Contributions, portion.Contributions...)
 	for _, replace := range []bool{false, true, false} {
 		restore(t, f.First, replace, portion)
@@ -136,13 +136,13 @@ func testUnknownTopic(t *testing.T, open Factory) {
 	for _, metric := range append([]string{"readers"}, kinds...) {
 		topic := newTopic(t, metric)
 		recorders[0].watch(t, f.First, topic)
-		if got, want := read(t, f.First, topic, 5), (tally.Reading{Change: none(topic)}); got != want {
+		if got, want := read(t, f.First, topic, 5), (tally.Reading{Change: untouched(topic)}); got != want {
 			t.Errorf("read %v, want %v", got, want)
 		}
 		if metric != "readers" && exists(t, f.First, topic) {
 			t.Errorf("%s exists after it was read and watched", topic)
 		}
-		if top, err := f.First.Top(answerContext(t), "default", metric, 100); err != nil || len(top) != 0 {
+		if top, err := f.First.Top(callContext(t), "default", metric, 100); err != nil || len(top) != 0 {
 			t.Errorf("top of %s is %v, error %v", metric, top, err)
 		}
 	}
@@ -257,9 +257,9 @@ func testDeadline(t *testing.T, open Factory) {
 		"SetShares": store.SetShares(ended, time.Minute, []tally.Share{{Topic: readers, Pages: 3}}),
 		"Edit":      list[0].Err, "EditWithdraw": list[1].Err, "List": listErr, "Revert": revertErr,
 		"Dump":          store.Dump(ended, tally.Scope{}, func(tally.Portion) error { return nil }),
-		"Restore":       store.Restore(ended, true, []tally.Portion{whole(likes, 4, 0, nil)}),
-		"Journal":       store.Journal(ended, tally.Scope{}, 0, everAfter, func([]tally.JournalEntry) error { return nil }),
-		"SearchJournal": store.SearchJournal(ended, tally.Scope{}, 0, everAfter, func([]tally.JournalEntry) error { return nil }),
+		"Restore":       store.Restore(ended, true, []tally.Portion{wholePortion(likes, 4, 0, nil)}),
+		"Journal":       store.Journal(ended, tally.Scope{}, 0, farMinute, func([]tally.JournalEntry) error { return nil }),
+		"SearchJournal": store.SearchJournal(ended, tally.Scope{}, 0, farMinute, func([]tally.JournalEntry) error { return nil }),
 		"Contributions": contributionsErr,
 		"Settings":      settingsErr, "SwapSettings": swapErr, "SwapMark": markErr,
 		"AppendAudit": store.AppendAudit(ended, tally.AuditEntry{At: time.Now()}), "AuditLog": logErr,
@@ -271,7 +271,7 @@ func testDeadline(t *testing.T, open Factory) {
 		}
 	}
 
-	// Markers: each is the first change after those that must not happen.
+	// Markers: the calls below cause the first changes, unless a call above had an effect.
 	setShare(t, store, longLease, readers, 1)
 	present(t, f, []*recorder{r}, readers, 1)
 	if n := len(r.pushes(readers)); n != 1 {
@@ -280,10 +280,10 @@ func testDeadline(t *testing.T, open Factory) {
 	if after := stateOf(t, store, likes); after.State != before.State || after.contributions[1] != 1 {
 		t.Errorf("after calls that were too late: %v, before %v", after, before)
 	}
-	if entries, _, err := store.AuditLog(answerContext(t), "", 1); err != nil || len(entries) > 0 {
+	if entries, _, err := store.AuditLog(callContext(t), "", 1); err != nil || len(entries) > 0 {
 		t.Errorf("the audit log has %v, error %v", entries, err)
 	}
-	if stored, err := store.Settings(answerContext(t)); err != nil || len(stored) > 0 {
+	if stored, err := store.Settings(callContext(t)); err != nil || len(stored) > 0 {
 		t.Errorf("the settings are %v, error %v", stored, err)
 	}
 	checkPushes(t, store, []*recorder{r}, likes, before.Change)
@@ -340,23 +340,23 @@ func testReopen(t *testing.T, open Factory) {
 	likes := topic(t, "blog", "likes", "a")
 	entry := tally.AuditEntry{At: time.Now().Truncate(time.Millisecond), Actor: "a", Action: "b", Target: "c", Detail: "d"}
 	err := errors.Join(
-		tally.SetSetting(answerContext(t), f.First, "name", "value"),
-		f.First.AppendAudit(answerContext(t), entry),
-		f.First.WriteHeartbeat(answerContext(t), tally.Heartbeat{Instance: "a", Writes: map[string]int64{"blog": 5}}),
+		tally.SetSetting(callContext(t), f.First, "name", "value"),
+		f.First.AppendAudit(callContext(t), entry),
+		f.First.WriteHeartbeat(callContext(t), tally.Heartbeat{Instance: "a", Writes: map[string]int64{"blog": 5}}),
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	entries := recent(t, f.First, likes)
 	again := f.Reopen(t)
-	same(t, dump(t, again, tally.Scope{}), want)
-	if got, err := again.Settings(answerContext(t)); err != nil || !maps.Equal(got, map[string]string{"name": "value"}) {
+	checkSame(t, dump(t, again, tally.Scope{}), want)
+	if got, err := again.Settings(callContext(t)); err != nil || !maps.Equal(got, map[string]string{"name": "value"}) {
 		t.Errorf("the settings are %v, error %v", got, err)
 	}
-	if got, _, err := again.AuditLog(answerContext(t), "", 10); err != nil || len(got) != 1 || !got[0].At.Equal(entry.At) || got[0].Detail != "d" {
+	if got, _, err := again.AuditLog(callContext(t), "", 10); err != nil || len(got) != 1 || !got[0].At.Equal(entry.At) || got[0].Detail != "d" {
 		t.Errorf("the audit log is %v, error %v", got, err)
 	}
-	if got, err := again.Activity(answerContext(t), 0); err != nil || len(got) != 1 || got[0].Writes != 5 {
+	if got, err := again.Activity(callContext(t), 0); err != nil || len(got) != 1 || got[0].Writes != 5 {
 		t.Errorf("the activity is %v, error %v", got, err)
 	}
 	for _, metric := range kinds {

@@ -48,7 +48,7 @@ func testOnePushPerChange(t *testing.T, open Factory) {
 			{Kind: tally.EditWithdraw, Members: []tally.Member{1}},
 			{Kind: tally.EditReset},
 		} {
-			if got := edit(t, f.other(), on(topic, e)); got.Changed {
+			if got := edit(t, f.other(), editOf(topic, e)); got.Changed {
 				expect(got.After.Change)
 			}
 		}
@@ -85,8 +85,8 @@ func testWatch(t *testing.T, open Factory) {
 	r.reaches(t, now)
 }
 
-// ends waits until changes of topic, which is not watched any more, are not pushed. A change
-// of a watched topic shows that an earlier one would have been pushed.
+// ends waits until changes of topic, which is not watched any more, are not pushed. A later
+// change of a watched topic is the marker: it would arrive after them.
 func (r *recorder) ends(t *testing.T, f *Fixture, topic tally.Topic) {
 	t.Helper()
 	watched := newTopic(t, "likes")
@@ -154,7 +154,7 @@ func testRefresh(t *testing.T, open Factory) {
 		f.stores()[i].Refresh(topic)
 		settles(r)
 		if n := r.settles(unwatched); n > 0 {
-			t.Errorf("%s settled a topic %d times that is not watched", r.name, n)
+			t.Errorf("%s settled an unwatched topic %d times", r.name, n)
 		}
 	}
 }
@@ -221,12 +221,12 @@ func testReissue(t *testing.T, open Factory) {
 				for _, r := range recorders {
 					r.reaches(t, stored)
 				}
-				held := none(topic)
+				held := untouched(topic)
 				held.Count, held.Version = test.count, stored.Version+test.version
 				if metric == "rating" {
-					held.Options = on(topic, tally.Edit{Kind: tally.EditCount, Value: test.count}).Options
+					held.Options = editOf(topic, tally.Edit{Kind: tally.EditCount, Value: test.count}).Options
 				}
-				if err := f.other().Reissue(answerContext(t), []tally.Change{held}); err != nil {
+				if err := f.other().Reissue(callContext(t), []tally.Change{held}); err != nil {
 					t.Fatal(err)
 				}
 				checkReissued(t, f, recorders, stored, held, test.reissued)
@@ -237,7 +237,7 @@ func testReissue(t *testing.T, open Factory) {
 		topic := newTopic(t, "likes")
 		recorders[0].watch(t, f.First, topic)
 		held := tally.Change{Topic: topic, Count: 4, Version: time.Now().UnixMicro()}
-		if err := f.First.Reissue(answerContext(t), []tally.Change{{Topic: topic}, held}); err != nil {
+		if err := f.First.Reissue(callContext(t), []tally.Change{{Topic: topic}, held}); err != nil {
 			t.Fatal(err)
 		}
 		checkReissued(t, f, recorders[:1], tally.Change{Topic: topic}, held, true)
@@ -246,7 +246,7 @@ func testReissue(t *testing.T, open Factory) {
 		topic := newTopic(t, "likes")
 		recorders[0].watch(t, f.First, topic)
 		held := tally.Change{Topic: topic, Version: time.Now().UnixMicro()}
-		if err := f.First.Reissue(answerContext(t), []tally.Change{held}); err != nil {
+		if err := f.First.Reissue(callContext(t), []tally.Change{held}); err != nil {
 			t.Fatal(err)
 		}
 		if exists(t, f.First, topic) {
@@ -296,7 +296,7 @@ func testConcurrentReissue(t *testing.T, open Factory) {
 	}
 	stored := apply(t, f.First, topic, assert(1, 1))
 	together(calls, func(i int) {
-		ctx, cancel := context.WithTimeout(context.Background(), answer)
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		defer cancel()
 		held := tally.Change{Topic: topic, Count: int64(i), Version: stored.Version + int64(i)}
 		if err := f.stores()[i%len(f.stores())].Reissue(ctx, []tally.Change{held}); err != nil {

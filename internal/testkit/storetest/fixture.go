@@ -1,7 +1,7 @@
 // Package storetest is the conformance suite of all stores. It knows the contracts of
 // [tally.Store], [tally.Feed] and [tally.Ledger] and no implementation. The tests of a
 // store pass a [Factory] to [Run], or to [RunShape] for further shapes of the same store,
-// and add what only that store promises.
+// and test what only that store promises.
 package storetest
 
 import (
@@ -24,7 +24,7 @@ type Store interface {
 	tally.Ledger
 }
 
-// Options are those with which the suite opens a store.
+// Options are the options with which the suite opens a store.
 type Options struct {
 	Catalog *tally.Catalog
 	Secret  []byte        // nil: the store generates one
@@ -32,15 +32,15 @@ type Options struct {
 	History time.Duration // retention of the count of each day; 0: there is no history
 }
 
-// Fixture is new, empty data and the stores that are open on it. The factory closes them
-// with t.Cleanup; the suite ends each store's Run before that.
+// Fixture is new, empty data and the stores that are open on it. The factory closes these with
+// t.Cleanup; the suite ends each store's Run before that.
 type Fixture struct {
 	// First is usable. Its Run was not called.
 	First Store
 	// Second is another store on the same data, with the same options; nil if only one
 	// process at a time can hold the data.
 	Second Store
-	// Advance moves the store's clock, also back; nil if that is not possible. Leases of
+	// Advance moves the store's clock forward or back; nil if that is not possible. Leases of
 	// presence may use another clock.
 	Advance func(d time.Duration)
 	// Reopen closes First and Second and returns a store on the same data.
@@ -64,8 +64,8 @@ const (
 	// waitTimeout bounds the wait for a condition that must become true. Only failing tests
 	// take so long, so it suits a loaded machine.
 	waitTimeout = 20 * time.Second
-	// answer is the deadline of a call that must succeed.
-	answer = 20 * time.Second
+	// callTimeout is the deadline of a call that must succeed.
+	callTimeout = 20 * time.Second
 	// week is the journal's retention in the suite.
 	week = 7 * 24 * time.Hour
 )
@@ -209,8 +209,8 @@ func topic(t tester, site, metric, key string) tally.Topic {
 	return topic
 }
 
-func answerContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+func callContext(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -218,7 +218,7 @@ func answerContext(t testing.TB) context.Context {
 // apply applies the writes to topic, which must not fail, and returns the batch.
 func apply(t tester, store tally.Applier, topic tally.Topic, writes ...tally.Write) tally.Batch {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	batches := []tally.Batch{{Topic: topic, Writes: writes}}
 	store.Apply(ctx, batches)
@@ -238,6 +238,7 @@ func checkOptions(t tester, change tally.Change) {
 	}
 }
 
+// addUp returns an error if the options of a change do not add up to its count.
 func addUp(change tally.Change) error {
 	rule := catalog().Rule(change.Topic)
 	isChoice := rule.Kind == tally.Choice || rule.Kind == 0 && change.Options != "" // the test declared the metric
@@ -250,11 +251,11 @@ func addUp(change tally.Change) error {
 	return nil
 }
 
-// none is the state of an untouched topic.
-func none(topic tally.Topic) tally.Change { return catalog().Rule(topic).EmptyState(topic).Change }
+// untouched is the state of an untouched topic.
+func untouched(topic tally.Topic) tally.Change { return catalog().Rule(topic).EmptyState(topic).Change }
 
-// on returns e for a topic: in a choice metric its value is that of the first option.
-func on(topic tally.Topic, e tally.Edit) tally.Edit {
+// editOf returns e for a topic: in a choice metric its value is that of the first option.
+func editOf(topic tally.Topic, e tally.Edit) tally.Edit {
 	e.Topic = topic
 	if rule := catalog().Rule(topic); rule.Kind == tally.Choice && e.Creates() {
 		values := make([]int64, rule.Max)
@@ -272,7 +273,7 @@ func assert(member tally.Member, amount int64) tally.Write {
 // read returns the state of topic and the member's contribution.
 func read(t tester, store tally.Reader, topic tally.Topic, member tally.Member) tally.Reading {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	readings := store.Read(ctx, []tally.Query{{Topic: topic, Member: member}})
 	if len(readings) != 1 {

@@ -18,7 +18,7 @@ const gainLag = 10 * time.Second
 // topGains returns the gains of topics since a time, in order, and the topics.
 func topGains(t tester, store tally.GainRanker, site, metric string, since tally.Since, limit int) []tally.TopicGain {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	gains, err := store.TopGains(ctx, site, metric, since, limit)
 	if err != nil {
@@ -70,7 +70,7 @@ func testTopGains(t *testing.T, open Factory) {
 		}
 		apply(t, f.First, a, assert(1, 1), assert(2, 1))
 		apply(t, f.other(), b, assert(1, 1), assert(2, 1), assert(3, 1))
-		restore(t, f.First, false, whole(c, 7, 0, map[tally.Member]int64{1: 1, 2: 1}))
+		restore(t, f.First, false, wholePortion(c, 7, 0, map[tally.Member]int64{1: 1, 2: 1}))
 		since(tally.Since24h, 2, 3, 0) // imports are no gain
 		f.Advance(24 * time.Hour)
 		since(tally.Since24h, 2, 3, 0) // the hour in which it began
@@ -79,7 +79,7 @@ func testTopGains(t *testing.T, open Factory) {
 		f.Advance(time.Hour)
 		since(tally.Since24h, 1, 0, 1) // without a change of b
 		since(tally.Since7d, 3, 3, 1)
-		edit(t, f.First, on(b, tally.Edit{Kind: tally.EditBase, Value: 50}))
+		edit(t, f.First, editOf(b, tally.Edit{Kind: tally.EditBase, Value: 50}))
 		since(tally.Since30d, 3, 3, 1) // edits are no gain
 		if metric == "likes" || metric == "claps" {
 			apply(t, f.First, b, assert(1, 0))

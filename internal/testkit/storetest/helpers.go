@@ -19,7 +19,7 @@ func edit(t tester, store tally.Editor, e tally.Edit) tally.Edit {
 // are consistent.
 func edits(t tester, store tally.Editor, list ...tally.Edit) []tally.Edit {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	store.Edit(ctx, list)
 	for i, e := range list {
@@ -50,7 +50,7 @@ func (d dumped) String() string {
 // portions returns the portions of scope.
 func portions(t tester, store tally.Dumper, scope tally.Scope) (all []tally.Portion) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	err := store.Dump(ctx, scope, func(p tally.Portion) error {
 		p.Contributions = slices.Clone(p.Contributions)
@@ -63,7 +63,7 @@ func portions(t tester, store tally.Dumper, scope tally.Scope) (all []tally.Port
 	return all
 }
 
-// gather joins the portions of each topic, and checks that they are well formed.
+// gather joins the portions of each topic, and checks their form.
 func gather(t tester, all []tally.Portion) map[tally.Topic]dumped {
 	t.Helper()
 	topics := map[tally.Topic]dumped{}
@@ -135,23 +135,23 @@ func stateOf(t tester, store tally.Dumper, topic tally.Topic) dumped {
 // restore restores portions, which must not fail.
 func restore(t tester, store tally.Restorer, replace bool, all ...tally.Portion) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	if err := store.Restore(ctx, replace, all); err != nil {
 		t.Fatalf("restore %d portions: %v", len(all), err)
 	}
 }
 
-// whole returns the only portion of a topic with these contributions; in a choice metric
+// wholePortion returns the only portion of a topic with these contributions. In a choice metric
 // seed and adjustment are those of the first option.
-func whole(topic tally.Topic, seed, adjustment int64, contributions map[tally.Member]int64) tally.Portion {
+func wholePortion(topic tally.Topic, seed, adjustment int64, contributions map[tally.Member]int64) tally.Portion {
 	p := tally.Portion{First: true, Last: true}
 	rule := catalog().Rule(topic)
 	p.State = rule.EmptyState(topic)
 	p.Seed, p.Adjustment, p.Version = seed, adjustment, 1
 	sums := make([]int64, max(1, p.Options.Len()))
 	if p.Options != "" {
-		p.SeedOptions, p.AdjustmentOptions = on(topic, tally.Edit{Kind: tally.EditSeed, Value: seed}).Options, on(topic, tally.Edit{Kind: tally.EditSeed, Value: adjustment}).Options
+		p.SeedOptions, p.AdjustmentOptions = editOf(topic, tally.Edit{Kind: tally.EditSeed, Value: seed}).Options, editOf(topic, tally.Edit{Kind: tally.EditSeed, Value: adjustment}).Options
 	}
 	for _, member := range slices.Sorted(maps.Keys(contributions)) {
 		p.Contributions = append(p.Contributions, tally.Contribution{Member: member, Amount: contributions[member]})
@@ -167,6 +167,6 @@ func whole(topic tally.Topic, seed, adjustment int64, contributions map[tally.Me
 // exists reports whether topic exists, with a write that may not create it.
 func exists(t tester, store tally.Applier, topic tally.Topic) bool {
 	t.Helper()
-	const stranger = tally.Member(0xfeed)
-	return !apply(t, store, topic, tally.Write{Member: stranger, Amount: 1}).Writes[0].WouldCreate
+	const unknown = tally.Member(0xfeed)
+	return !apply(t, store, topic, tally.Write{Member: unknown, Amount: 1}).Writes[0].WouldCreate
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// historyKept is the retention of days in the suite. It is short, so that random runs exceed
-// it.
-const historyKept = 20 * 24 * time.Hour
+// historyRetention is the retention of days in the suite. It is short, so that random runs
+// exceed it.
+const historyRetention = 20 * 24 * time.Hour
 
 // RunHistory runs the tests of histories, for which the store's clock moves, see
 // [Fixture.Advance].
@@ -31,9 +31,9 @@ func RunHistory(t *testing.T, open Factory) {
 }
 
 // historyFixture opens a fixture with a history, whose clock is at 10:10.
-func historyFixture(t testing.TB, open Factory, kept time.Duration) *Fixture {
+func historyFixture(t testing.TB, open Factory, retention time.Duration) *Fixture {
 	t.Helper()
-	f := open(t, Options{Catalog: catalog(), Journal: week, History: kept})
+	f := open(t, Options{Catalog: catalog(), Journal: week, History: retention})
 	const morning = 34*time.Hour + 10*time.Minute
 	now := time.UnixMicro(history(t, f.First, newTopic(t, "likes"), tally.Day).Now).UTC()
 	f.Advance(now.Truncate(24 * time.Hour).Add(morning).Sub(now).Truncate(time.Second))
@@ -43,7 +43,7 @@ func historyFixture(t testing.TB, open Factory, kept time.Duration) *Fixture {
 // history returns the history of a topic.
 func history(t tester, store tally.HistoryReader, topic tally.Topic, period tally.Period) tally.History {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	h := store.History(ctx, period, []tally.Topic{topic})[0]
 	if h.Err != nil {
@@ -66,7 +66,7 @@ func points(t tester, store tally.HistoryReader, topic tally.Topic, period tally
 	return counts
 }
 
-// hasPoints compares the last points of a topic, by day and by hour.
+// hasPoints compares the points of a topic by a period with want.
 func hasPoints(t tester, store tally.HistoryReader, topic tally.Topic, period tally.Period, want ...int64) {
 	t.Helper()
 	if got := points(t, store, topic, period, period.Max()); !slices.Equal(got, want) {
@@ -76,7 +76,7 @@ func hasPoints(t tester, store tally.HistoryReader, topic tally.Topic, period ta
 
 // The point before the first change is 0, and those without changes continue the one before.
 func testHistoryNewTopic(t *testing.T, open Factory) {
-	f := historyFixture(t, open, historyKept)
+	f := historyFixture(t, open, historyRetention)
 	for _, metric := range kinds {
 		topic := newTopic(t, metric)
 		hasPoints(t, f.other(), topic, tally.Day)
@@ -93,7 +93,7 @@ func testHistoryNewTopic(t *testing.T, open Factory) {
 		}
 		apply(t, f.First, topic, assert(4, 1))
 		hasPoints(t, f.other(), topic, tally.Day, 0, 1, 3, 3, 4)
-		edit(t, f.First, on(topic, tally.Edit{Kind: tally.EditSeed, Value: 10}))
+		edit(t, f.First, editOf(topic, tally.Edit{Kind: tally.EditSeed, Value: 10}))
 		hasPoints(t, f.other(), topic, tally.Day, 10, 11, 13, 13, 14)
 		h := history(t, f.other(), topic, tally.Day)
 		if today := tally.Day.Number(h.Now); h.SumAt(today)-h.SumAt(today-3) != 3 || h.SumAt(today-3)-h.SumAt(today-9) != 1 {
@@ -111,7 +111,7 @@ func testHistoryNewTopic(t *testing.T, open Factory) {
 // While visitors write through all stores, the points of the hour and of the day that end are
 // the counts of the last changes in them.
 func testHistoryBoundary(t *testing.T, open Factory) {
-	f := historyFixture(t, open, historyKept)
+	f := historyFixture(t, open, historyRetention)
 	topic := newTopic(t, "likes")
 	const writers, likes = 4, 40
 	results := make(chan tally.Change, writers*likes)
@@ -121,7 +121,7 @@ func testHistoryBoundary(t *testing.T, open Factory) {
 		writing.Go(func() {
 			for i := range likes {
 				batch := []tally.Batch{{Topic: topic, Writes: []tally.Write{assert(tally.Member(1+writer*likes+i), 1)}}}
-				ctx, cancel := context.WithTimeout(context.Background(), answer)
+				ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 				store.Apply(ctx, batch)
 				cancel()
 				if batch[0].Err != nil {
@@ -158,7 +158,7 @@ func testHistoryBoundary(t *testing.T, open Factory) {
 
 // A revert lowers the points since each contribution, forgetting a visitor the present only.
 func testHistoryRevert(t *testing.T, open Factory) {
-	f := historyFixture(t, open, historyKept)
+	f := historyFixture(t, open, historyRetention)
 	for _, metric := range kinds {
 		f.Advance(21 * time.Hour) // with 75 hours below, whole days
 		topic := newTopic(t, metric)
@@ -199,11 +199,11 @@ func testHistoryOff(t *testing.T, open Factory) {
 // A point of presence is the greatest count of its period. A share that is renewed can raise
 // it.
 func testHistoryPresence(t *testing.T, open Factory) {
-	f := historyFixture(t, open, historyKept)
+	f := historyFixture(t, open, historyRetention)
 	topic := newTopic(t, "readers")
 	share := func(pages int64) {
 		t.Helper()
-		if err := f.First.SetShares(answerContext(t), time.Hour, []tally.Share{{Topic: topic, Pages: pages, MayRecord: true}}); err != nil {
+		if err := f.First.SetShares(callContext(t), time.Hour, []tally.Share{{Topic: topic, Pages: pages, MayRecord: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}

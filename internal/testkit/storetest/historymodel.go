@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// historyModel is a model that remembers each state.
+// historyModel is a model that stores each state.
 type historyModel struct {
 	*model
 	past       []pastState
@@ -18,7 +18,7 @@ type historyModel struct {
 	isComplete bool
 }
 
-// pastState is what a topic had after a change.
+// pastState is the state of a topic after a change.
 type pastState struct {
 	version         int64
 	sum, adjustment int64
@@ -38,8 +38,8 @@ func (s pastState) sumIn(period tally.Period) int64 {
 	return sum
 }
 
-// note remembers the present state if it is new. The former sums rise by imported.
-func (m *historyModel) note(imported int64) {
+// record stores the present state if it is new. The sums of earlier states rise by imported.
+func (m *historyModel) record(imported int64) {
 	if !m.exists {
 		*m = historyModel{model: m.model}
 		return
@@ -73,7 +73,7 @@ func (m *historyModel) points(period tally.Period, now int64) (counts []int64) {
 			first--
 		}
 	}
-	for number := max(first, last-int64(period.Retention(historyKept))+1); number < last; number++ {
+	for number := max(first, last-int64(period.Retention(historyRetention))+1); number < last; number++ {
 		s := pastState{sum: m.prior}
 		for _, each := range visible {
 			if period.Number(each.version) <= number {
@@ -106,7 +106,7 @@ func (m *historyModel) gain(since tally.Since, now int64) int64 {
 // testHistoryModel compares histories with a model, while the clock moves by hours, days and
 // months, and at times back.
 func testHistoryModel(t *testing.T, open Factory) {
-	f := historyFixture(t, open, historyKept)
+	f := historyFixture(t, open, historyRetention)
 	rapid.Check(t, func(rt *rapid.T) {
 		var models []*historyModel
 		var latest int64 // time that a check saw
@@ -123,9 +123,9 @@ func testHistoryModel(t *testing.T, open Factory) {
 						now := history(rt, f.other(), m.topic, period).Now
 						latest = max(latest, now)
 						// Records that were too old at the latest time may be gone.
-						kept := int(int64(period.Retention(historyKept)) - period.Number(latest) + period.Number(now))
+						retained := int(int64(period.Retention(historyRetention)) - period.Number(latest) + period.Number(now))
 						got, want := points(rt, f.other(), m.topic, period, period.Max()), m.points(period, now)
-						if !slices.Equal(got[max(0, len(got)-kept):], want[max(0, len(want)-kept):]) {
+						if !slices.Equal(got[max(0, len(got)-retained):], want[max(0, len(want)-retained):]) {
 							rt.Fatalf("the points of %s by %s are %v, want %v", m.topic, period, got, want)
 						}
 					}
@@ -152,7 +152,7 @@ func testHistoryModel(t *testing.T, open Factory) {
 				existed := m.exists
 				m.applyTo(rt, store, drawWrites(rt, m.topic))
 				m.isComplete = m.isComplete || !existed
-				m.note(0)
+				m.record(0)
 			},
 			"edit": func(rt *rapid.T) {
 				m, store := draw(rt)
@@ -164,7 +164,7 @@ func testHistoryModel(t *testing.T, open Factory) {
 					*m = historyModel{model: m.model}
 				}
 				m.isComplete = m.isComplete || !existed
-				m.note(0)
+				m.record(0)
 				// The clock went back: a new topic of this name may begin below the final
 				// version. An instance that pushed the final version asks the store to reissue
 				// the new topic.
@@ -180,7 +180,7 @@ func testHistoryModel(t *testing.T, open Factory) {
 					s := &m.past[i]
 					s.reverted, s.amounts = append(s.reverted, reverted...), append(s.amounts, amounts...)
 				}
-				m.note(0)
+				m.record(0)
 			},
 			"restore": func(rt *rapid.T) {
 				m, store := draw(rt)
@@ -200,9 +200,9 @@ func testHistoryModel(t *testing.T, open Factory) {
 				state = m.state()
 				if imported := state.Sum() - before; len(m.past) == 0 {
 					m.prior = imported
-					m.note(0)
+					m.record(0)
 				} else {
-					m.note(imported)
+					m.record(imported)
 				}
 			},
 		})

@@ -12,17 +12,17 @@ import (
 // A portion carries the history of its topic. It keeps the greater gain of each period, and can
 // be stored again.
 func testHistoryRestore(t *testing.T, open Factory) {
-	f := historyFixture(t, open, historyKept)
+	f := historyFixture(t, open, historyRetention)
 	for _, metric := range []string{"likes", "claps", "rating"} {
 		f.Advance(23 * time.Hour) // with the times below, whole days
 		source, moved, merged := newTopic(t, metric), newTopic(t, metric), newTopic(t, metric)
-		restore(t, f.First, false, whole(source, 10, 0, map[tally.Member]int64{100: 1}))
+		restore(t, f.First, false, wholePortion(source, 10, 0, map[tally.Member]int64{100: 1}))
 		apply(t, f.First, merged, assert(21, 1), assert(22, 1), assert(23, 1))
 		f.Advance(24 * time.Hour)
 		apply(t, f.First, source, assert(1, 1), assert(2, 1))
 		f.Advance(24 * time.Hour)
 		apply(t, f.First, source, assert(1, 0))
-		edit(t, f.First, on(source, tally.Edit{Kind: tally.EditBase, Value: 14}))
+		edit(t, f.First, editOf(source, tally.Edit{Kind: tally.EditBase, Value: 14}))
 		f.Advance(25 * time.Hour)
 		apply(t, f.First, source, assert(3, 1), assert(4, 1))
 
@@ -92,18 +92,18 @@ func testHistoryRestore(t *testing.T, open Factory) {
 // merged topic is the sum of both points, and its gain that of both gains, though a visitor of both
 // topics has one contribution.
 func testHistoryMerge(t *testing.T, open Factory) {
-	f := historyFixture(t, open, historyKept)
+	f := historyFixture(t, open, historyRetention)
 	for _, metric := range []string{"likes", "claps", "rating"} {
 		f.Advance(24 * time.Hour)
 		from, to := newTopic(t, metric), newTopic(t, metric)
 		apply(t, f.First, to, assert(1, 1), assert(2, 1))
 		f.Advance(24 * time.Hour)
-		edit(t, f.First, on(from, tally.Edit{Kind: tally.EditSeed, Value: 10}))
+		edit(t, f.First, editOf(from, tally.Edit{Kind: tally.EditSeed, Value: 10}))
 		apply(t, f.other(), from, assert(1, 1), assert(2, 1), assert(3, 1))
-		edit(t, f.First, on(to, tally.Edit{Kind: tally.EditAdjustment, Value: 5}))
+		edit(t, f.First, editOf(to, tally.Edit{Kind: tally.EditAdjustment, Value: 5}))
 		f.Advance(24 * time.Hour)
 		apply(t, f.First, to, assert(4, 1))
-		edit(t, f.First, on(from, tally.Edit{Kind: tally.EditAdjustment, Value: 4}))
+		edit(t, f.First, editOf(from, tally.Edit{Kind: tally.EditAdjustment, Value: 4}))
 		f.Advance(25 * time.Hour)
 		apply(t, f.First, from, assert(5, 1))
 		hasPoints(t, f.other(), to, tally.Day, 0, 2, 2+5, 3+5, 3+5)
@@ -112,7 +112,7 @@ func testHistoryMerge(t *testing.T, open Factory) {
 
 		before := [2]tally.State{history(t, f.First, from, tally.Day).State, history(t, f.First, to, tally.Day).State}
 		first, last := tally.FrozenMark("merge", "first"), tally.FrozenMark("merge", "last")
-		if _, err := f.First.SwapMark(answerContext(t), to, "", first); err != nil {
+		if _, err := f.First.SwapMark(callContext(t), to, "", first); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range portions(t, f.First, tally.ScopeOf(from)) {
@@ -124,16 +124,16 @@ func testHistoryMerge(t *testing.T, open Factory) {
 		for i, period := range []tally.Period{tally.Hour, tally.Day} {
 			own[i], given[i] = history(t, f.other(), to, period), history(t, f.other(), from, period)
 		}
-		set := on(to, tally.Edit{Kind: tally.EditCount, Value: before[0].Count + before[1].Count})
+		set := editOf(to, tally.Edit{Kind: tally.EditCount, Value: before[0].Count + before[1].Count})
 		set.Preview(own[0].State)
 		raise := set.After.Adjustment - before[1].Adjustment - before[0].Adjustment
 		final := tally.Portion{State: set.After, Past: tally.MergePast(own, given, raise), Last: true, Mark: first, NextMark: last}
 		final.Version = 0
 		restore(t, f.other(), false, final)
-		if err := f.First.Restore(answerContext(t), false, []tally.Portion{final}); !errors.Is(err, tally.ErrFrozen) {
+		if err := f.First.Restore(callContext(t), false, []tally.Portion{final}); !errors.Is(err, tally.ErrFrozen) {
 			t.Errorf("the last step again: %v", err)
 		}
-		if mark, err := f.First.SwapMark(answerContext(t), to, last, ""); err != nil || mark != "" {
+		if mark, err := f.First.SwapMark(callContext(t), to, last, ""); err != nil || mark != "" {
 			t.Errorf("the mark after the last step is %q, %v", mark, err)
 		}
 		edit(t, f.First, tally.Edit{Topic: from, Kind: tally.EditDelete})

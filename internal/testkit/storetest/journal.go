@@ -20,7 +20,7 @@ func from(source tally.Source, member tally.Member, amount int64) tally.Write {
 // and form.
 func journal(t tester, store tally.JournalStore, scope tally.Scope, first, last int64) (all []tally.JournalEntry) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	err := store.Journal(ctx, scope, first, last, func(entries []tally.JournalEntry) error {
 		all = append(all, entries...)
@@ -41,13 +41,13 @@ func journal(t tester, store tally.JournalStore, scope tally.Scope, first, last 
 	return all
 }
 
-// everAfter is a minute after all entries.
-const everAfter = int64(1) << 40
+// farMinute is later than the minute of any entry.
+const farMinute = int64(1) << 40
 
 // recent returns all entries of one topic.
 func recent(t tester, store tally.JournalStore, topic tally.Topic) []tally.JournalEntry {
 	t.Helper()
-	return journal(t, store, tally.ScopeOf(topic), 0, everAfter)
+	return journal(t, store, tally.ScopeOf(topic), 0, farMinute)
 }
 
 // ofSource returns the entries of topic with that source.
@@ -74,7 +74,7 @@ func testJournal(t *testing.T, open Factory) {
 		{Site: "blog"}: 2502, {Site: "blog", Metric: "likes", Prefix: "a"}: 2500, {Site: "blog", Metric: "claps"}: 0, {}: 2502,
 		{Site: "blog", Metric: "visitors", Prefix: "a"}: 1, {Site: "blog", Metric: "visitors", Prefix: "a", Exact: true}: 0,
 	} {
-		if got := len(journal(t, f.other(), scope, 0, everAfter)); got != n {
+		if got := len(journal(t, f.other(), scope, 0, farMinute)); got != n {
 			t.Errorf("%d entries of %+v, want %d", got, scope, n)
 		}
 	}
@@ -83,24 +83,24 @@ func testJournal(t *testing.T, open Factory) {
 		t.Error("a second read of the journal differs")
 	}
 	var found []tally.JournalEntry
-	err := f.First.SearchJournal(answerContext(t), tally.Scope{Site: "blog"}, 0, everAfter, func(entries []tally.JournalEntry) error {
+	err := f.First.SearchJournal(callContext(t), tally.Scope{Site: "blog"}, 0, farMinute, func(entries []tally.JournalEntry) error {
 		found = append(found, entries...)
 		return nil
 	})
-	if err != nil || !slices.Equal(found, journal(t, f.First, tally.Scope{Site: "blog"}, 0, everAfter)) {
+	if err != nil || !slices.Equal(found, journal(t, f.First, tally.Scope{Site: "blog"}, 0, farMinute)) {
 		t.Errorf("a search finds %d entries, error %v", len(found), err)
 	}
 	first, last, now := all[0].Minute, all[len(all)-1].Minute, time.Now().Unix()/60
 	if first < now-10 || last > now+10 { // by the store's clock
 		t.Errorf("minutes from %d to %d, now it is %d", first, last, now)
 	}
-	for minutes, n := range map[[2]int64]int{{first, last}: 2500, {0, first - 1}: 0, {last + 1, everAfter}: 0} {
+	for minutes, n := range map[[2]int64]int{{first, last}: 2500, {0, first - 1}: 0, {last + 1, farMinute}: 0} {
 		if got := len(journal(t, f.First, tally.ScopeOf(blog), minutes[0], minutes[1])); got != n {
 			t.Errorf("%d entries from minute %d to %d, want %d", got, minutes[0], minutes[1], n)
 		}
 	}
 	enough := errors.New("enough")
-	if err := f.First.Journal(answerContext(t), tally.Scope{}, 0, everAfter, func([]tally.JournalEntry) error { return enough }); !errors.Is(err, enough) {
+	if err := f.First.Journal(callContext(t), tally.Scope{}, 0, farMinute, func([]tally.JournalEntry) error { return enough }); !errors.Is(err, enough) {
 		t.Errorf("the error of the caller became %v", err)
 	}
 }
@@ -145,7 +145,7 @@ func testJournalRetention(t *testing.T, open Factory) {
 // revert reverts journal entries, and returns the last change of each topic.
 func revert(t tester, store tally.JournalStore, entries []tally.JournalEntry) map[tally.Topic]tally.Change {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	reverted, changes, err := store.Revert(ctx, entries, tally.RevertPast)
 	if err != nil {
@@ -171,8 +171,8 @@ func revert(t tester, store tally.JournalStore, entries []tally.JournalEntry) ma
 	return last
 }
 
-// testRevert reverts the entries of one source on several topics: more than one call to the
-// store carries, and again. The model checks what single entries take back.
+// testRevert reverts the entries of one source on several topics: more than one call of the store
+// takes. It then reverts them again. The model checks what single entries take back.
 func testRevert(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	recorders := runAll(t, f)
@@ -244,7 +244,7 @@ func testConcurrentRevert(t *testing.T, open Factory) {
 		}
 	})
 	for chunk := range slices.Chunk(spike, 20) {
-		ctx, cancel := context.WithTimeout(context.Background(), answer)
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		if _, _, err := f.First.Revert(ctx, chunk, tally.RevertPast); err != nil {
 			t.Error(err)
 		}

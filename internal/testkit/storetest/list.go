@@ -13,7 +13,7 @@ import (
 func pages(t *testing.T, f *Fixture, listing tally.Listing) (keys []string) {
 	t.Helper()
 	for n := 0; ; n++ {
-		page, err := f.stores()[n%len(f.stores())].List(answerContext(t), listing)
+		page, err := f.stores()[n%len(f.stores())].List(callContext(t), listing)
 		if err != nil {
 			t.Fatalf("list %+v: %v", listing, err)
 		}
@@ -55,18 +55,18 @@ func testList(t *testing.T, open Factory) {
 
 	byTopic := slices.Sorted(slices.Values(newest))
 	for _, limit := range []int{1, 3, 7, 8, 1000} {
-		reaches(t, f, tally.Listing{Scope: claps, Limit: limit}, byTopic)
-		reaches(t, f, tally.Listing{Scope: claps, Order: tally.ByNewest, Limit: limit}, newest)
-		reaches(t, f, tally.Listing{Scope: claps, Order: tally.ByCount, Limit: limit}, byCount)
+		listReaches(t, f, tally.Listing{Scope: claps, Limit: limit}, byTopic)
+		listReaches(t, f, tally.Listing{Scope: claps, Order: tally.ByNewest, Limit: limit}, newest)
+		listReaches(t, f, tally.Listing{Scope: claps, Order: tally.ByCount, Limit: limit}, byCount)
 	}
-	reaches(t, f, tally.Listing{Scope: tally.ScopeOf(topic(t, "blog", "claps", "a")), Limit: 2}, []string{"a"})
+	listReaches(t, f, tally.Listing{Scope: tally.ScopeOf(topic(t, "blog", "claps", "a")), Limit: 2}, []string{"a"})
 	beginsWithA := tally.Scope{Site: "blog", Metric: "claps", Prefix: "a"}
 	for order, want := range map[tally.Order][]string{
 		tally.ByTopic:  {"a", "a b", "a/b", "ab"},
 		tally.ByNewest: {"a b", "ab", "a", "a/b"},
 		tally.ByCount:  {"a", "a b", "a/b", "ab"},
 	} {
-		reaches(t, f, tally.Listing{Scope: beginsWithA, Order: order, Limit: 3}, want)
+		listReaches(t, f, tally.Listing{Scope: beginsWithA, Order: order, Limit: 3}, want)
 	}
 	for _, order := range []tally.Order{tally.ByTopic, tally.ByNewest} {
 		want := []string{"c", "a/b", "é"}
@@ -75,22 +75,22 @@ func testList(t *testing.T, open Factory) {
 		} else {
 			slices.Sort(want)
 		}
-		reaches(t, f, tally.Listing{Scope: claps, Order: order, Limit: 2, Before: versions["a"]}, want)
+		listReaches(t, f, tally.Listing{Scope: claps, Order: order, Limit: 2, Before: versions["a"]}, want)
 	}
 	// Changed topics move; deleted ones disappear.
 	edit(t, f.First, tally.Edit{Topic: topic(t, "blog", "claps", "b"), Kind: tally.EditSeed, Value: 20})
 	edit(t, f.First, tally.Edit{Topic: topic(t, "blog", "claps", "é"), Kind: tally.EditDelete})
-	reaches(t, f, tally.Listing{Scope: claps, Order: tally.ByNewest, Limit: 2}, []string{"b", "a b", "ab", "a", "a/b", "c"})
-	reaches(t, f, tally.Listing{Scope: claps, Order: tally.ByCount, Limit: 2}, []string{"b", "a", "a b", "a/b", "ab", "c"})
-	reaches(t, f, tally.Listing{Scope: claps, Limit: 2}, []string{"a", "a b", "a/b", "ab", "b", "c"})
+	listReaches(t, f, tally.Listing{Scope: claps, Order: tally.ByNewest, Limit: 2}, []string{"b", "a b", "ab", "a", "a/b", "c"})
+	listReaches(t, f, tally.Listing{Scope: claps, Order: tally.ByCount, Limit: 2}, []string{"b", "a", "a b", "a/b", "ab", "c"})
+	listReaches(t, f, tally.Listing{Scope: claps, Limit: 2}, []string{"a", "a b", "a/b", "ab", "b", "c"})
 
-	page, err := f.other().List(answerContext(t), tally.Listing{Scope: tally.Scope{Site: "blog", Metric: "claps", Prefix: "b"}, Limit: 5})
+	page, err := f.other().List(callContext(t), tally.Listing{Scope: tally.Scope{Site: "blog", Metric: "claps", Prefix: "b"}, Limit: 5})
 	if want := stateOf(t, f.First, topic(t, "blog", "claps", "b")).State; err != nil || len(page.States) != 1 || page.States[0] != want {
 		t.Errorf("listed %v, error %v; dumped %v", page.States, err, want)
 	}
 	// All sites and metrics except presence.
 	var passed []string
-	err = f.other().Topics(answerContext(t), claps, func(topics []tally.Topic) error {
+	err = f.other().Topics(callContext(t), claps, func(topics []tally.Topic) error {
 		for _, topic := range topics {
 			passed = append(passed, topic.Key())
 		}
@@ -99,14 +99,14 @@ func testList(t *testing.T, open Factory) {
 	if slices.Sort(passed); err != nil || !slices.Equal(passed, []string{"a", "a b", "a/b", "ab", "b", "c"}) {
 		t.Errorf("Topics passed %q, error %v", passed, err)
 	}
-	all, err := f.First.List(answerContext(t), tally.Listing{Limit: tally.MaxPortion})
+	all, err := f.First.List(callContext(t), tally.Listing{Limit: tally.MaxPortion})
 	if err != nil || len(all.States) != 8 {
 		t.Errorf("all topics are %v, error %v", all.States, err)
 	}
 }
 
-// reaches waits until a listing has these keys: some orders may be behind.
-func reaches(t *testing.T, f *Fixture, listing tally.Listing, want []string) {
+// listReaches waits until a listing has these keys: some orders may be behind.
+func listReaches(t *testing.T, f *Fixture, listing tally.Listing, want []string) {
 	t.Helper()
 	var got []string
 	within(t, topLag, func() bool {
@@ -124,7 +124,7 @@ func topReaches(t *testing.T, store tally.Ranker, site, metric string, limit int
 	var got []tally.Change
 	within(t, topLag, func() bool {
 		var err error
-		if got, err = store.Top(answerContext(t), site, metric, limit); err != nil {
+		if got, err = store.Top(callContext(t), site, metric, limit); err != nil {
 			t.Fatalf("top of %s/%s: %v", site, metric, err)
 		}
 		return slices.Equal(got, want)

@@ -60,7 +60,7 @@ func testModel(t *testing.T, open Factory) {
 					!m.exists && (got.Change.Count != 0 || got.Change.Version < m.version || got.Mine != 0) {
 					rt.Fatalf("read %v, want %d at %d, mine %d", got, m.count(), m.version, m.mine[member])
 				}
-				if mine, err := store.Contributions(answerContext(t), []tally.Query{{Topic: m.topic, Member: member}}); err != nil || mine[0] != got.Mine {
+				if mine, err := store.Contributions(callContext(t), []tally.Query{{Topic: m.topic, Member: member}}); err != nil || mine[0] != got.Mine {
 					rt.Fatalf("contributions %v, error %v, want %d", mine, err, got.Mine)
 				}
 			},
@@ -216,7 +216,7 @@ func drawPortion(rt *rapid.T, m *model) tally.Portion {
 		o.seed, o.adjustment = rapid.Int64Range(0, 9).Draw(rt, "seed"), rapid.Int64Range(-9, 9).Draw(rt, "adjustment")
 	}
 	given.raise()
-	p := whole(m.topic, 0, 0, contributions)
+	p := wholePortion(m.topic, 0, 0, contributions)
 	p.State = given.state()
 	p.Sum = p.State.Sum()
 	p.Version = m.version + rapid.Int64Range(-3, 3).Draw(rt, "version")

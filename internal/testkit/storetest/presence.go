@@ -13,7 +13,7 @@ const longLease = time.Minute
 
 func setShare(t *testing.T, store tally.PresenceStore, ttl time.Duration, topic tally.Topic, pages int64) {
 	t.Helper()
-	if err := store.SetShares(answerContext(t), ttl, []tally.Share{{Topic: topic, Pages: pages}}); err != nil {
+	if err := store.SetShares(callContext(t), ttl, []tally.Share{{Topic: topic, Pages: pages}}); err != nil {
 		t.Fatalf("set a share of %d in %s: %v", pages, topic, err)
 	}
 }
@@ -62,7 +62,7 @@ func testPresence(t *testing.T, open Factory) {
 	}
 	second := present(t, f, recorders, topic, sum)
 	for _, r := range recorders {
-		// The next change is the marker after the share that changed nothing.
+		// The share that changed nothing caused no push before the next change.
 		if got := r.pushes(topic); len(got) < 2 || got[0].Count != 3 || got[1].Count == 3 {
 			t.Errorf("%s: pushed %v", r.name, got)
 		}

@@ -18,14 +18,14 @@ func testSettings(t *testing.T, open Factory) {
 	reads := func(want map[string]string) {
 		t.Helper()
 		for _, store := range []Store{f.First, f.other()} {
-			if got, err := store.Settings(answerContext(t)); err != nil || !maps.Equal(got, want) {
+			if got, err := store.Settings(callContext(t)); err != nil || !maps.Equal(got, want) {
 				t.Errorf("the settings are %q, error %v; want %q", got, err, want)
 			}
 		}
 	}
 	set := func(store Store, name, value string) {
 		t.Helper()
-		if err := tally.SetSetting(answerContext(t), store, name, value); err != nil {
+		if err := tally.SetSetting(callContext(t), store, name, value); err != nil {
 			t.Fatalf("set %q: %v", name, err)
 		}
 	}
@@ -37,7 +37,7 @@ func testSettings(t *testing.T, open Factory) {
 	reads(map[string]string{"former blog/likes/é": `["blog/likes/e"]`, "block range 2001:db8::/48": "too many", "x": "2"})
 	set(f.First, "x", "")
 	set(f.First, "not set", "")
-	if got, err := f.other().Settings(answerContext(t), "former blog/likes/é", "x"); err != nil || !maps.Equal(got, map[string]string{"former blog/likes/é": `["blog/likes/e"]`}) {
+	if got, err := f.other().Settings(callContext(t), "former blog/likes/é", "x"); err != nil || !maps.Equal(got, map[string]string{"former blog/likes/é": `["blog/likes/e"]`}) {
 		t.Errorf("the settings of two names, one of which is not set, are %q, error %v", got, err)
 	}
 	reads(map[string]string{"former blog/likes/é": `["blog/likes/e"]`, "block range 2001:db8::/48": "too many"})
@@ -45,7 +45,7 @@ func testSettings(t *testing.T, open Factory) {
 	const setters = 20
 	want := map[string]string{"former blog/likes/é": `["blog/likes/e"]`, "block range 2001:db8::/48": "too many"}
 	together(setters, func(i int) {
-		ctx, cancel := context.WithTimeout(context.Background(), answer)
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		defer cancel()
 		store := f.stores()[i%len(f.stores())]
 		if err := tally.SetSetting(ctx, store, fmt.Sprint("setting ", i), fmt.Sprint(i)); err != nil {
@@ -64,19 +64,19 @@ func testSwapSettings(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	swap := func(store Store, expected, entries map[string]string, want bool) {
 		t.Helper()
-		if swapped, err := store.SwapSettings(answerContext(t), expected, entries); err != nil || swapped != want {
+		if swapped, err := store.SwapSettings(callContext(t), expected, entries); err != nil || swapped != want {
 			t.Errorf("swap %v for %v: %t, error %v; want %t", expected, entries, swapped, err, want)
 		}
 	}
 	both := map[string]string{"claim a": "1", "claim b": "1"}
 	free := map[string]string{"claim a": "", "claim b": ""}
 	swap(f.First, free, both, true)
-	swap(f.First, free, both, true) // again, as after a lost answer
+	swap(f.First, free, both, true) // again, as after a lost reply
 	swap(f.other(), free, map[string]string{"claim a": "2", "claim b": "2"}, false)
 	swap(f.other(), map[string]string{"claim b": "", "claim c": ""}, map[string]string{"claim b": "2", "claim c": "2"}, false)
 	swap(f.other(), map[string]string{"claim b": "1"}, map[string]string{"claim b": "3"}, true)
 	swap(f.First, both, free, false)
-	if got, err := f.First.Settings(answerContext(t)); err != nil || !maps.Equal(got, map[string]string{"claim a": "1", "claim b": "3"}) {
+	if got, err := f.First.Settings(callContext(t)); err != nil || !maps.Equal(got, map[string]string{"claim a": "1", "claim b": "3"}) {
 		t.Errorf("the settings are %v, error %v", got, err)
 	}
 	swap(f.First, map[string]string{"claim a": "1", "claim b": "3"}, free, true)
@@ -84,7 +84,7 @@ func testSwapSettings(t *testing.T, open Factory) {
 	const swappers = 20
 	winners := make(chan string, swappers)
 	together(swappers, func(i int) {
-		ctx, cancel := context.WithTimeout(context.Background(), answer)
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		defer cancel()
 		name := string(rune('a' + i))
 		store := f.stores()[i%len(f.stores())]
@@ -99,7 +99,7 @@ func testSwapSettings(t *testing.T, open Factory) {
 	if _, more := <-winners; more {
 		t.Error("several swaps succeeded")
 	}
-	if got, err := f.other().Settings(answerContext(t)); err != nil || !maps.Equal(got, map[string]string{"claim a": winner, "claim b": winner}) {
+	if got, err := f.other().Settings(callContext(t)); err != nil || !maps.Equal(got, map[string]string{"claim a": winner, "claim b": winner}) {
 		t.Errorf("the settings are %v, error %v; %q swapped", got, err, winner)
 	}
 }
@@ -118,14 +118,14 @@ func testMarksOf(t *testing.T, f *Fixture, metric string) {
 	spike := recent(t, f.First, touched)
 	mark := func(topic tally.Topic, from, to, want string) {
 		t.Helper()
-		if got, err := f.other().SwapMark(answerContext(t), topic, from, to); err != nil || got != want {
+		if got, err := f.other().SwapMark(callContext(t), topic, from, to); err != nil || got != want {
 			t.Fatalf("the mark of %s from %q to %q is %q, error %v; want %q", topic, from, to, got, err, want)
 		}
 	}
 	takes := func(topic tally.Topic, carried string, member tally.Member, stored string) {
 		t.Helper()
 		batches := []tally.Batch{{Topic: topic, Mark: carried, Writes: []tally.Write{assert(member, 1)}}, {Topic: newTopic(t, metric), Writes: []tally.Write{assert(1, 1)}}}
-		f.First.Apply(answerContext(t), batches)
+		f.First.Apply(callContext(t), batches)
 		var marked *tally.MarkError
 		switch err := batches[0].Err; {
 		case batches[1].Err != nil:
@@ -143,13 +143,13 @@ func testMarksOf(t *testing.T, f *Fixture, metric string) {
 					continue // not a step of a merge
 				}
 				list := []tally.Edit{e}
-				if f.First.Edit(answerContext(t), list); !errors.Is(list[0].Err, want) {
+				if f.First.Edit(callContext(t), list); !errors.Is(list[0].Err, want) {
 					t.Errorf("edit of kind %d with the mark %q of %s: %v, want %v", e.Kind, carried, topic, list[0].Err, want)
 				}
 			}
-			p := whole(topic, 0, 0, map[tally.Member]int64{3: 1})
+			p := wholePortion(topic, 0, 0, map[tally.Member]int64{3: 1})
 			p.Mark = carried
-			if err := f.First.Restore(answerContext(t), false, []tally.Portion{p}); !errors.Is(err, want) {
+			if err := f.First.Restore(callContext(t), false, []tally.Portion{p}); !errors.Is(err, want) {
 				t.Errorf("a portion with the mark %q of %s: %v, want %v", carried, topic, err, want)
 			}
 		}
@@ -175,19 +175,19 @@ func testMarksOf(t *testing.T, f *Fixture, metric string) {
 		edits("", tally.ErrFrozen, topic)
 		edits(tally.FrozenMark("another", ""), tally.ErrFrozen, topic)
 	}
-	if _, _, err := f.First.Revert(answerContext(t), spike, tally.RevertPast); !errors.Is(err, tally.ErrFrozen) {
+	if _, _, err := f.First.Revert(callContext(t), spike, tally.RevertPast); !errors.Is(err, tally.ErrFrozen) {
 		t.Errorf("revert of entries of a frozen topic: %v", err)
 	}
 	if r := read(t, f.First, other, 0); r.Change.Version != 0 {
 		t.Errorf("a mark created a topic: %+v", r)
 	}
-	page, err := f.First.List(answerContext(t), tally.Listing{Scope: tally.ScopeOf(other), Limit: 10})
+	page, err := f.First.List(callContext(t), tally.Listing{Scope: tally.ScopeOf(other), Limit: 10})
 	if err != nil || len(page.States) != 0 || len(dump(t, f.First, tally.ScopeOf(other))) != 0 {
 		t.Errorf("a mark is listed as a topic: %+v, error %v", page, err)
 	}
 	edits(frozen, nil, touched, other)
 	list := []tally.Edit{{Topic: touched, Kind: tally.EditDelete, Mark: frozen}}
-	if f.First.Edit(answerContext(t), list); list[0].Err != nil || !list[0].Changed {
+	if f.First.Edit(callContext(t), list); list[0].Err != nil || !list[0].Changed {
 		t.Errorf("delete of a frozen topic: %+v", list[0])
 	}
 	takes(touched, "", 5, "") // the mark ended with the topic
@@ -199,7 +199,7 @@ func testMarksOf(t *testing.T, f *Fixture, metric string) {
 // testAuditLog reads the log in pages of several sizes.
 func testAuditLog(t *testing.T, open Factory) {
 	f := fixture(t, open)
-	entries, next, err := f.First.AuditLog(answerContext(t), "", 10)
+	entries, next, err := f.First.AuditLog(callContext(t), "", 10)
 	if err != nil || len(entries) != 0 || next != "" {
 		t.Errorf("an empty log is %v, next %q, error %v", entries, next, err)
 	}
@@ -214,7 +214,7 @@ func testAuditLog(t *testing.T, open Factory) {
 		if i == 7 {
 			entry.Target, entry.Detail, entry.Sites = "", "", ""
 		}
-		if err := f.stores()[i%len(f.stores())].AppendAudit(answerContext(t), entry); err != nil {
+		if err := f.stores()[i%len(f.stores())].AppendAudit(callContext(t), entry); err != nil {
 			t.Fatal(err)
 		}
 		want = slices.Insert(want, 0, entry)
@@ -223,7 +223,7 @@ func testAuditLog(t *testing.T, open Factory) {
 		var got []tally.AuditEntry
 		before, calls := "", 0
 		for {
-			entries, next, err := f.other().AuditLog(answerContext(t), before, limit)
+			entries, next, err := f.other().AuditLog(callContext(t), before, limit)
 			if err != nil || len(entries) > limit {
 				t.Fatalf("%d entries of %d, error %v", len(entries), limit, err)
 			}
@@ -251,7 +251,7 @@ func testActivity(t *testing.T, open Factory) {
 	f := fixture(t, open)
 	send := func(store Store, instance string, writes map[string]int64) {
 		t.Helper()
-		if err := store.WriteHeartbeat(answerContext(t), tally.Heartbeat{Instance: instance, Status: []byte(`{}`), Writes: writes}); err != nil {
+		if err := store.WriteHeartbeat(callContext(t), tally.Heartbeat{Instance: instance, Status: []byte(`{}`), Writes: writes}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -262,7 +262,7 @@ func testActivity(t *testing.T, open Factory) {
 	send(f.First, "ann", map[string]int64{"blog": 10, "default": 0})
 	activity := func(from int64) (sums map[string]int64) {
 		t.Helper()
-		list, err := f.other().Activity(answerContext(t), from)
+		list, err := f.other().Activity(callContext(t), from)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,7 +299,7 @@ func testUsage(t *testing.T, open Factory) {
 	apply(t, f.First, topic(t, "default", "claps", "x"), assert(1, 7), assert(2, 9))
 	edit(t, f.First, tally.Edit{Topic: topic(t, "default", "likes", "seeded"), Kind: tally.EditSeed, Value: 1000})
 	for _, maxAge := range []time.Duration{0, time.Hour} { // alone, and shared
-		usage, err := f.other().Usage(answerContext(t), maxAge)
+		usage, err := f.other().Usage(callContext(t), maxAge)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -177,7 +177,7 @@ func RunRules(t *testing.T, newPlace func(t testing.TB) RulePlace) {
 				return edits[0].Err
 			},
 			"a restore": func(store RuleStore, topic tally.Topic) error {
-				return store.Restore(context.Background(), false, []tally.Portion{whole(topic, 0, 0, map[tally.Member]int64{1: 1})})
+				return store.Restore(context.Background(), false, []tally.Portion{wholePortion(topic, 0, 0, map[tally.Member]int64{1: 1})})
 			},
 		} {
 			p := newPlace(t)
@@ -244,7 +244,7 @@ func closed(t testing.TB, store RuleStore) {
 // refuses checks that all calls of a store with a conflict fail.
 func refuses(t *testing.T, store RuleStore, topic tally.Topic) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), answer)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	unavailable := func(what string, err error) {
 		t.Helper()
@@ -259,7 +259,7 @@ func refuses(t *testing.T, store RuleStore, topic tally.Topic) {
 	edits := []tally.Edit{{Topic: topic, Kind: tally.EditSeed, Value: 1}}
 	store.Edit(ctx, edits)
 	unavailable("Edit", edits[0].Err)
-	unavailable("Restore", store.Restore(ctx, false, []tally.Portion{whole(topic, 1, 0, nil)}))
+	unavailable("Restore", store.Restore(ctx, false, []tally.Portion{wholePortion(topic, 1, 0, nil)}))
 	unavailable("Dump", store.Dump(ctx, tally.Scope{}, func(tally.Portion) error { return nil }))
 	_, err := store.Top(ctx, topic.Site(), topic.Metric(), 1)
 	unavailable("Top", err)
