@@ -117,14 +117,14 @@ func (c *growthCase) Run(s *session) error {
 				if at == reference {
 					continue
 				}
-				away := func(what string, f figures) {
+				checkFlat := func(what string, f figures) {
 					s.report.Target(report.Target{
 						What:   fmt.Sprintf("%s on %s with %s, away from flat", what, t, p),
 						Figure: math.Abs(f.median(at)/f.median(reference) - 1), Limit: flatTarget, Unit: "as a share",
 					})
 				}
-				away("CPU a further delivery", cpu)
-				away("memory a viewer", memory)
+				checkFlat("CPU a further delivery", cpu)
+				checkFlat("memory a viewer", memory)
 			}
 			for _, p := range c.points() {
 				at, who := key(t, p.size), fmt.Sprintf("%s, %s", p.line, t)

@@ -21,11 +21,11 @@ import (
 // list of the topics that gained most.
 const (
 	historyTarget = 1.05
-	risersTarget  = 5.0 // ms
+	gainsTarget   = 5.0 // ms
 )
 
-// risersWithin is the time until the gains of all topics are computed after the start.
-const risersWithin = 5 * time.Minute
+// gainsWithin is the time until the gains of all topics are computed after the start.
+const gainsWithin = 5 * time.Minute
 
 type historyCase struct {
 	Connections int           `help:"Likes in flight." default:"64"`
@@ -70,14 +70,14 @@ func (c *historyCase) Run(s *session) error {
 			s.report.Target(report.Target{What: on + ", beside none without history", Figure: cost.ratio(on, off), Limit: historyTarget, Unit: "×"})
 		}
 		if s.ctx.Err() == nil {
-			s.recordFailure("lists of gains", c.risers(s))
+			s.recordFailure("lists of gains", c.gains(s))
 		}
 		return s.ctx.Err()
 	})
 }
 
-// risers measures lists of the topics that gained most, while likes arrive.
-func (c *historyCase) risers(s *session) (err error) {
+// gains measures lists of the topics that gained most, while likes arrive.
+func (c *historyCase) gains(s *session) (err error) {
 	s.progressf("storing %d topics, %d of them active", c.Topics, c.Active)
 	shared, err := peer.StartRedis(s.ctx)
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *historyCase) risers(s *session) (err error) {
 		}
 		p99 := float64(took.ValueAtQuantile(99)) / 1000
 		table.Row("since "+since, c.Calls, float64(took.ValueAtQuantile(50))/1000, p99, float64(took.Max())/1000)
-		s.report.Target(report.Target{What: "a list of gains since " + since + ", p99", Figure: p99, Limit: risersTarget, Unit: "ms"})
+		s.report.Target(report.Target{What: "a list of gains since " + since + ", p99", Figure: p99, Limit: gainsTarget, Unit: "ms"})
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (c *historyCase) fill(ctx context.Context, address string) error {
 
 // awaitLists waits until the first lists are computed.
 func (c *historyCase) awaitLists(s *session, server *peer.Server) error {
-	for deadline := time.Now().Add(risersWithin); ; {
+	for deadline := time.Now().Add(gainsWithin); ; {
 		var errs []error
 		for _, since := range []string{"24h", "7d", "30d"} {
 			errs = append(errs, c.call(server, since))

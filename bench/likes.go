@@ -13,9 +13,9 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// Limits of the cost of a like, relative to naive's INCR and PUBLISH: server and Redis, on
-// one topic and on many; Redis alone; the additional cost of limits that are on but
-// not reached; and durable likes on SQLite, relative to a transaction for each like.
+// Limits of the cost of a like, relative to the INCR and PUBLISH of naive: server and Redis, on
+// one topic and on many; Redis alone; the additional cost of limits that are on but not
+// reached; and of durable likes on SQLite, relative to a transaction for each like.
 const (
 	hotTarget    = 0.5
 	spreadTarget = 0.75
@@ -69,8 +69,8 @@ func (c *likesCase) Run(s *session) error {
 	}
 	return s.runCase("likes", fmt.Sprintf("CPU of server and Redis a like, %d in flight, %d runs", c.Connections, c.Runs), func() error {
 		cost, ofRedis, rate := figures{}, figures{}, figures{}
-		slow := map[string]liked{}
-		take := func(p *peer.Peer, topics int, how load.Concurrency) {
+		last := map[string]liked{}
+		measureOne := func(p *peer.Peer, topics int, how load.Concurrency) {
 			s.withServer(p, func(server *peer.Server) error {
 				m, err := c.measure(s, server, topics, how)
 				if m.Likes > 0 {
@@ -78,7 +78,7 @@ func (c *likesCase) Run(s *session) error {
 					cost.add(who, m.Server+m.Redis)
 					ofRedis.add(who, m.Redis)
 					rate.add(who, m.Rate)
-					slow[who] = m
+					last[who] = m
 					s.progressf("%s: %.1f µs a like, %.0f likes a second", who, m.Server+m.Redis, m.Rate)
 				}
 				return err
@@ -89,12 +89,12 @@ func (c *likesCase) Run(s *session) error {
 				for _, p := range picked {
 					if how, ok := c.concurrency(p, topics); ok && s.ctx.Err() == nil {
 						s.progressf("round %d of %d: %s on %d topics", round+1, c.Runs, p.Name, topics)
-						take(p, topics, how)
+						measureOne(p, topics, how)
 					}
 				}
 			}
 		}
-		c.report(s, picked, cost, ofRedis, rate, slow)
+		c.report(s, picked, cost, ofRedis, rate, last)
 		return s.ctx.Err()
 	})
 }

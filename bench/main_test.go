@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,8 +27,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Small cases run and save their results.
+// Small cases run and save their results. They measure the tallycast that the Makefile built for
+// all tests, if there is one.
 func TestCases_Saved(t *testing.T) {
+	var common []string
+	if binaries := os.Getenv("TALLYCAST_TEST_BINARIES"); binaries != "" {
+		common = []string{"--binary", filepath.Join(binaries, "tallycast")}
+	}
 	for name, more := range map[string][]string{
 		"fanout":    {"--viewers", "100", "--duration", "500ms", "--runs", "1", "--transport", "ws", "--peers", "write(2),tallycast"},
 		"likes":     {"--duration", "500ms", "--warm", "100ms", "--topics", "20", "--runs", "1", "--peers", "tallycast,naive"},
@@ -40,7 +46,7 @@ func TestCases_Saved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := run(t.Context(), append([]string{name, "--results", dir}, more...)); err != nil {
+			if err := run(t.Context(), slices.Concat([]string{name, "--results", dir}, common, more)); err != nil {
 				t.Fatal(err)
 			}
 			for _, end := range []string{".jsonl", ".md"} {

@@ -11,12 +11,12 @@ import (
 	"github.com/tallycast/tallycast/bench/report"
 )
 
-// Limits of an idle viewer: resident memory on each transport, a second limit for
+// Limits of an idle viewer: resident memory on each transport, a second and lower limit on
 // WebSocket, and the CPU time of all viewers.
 const (
 	sseTarget     = 1.5 // KB
 	wsTarget      = 8.0 // KB
-	wsHope        = 3.0 // KB
+	wsLowTarget   = 3.0 // KB
 	idleCPUTarget = 2.0 // % of a core
 )
 
@@ -65,7 +65,7 @@ func (c *memoryCase) Run(s *session) error {
 					table.Row(p.Name, t, i.AtOnce/1024, i.Settled/1024, i.End/1024, i.Proportional/1024, i.IdleCPU)
 					bars = append(bars, report.Bar{Name: name(p, t), Summary: measure.Summarise([]float64{i.End / 1024}), Ours: p.Name == "tallycast"})
 					if p.Name == "tallycast" {
-						c.aim(s, t, i)
+						c.targets(s, t, i)
 					}
 					return s.report.Record(i)
 				})
@@ -79,11 +79,11 @@ func (c *memoryCase) Run(s *session) error {
 	})
 }
 
-func (c *memoryCase) aim(s *session, t load.Transport, i idling) {
+func (c *memoryCase) targets(s *session, t load.Transport, i idling) {
 	limit := sseTarget
 	if t == load.WebSocket {
 		limit = wsTarget
-		s.report.Target(report.Target{What: "an idle viewer on ws, second limit", Figure: i.End / 1024, Limit: wsHope, Unit: "KB"})
+		s.report.Target(report.Target{What: "an idle viewer on ws, second limit", Figure: i.End / 1024, Limit: wsLowTarget, Unit: "KB"})
 	}
 	s.report.Target(report.Target{What: fmt.Sprintf("an idle viewer on %s", t), Figure: i.End / 1024, Limit: limit, Unit: "KB"})
 	s.report.Target(report.Target{What: fmt.Sprintf("idle CPU with %d viewers on %s", i.Viewers, t), Figure: i.IdleCPU, Limit: idleCPUTarget, Unit: "% of a core"})

@@ -29,7 +29,7 @@ type pressed struct {
 	CPUPerLike float64 // µs of server and Redis, with the frames to all viewers
 }
 
-// Run lets all viewers of a topic like it over their sockets.
+// Run makes all viewers of a topic like it over their sockets.
 func (c *pressCase) Run(s *session) error {
 	if c.Viewers > load.PerProcess {
 		return fmt.Errorf("--viewers: at most %d, because they need one clock", load.PerProcess)

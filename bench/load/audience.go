@@ -47,7 +47,7 @@ func NewAudience(plans ...Plan) (_ *Audience, err error) {
 }
 
 // each makes the same call on all crowds at once and returns all errors.
-func (a *Audience) each(ctx context.Context, local func(*Crowd) error, o workerCall) error {
+func (a *Audience) each(ctx context.Context, local func(*Crowd) error, call workerCall) error {
 	var (
 		work sync.WaitGroup
 		mu   sync.Mutex
@@ -63,7 +63,7 @@ func (a *Audience) each(ctx context.Context, local func(*Crowd) error, o workerC
 	}
 	for _, r := range a.remotes {
 		work.Go(func() {
-			_, err := r.call(ctx, o)
+			_, err := r.call(ctx, call)
 			failed(err)
 		})
 	}

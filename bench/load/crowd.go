@@ -166,7 +166,7 @@ func (c *Crowd) until(ctx context.Context, done func() (bool, string)) error {
 	defer tick.Stop()
 	for {
 		c.mu.Lock()
-		ok, so := done()
+		ok, progress := done()
 		note := ""
 		if len(c.problems) > 0 {
 			note = "; " + c.problems[0]
@@ -177,7 +177,7 @@ func (c *Crowd) until(ctx context.Context, done func() (bool, string)) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s%s: %w", so, note, ctx.Err())
+			return fmt.Errorf("%s%s: %w", progress, note, ctx.Err())
 		case <-tick.C:
 		}
 	}

@@ -39,14 +39,14 @@ type Endpoint struct {
 }
 
 // request returns the request of a viewer of topics.
-func (d *Endpoint) request(topics []int) []byte {
+func (e *Endpoint) request(topics []int) []byte {
 	params := make([]string, len(topics))
 	for i, n := range topics {
-		params[i] = strings.ReplaceAll(d.TopicParam, "{topic}", Topic(n))
+		params[i] = strings.ReplaceAll(e.TopicParam, "{topic}", Topic(n))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", strings.ReplaceAll(d.Path, "{topics}", strings.Join(params, "&")), d.Address)
-	switch d.Transport {
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n", strings.ReplaceAll(e.Path, "{topics}", strings.Join(params, "&")), e.Address)
+	switch e.Transport {
 	case WebSocket:
 		// RFC 6455, section 4.1. A constant key is enough: the client does not check it.
 		key := base64.StdEncoding.EncodeToString([]byte("bench-viewer-key"))
@@ -59,8 +59,8 @@ func (d *Endpoint) request(topics []int) []byte {
 }
 
 // status returns the expected status of the answer.
-func (d *Endpoint) status() string {
-	if d.Transport == WebSocket {
+func (e *Endpoint) status() string {
+	if e.Transport == WebSocket {
 		return "101"
 	}
 	return "200"
@@ -68,9 +68,9 @@ func (d *Endpoint) status() string {
 
 // firstMessage returns FirstMessage, of at most 125 bytes, as a text frame (RFC 6455,
 // section 5.2). Its mask is zero, which the protocol permits.
-func (d *Endpoint) firstMessage() []byte {
-	if d.FirstMessage == "" {
+func (e *Endpoint) firstMessage() []byte {
+	if e.FirstMessage == "" {
 		return nil
 	}
-	return append([]byte{0x81, 0x80 | byte(len(d.FirstMessage)), 0, 0, 0, 0}, d.FirstMessage...)
+	return append([]byte{0x81, 0x80 | byte(len(e.FirstMessage)), 0, 0, 0, 0}, e.FirstMessage...)
 }

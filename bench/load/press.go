@@ -17,8 +17,8 @@ type Pressed struct {
 	Latencies           []int64 // ns of each answer, in no order
 }
 
-// Press lets each viewer assert its first topic once over its WebSocket, evenly over the
-// time given. It returns when all are answered, or an error when ctx ends before.
+// Press makes each viewer assert its first topic once over its WebSocket, evenly over the
+// given time. It returns when all are answered, or an error if ctx ends before.
 func (c *Crowd) Press(ctx context.Context, over time.Duration, message Request) (p Pressed, err error) {
 	began := Clock()
 	for i := range c.viewers {

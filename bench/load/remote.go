@@ -41,46 +41,46 @@ func Work(in io.Reader, out io.Writer) error {
 			_ = crowd.Close() // the process ends
 		}
 	}()
-	orders, answers := json.NewDecoder(in), json.NewEncoder(out)
+	calls, replies := json.NewDecoder(in), json.NewEncoder(out)
 	for {
-		var o workerCall
-		if err := orders.Decode(&o); errors.Is(err, io.EOF) {
+		var call workerCall
+		if err := calls.Decode(&call); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("read a call: %w", err)
 		}
-		var a workerReply
-		if err := handle(&crowd, o, &a); err != nil {
-			a.Error = err.Error()
+		var reply workerReply
+		if err := handle(&crowd, call, &reply); err != nil {
+			reply.Error = err.Error()
 		}
-		if err := answers.Encode(a); err != nil {
+		if err := replies.Encode(reply); err != nil {
 			return fmt.Errorf("write a reply: %w", err)
 		}
 	}
 }
 
-func handle(crowd **Crowd, o workerCall, a *workerReply) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), o.Within)
+func handle(crowd **Crowd, call workerCall, reply *workerReply) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), call.Within)
 	defer cancel()
-	if *crowd == nil && o.Method != "plan" {
+	if *crowd == nil && call.Method != "plan" {
 		return errors.New("the plan is missing")
 	}
-	switch o.Method {
+	switch call.Method {
 	case "plan":
-		*crowd, err = NewCrowd(*o.Plan)
+		*crowd, err = NewCrowd(*call.Plan)
 	case "open":
 		err = (*crowd).Open(ctx)
 	case "leave":
 		(*crowd).Leave()
 	case "await":
-		err = (*crowd).Await(ctx, o.Finals)
+		err = (*crowd).Await(ctx, call.Finals)
 	case "reset":
 		(*crowd).Reset()
 	case "report":
 		r := (*crowd).Report()
-		a.Report = &r
+		reply.Report = &r
 	default:
-		err = fmt.Errorf("unknown call %q", o.Method)
+		err = fmt.Errorf("unknown call %q", call.Method)
 	}
 	return err
 }
@@ -119,25 +119,25 @@ func newRemote(plan Plan) (*remote, error) {
 	return r, nil
 }
 
-func (r *remote) call(ctx context.Context, o workerCall) (Report, error) {
+func (r *remote) call(ctx context.Context, call workerCall) (Report, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	o.Within = time.Hour
+	call.Within = time.Hour
 	if deadline, ok := ctx.Deadline(); ok {
-		o.Within = time.Until(deadline)
+		call.Within = time.Until(deadline)
 	}
-	if err := json.NewEncoder(r.in).Encode(o); err != nil {
+	if err := json.NewEncoder(r.in).Encode(call); err != nil {
 		return Report{}, fmt.Errorf("worker: %w", err)
 	}
-	var a workerReply
-	if err := r.replies.Decode(&a); err != nil {
+	var reply workerReply
+	if err := r.replies.Decode(&reply); err != nil {
 		return Report{}, fmt.Errorf("worker: %w", err)
 	}
-	if a.Error != "" {
-		return Report{}, errors.New(a.Error)
+	if reply.Error != "" {
+		return Report{}, errors.New(reply.Error)
 	}
-	if a.Report != nil {
-		return *a.Report, nil
+	if reply.Report != nil {
+		return *reply.Report, nil
 	}
 	return Report{}, nil
 }

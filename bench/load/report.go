@@ -68,20 +68,20 @@ func (r *Report) Add(other Report) {
 // Check returns an error if a viewer was disconnected, or received a faulty frame, a
 // decreasing version or fewer frames than promised.
 func (r Report) Check(promised int) error {
-	var wrong []error
-	say := func(bad bool, format string, args ...any) {
+	var errs []error
+	failIf := func(bad bool, format string, args ...any) {
 		if bad {
-			wrong = append(wrong, fmt.Errorf(format, args...))
+			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	say(r.Live != r.Viewers, "%d of %d viewers are connected", r.Live, r.Viewers)
-	say(r.Lost > 0, "%d viewers were refused or disconnected", r.Lost)
-	say(r.Malformed > 0, "%d frames were malformed", r.Malformed)
-	say(r.Unrequested > 0, "%d frames were of unrequested topics", r.Unrequested)
-	say(r.Decreased > 0, "%d frames had a version below the one before", r.Decreased)
-	say(r.Fewest < promised, "a viewer received %d frames of %d promised", r.Fewest, promised)
-	if len(wrong) > 0 && len(r.Problems) > 0 {
-		wrong = append(wrong, fmt.Errorf("the first problem: %s", r.Problems[0]))
+	failIf(r.Live != r.Viewers, "%d of %d viewers are connected", r.Live, r.Viewers)
+	failIf(r.Lost > 0, "%d viewers were refused or disconnected", r.Lost)
+	failIf(r.Malformed > 0, "%d frames were malformed", r.Malformed)
+	failIf(r.Unrequested > 0, "%d frames were of unrequested topics", r.Unrequested)
+	failIf(r.Decreased > 0, "%d frames had a version below the one before", r.Decreased)
+	failIf(r.Fewest < promised, "a viewer received %d frames of %d promised", r.Fewest, promised)
+	if len(errs) > 0 && len(r.Problems) > 0 {
+		errs = append(errs, fmt.Errorf("the first problem: %s", r.Problems[0]))
 	}
-	return errors.Join(wrong...)
+	return errors.Join(errs...)
 }

@@ -13,8 +13,8 @@ import (
 // module is the first line of this module's go.mod.
 const module = "module github.com/tallycast/tallycast/bench\n"
 
-// Root returns the folder of this module: the working directory or one of its parents.
-var Root = sync.OnceValues(func() (string, error) {
+// root returns the folder of this module: the working directory or one of its parents.
+var root = sync.OnceValues(func() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
@@ -54,14 +54,14 @@ func (b *builder) build(name, module, folder string) (string, error) {
 	if path, ok := b.built[name]; ok {
 		return path, nil
 	}
-	root, err := Root()
+	bench, err := root()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(root, ".bin", name)
+	path := filepath.Join(bench, ".bin", name)
 	// All Go programs are built with the same flags.
 	command := exec.Command("go", "build", "-buildvcs=false", "-tags", "nomsgpack", "-trimpath", "-ldflags", "-s -w", "-o", path, folder)
-	command.Dir = filepath.Join(root, module)
+	command.Dir = filepath.Join(bench, module)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", errors.Join(fmt.Errorf("build %s: %w", name, err), errors.New(string(out)))

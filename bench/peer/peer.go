@@ -23,7 +23,7 @@ type Peer struct {
 	Settings string
 	// Transports are the transports for viewers; none if it accepts likes only.
 	Transports []load.Transport
-	// Likes reports that it counts likes, not only forwards them.
+	// Likes reports that the peer counts likes instead of only forwarding them.
 	Likes bool
 
 	isTallycast bool
@@ -69,7 +69,7 @@ type Server struct {
 	closes []func() error
 }
 
-// Start starts p and returns once it is ready. [Server.Suspend] ends it.
+// Start starts p and returns when it is ready. [Server.Stop] ends it.
 func (p *Peer) Start(ctx context.Context, o Options) (_ *Server, err error) {
 	s := &Server{Peer: p, Redis: o.Redis}
 	defer func() {

@@ -12,11 +12,8 @@ import (
 	"github.com/tallycast/tallycast/bench/measure"
 )
 
-// RedisSettings are the settings of every Redis here: it writes nothing to disk, so that its
-// CPU time is that of the commands.
-const RedisSettings = "redis-server --save '' --appendonly no"
-
-// Redis is a running redis-server.
+// Redis is a running redis-server. It writes nothing to disk, so that its CPU time is that of
+// the commands.
 type Redis struct {
 	Address   string
 	Processes measure.Processes
@@ -36,10 +33,10 @@ func StartRegion(ctx context.Context, primary *Redis, roundTrip time.Duration) (
 			err = errors.Join(err, g.Stop())
 		}
 	}()
-	if g.Link, err = StartRelay(primary.Address, roundTrip); err != nil {
+	if g.Link, err = startRelay(primary.Address, roundTrip); err != nil {
 		return nil, err
 	}
-	if g.Line, err = StartRelay(primary.Address, roundTrip); err != nil {
+	if g.Line, err = startRelay(primary.Address, roundTrip); err != nil {
 		return nil, err
 	}
 	host, port, err := net.SplitHostPort(g.Link.Address)

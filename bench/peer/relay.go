@@ -26,8 +26,8 @@ type Relay struct {
 	ended bool       // guarded by mu
 }
 
-// StartRelay starts a relay to target with a round trip. [Relay.Stop] ends it.
-func StartRelay(target string, roundTrip time.Duration) (*Relay, error) {
+// startRelay starts a relay to target with a round trip. [Relay.Stop] ends it.
+func startRelay(target string, roundTrip time.Duration) (*Relay, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err

@@ -31,11 +31,11 @@ func startSocketIO(ctx context.Context, s *Server, _ Options) error {
 	if err != nil {
 		return err
 	}
-	root, err := Root()
+	bench, err := root()
 	if err != nil {
 		return err
 	}
-	folder := filepath.Join(root, "peer", "socketio")
+	folder := filepath.Join(bench, "peer", "socketio")
 	if err := installSocketIO(ctx, folder); err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/tallycast/tallycast/bench/load"
 )
 
-// Unlimited returns the arguments that turn tallycast's limits off.
-func Unlimited() []string {
+// unlimited returns the arguments that turn tallycast's limits off.
+func unlimited() []string {
 	return []string{
 		"--rate-limit", "off", "--read-limit", "off", "--new-topic-limit", "off", "--topic-limit", "off",
 		"--max-viewers", "off", "--max-viewers-per-address", "off",
@@ -20,7 +20,7 @@ func Unlimited() []string {
 }
 
 // Tallycast returns tallycast with its limits off.
-func Tallycast() *Peer { return tallycast("tallycast", "limits off", Unlimited()) }
+func Tallycast() *Peer { return tallycast("tallycast", "limits off", unlimited()) }
 
 // TallycastLimited returns tallycast with its default limits.
 func TallycastLimited() *Peer {
@@ -30,13 +30,13 @@ func TallycastLimited() *Peer {
 // TallycastManyClients returns tallycast with its limits off, for as many client addresses as
 // [TallycastLimited]: the difference is the cost of the limits.
 func TallycastManyClients() *Peer {
-	return tallycast("tallycast, many clients", "limits off, likes from as many addresses as with limits on", Unlimited())
+	return tallycast("tallycast, many clients", "limits off, likes from as many addresses as with limits on", unlimited())
 }
 
 // TallycastChoices returns tallycast with its limits off, and choices of one of five options
 // in the place of likes.
 func TallycastChoices() *Peer {
-	p := tallycast("tallycast, choices", "limits off, each visitor chooses one of five options", append(Unlimited(), "--metric", "likes=choice:5"))
+	p := tallycast("tallycast, choices", "limits off, each visitor chooses one of five options", append(unlimited(), "--metric", "likes=choice:5"))
 	p.like = postChoice
 	return p
 }
@@ -44,7 +44,7 @@ func TallycastChoices() *Peer {
 // TallycastSockets returns tallycast with its limits off, for likes over open WebSockets
 // that watch what they like.
 func TallycastSockets() *Peer {
-	p := tallycast("tallycast, sockets", "limits off, likes over WebSockets that watch the topics", Unlimited())
+	p := tallycast("tallycast, sockets", "limits off, likes over WebSockets that watch the topics", unlimited())
 	p.like = Assertion
 	p.sockets = true
 	return p
@@ -52,12 +52,12 @@ func TallycastSockets() *Peer {
 
 // TallycastWithoutHistory returns tallycast with its limits off, which records no history.
 func TallycastWithoutHistory() *Peer {
-	return tallycast("tallycast, history off", "limits off, --history off", append(Unlimited(), "--history", "off"))
+	return tallycast("tallycast, history off", "limits off, --history off", append(unlimited(), "--history", "off"))
 }
 
 // TallycastSQLite returns tallycast with the embedded store.
 func TallycastSQLite() *Peer {
-	p := tallycast("tallycast on SQLite", "limits off, embedded store, durable before acknowledged", Unlimited())
+	p := tallycast("tallycast on SQLite", "limits off, embedded store, durable before acknowledged", unlimited())
 	start := p.start
 	p.start = func(ctx context.Context, s *Server, o Options) error {
 		o.SQLite = true
@@ -69,7 +69,7 @@ func TallycastSQLite() *Peer {
 // Baseline returns the tallycast at path, with its limits off: an earlier build, measured in
 // the same rounds.
 func Baseline(path string) *Peer {
-	p := tallycast("baseline", "limits off, "+path, Unlimited())
+	p := tallycast("baseline", "limits off, "+path, unlimited())
 	start := p.start
 	p.start = func(ctx context.Context, s *Server, o Options) error {
 		o.Binary = path
