@@ -79,7 +79,7 @@ func TestOwner_SetResetDelete(t *testing.T) {
 		const topic = "default/likes/posts/hello"
 		stream, socket := m.last.watch("?topic="+topic), m.last.dial("?topic="+topic)
 		viewers := []*viewer{stream, socket}
-		saw := func(n int64) {
+		show := func(n int64) {
 			t.Helper()
 			for _, v := range viewers {
 				processtest.Eventually(t, fmt.Sprintf("%s at %d last", topic, n), func() bool { f := v.last(topic); return f.Topic == topic && f.Count == n })
@@ -88,22 +88,22 @@ func TestOwner_SetResetDelete(t *testing.T) {
 		stream.awaitEvents("live", 1)
 		socket.awaitEvents("live", 1)
 		m.first.likesFrom("203.0.113.7", topic, 0, 3)
-		saw(3)
+		show(3)
 		o := m.first.owner()
 		o.call("PATCH", "topics/"+topic, `{"count":100}`).wantStatus(200)
-		saw(100)
+		show(100)
 		o.call("PATCH", "topics/"+topic, `{"seed":7}`).wantStatus(200)
-		saw(107)
+		show(107)
 		m.last.likesFrom("203.0.113.7", topic, 3, 1)
-		saw(108)
+		show(108)
 		o.call("POST", "reset", `{"topics":["`+topic+`"]}`).wantStatus(200)
-		saw(0)
-		m.last.likesFrom("203.0.113.7", topic, 0, 2) // they may again
-		saw(2)
+		show(0)
+		m.last.likesFrom("203.0.113.7", topic, 0, 2) // the same visitors may like again
+		show(2)
 		o.call("DELETE", "topics/"+topic, "").wantStatus(200).wantBody(`"changed":true`)
-		saw(0)
+		show(0)
 		m.first.likesFrom("203.0.113.7", topic, 0, 1)
-		saw(1)
+		show(1)
 		for _, v := range viewers {
 			v.checkVersions()
 		}
@@ -181,7 +181,7 @@ func TestOwner_RevertSpike(t *testing.T) {
 		o.call("POST", "undo", string(undo)).wantStatus(200).wantBody(`"contributions":200`).wantBody(`"undone":true`)
 		processtest.Eventually(t, "the count without the spike", func() bool { return v.last(topic).Count == 5 })
 		o.call("POST", "undo", string(undo)).wantStatus(200).wantBody(`"contributions":0`)
-		m.last.likesFrom("198.51.100.9", topic, 1000, 1) // they may again, until they are blocked
+		m.last.likesFrom("198.51.100.9", topic, 1000, 1) // the same visitor may like again
 		processtest.Eventually(t, "one more", func() bool { return v.last(topic).Count == 6 })
 		v.checkVersions()
 	})
@@ -239,7 +239,7 @@ func TestOwner_Commands(t *testing.T) {
 			t.Errorf("%s", out)
 		}
 		o.runCommand("topics", "delete", "--yes", "default/likes/b")
-		processtest.Eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
+		processtest.Eventually(t, "the deletion", func() bool { return v.last("default/likes/b").Count == 0 })
 	})
 }
 
@@ -305,6 +305,6 @@ func TestOwner_DirectlyOnRedis(t *testing.T) {
 	})
 	direct("undo", "--yes", "default/likes/b", "--from", "1h")
 	direct("delete", "--yes", "default/likes/b")
-	processtest.Eventually(t, "its end", func() bool { return v.last("default/likes/b").Count == 0 })
+	processtest.Eventually(t, "the deletion", func() bool { return v.last("default/likes/b").Count == 0 })
 	v.checkVersions()
 }

@@ -42,6 +42,6 @@ func TestErrors_JSONSentAsForm(t *testing.T) {
 	s.do("POST", "/v1/stream", `{"topics":["default/likes/x"]}`, form).wantProblem(415, "unsupported_media_type").wantBody("application/json").wantBody("curl --json")
 	s.do("POST", "/admin/v1/reset", `{"topic":"default/likes/x"}`, form, "Authorization: Bearer "+adminToken).wantProblem(415, "unsupported_media_type").wantBody("application/json").wantBody("curl --json")
 	if c := s.read("default/likes/x"); c.Version != 0 {
-		t.Errorf("something was counted: %+v", c)
+		t.Errorf("a refused request changed the topic: %+v", c)
 	}
 }

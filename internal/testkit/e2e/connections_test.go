@@ -27,7 +27,7 @@ func serveWithFiles(t *testing.T, files int, args ...string) *service {
 	if err := os.WriteFile(shell, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s := beginOf(t, shell, nil, args...)
+	s := startBinary(t, shell, nil, args...)
 	s.AwaitReady()
 	return s
 }
@@ -35,14 +35,14 @@ func serveWithFiles(t *testing.T, files int, args ...string) *service {
 // openConnections opens n connections from an address and sends text on each. If text is a
 // complete request, it waits for the response. The server may close connections.
 func (s *service) openConnections(from string, n int, text string) (conns []net.Conn) {
-	s.client.t.Helper()
+	s.t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: waitTimeout}
 	for range n {
 		c, err := dialer.Dial("tcp", s.Address())
 		if err != nil {
-			s.client.t.Fatal(err)
+			s.t.Fatal(err)
 		}
-		s.client.t.Cleanup(func() { c.Close() })
+		s.t.Cleanup(func() { c.Close() })
 		_, _ = io.WriteString(c, text)
 		if strings.HasSuffix(text, "\r\n\r\n") {
 			_ = c.SetReadDeadline(time.Now().Add(waitTimeout))
@@ -58,19 +58,19 @@ func (s *service) openConnections(from string, n int, text string) (conns []net.
 // checkServesOthers checks that both listeners answer on new connections. A busy machine may
 // delay an answer; a service without free descriptors delays all.
 func (s *service) checkServesOthers(from string) {
-	s.client.t.Helper()
+	s.t.Helper()
 	const promised, tries = 5 * time.Second, 4
 	fastest := time.Hour
 	for range tries {
 		began := time.Now()
 		s.from(from).like("default/likes/x", "visitor-"+strings.ReplaceAll(from, ".", "-"), "1")
-		newClient(s.client.t, s.operator.url).get("/readyz").wantStatus(200)
-		newClient(s.client.t, s.operator.url).get("/metrics").wantStatus(200)
+		newClient(s.t, s.operator.url).get("/readyz").wantStatus(200)
+		newClient(s.t, s.operator.url).get("/metrics").wantStatus(200)
 		if fastest = min(fastest, time.Since(began)); fastest <= promised {
 			return
 		}
 	}
-	s.client.t.Errorf("the fastest of %d responses took %s", tries, fastest)
+	s.t.Errorf("the fastest of %d responses took %s", tries, fastest)
 }
 
 // One address cannot use up all descriptors.
@@ -91,10 +91,10 @@ func TestConnections_OneAddress(t *testing.T) {
 			if n := len(s.Log.Records("one address holds as many connections as it may: the service closes its idle ones and refuses new ones; if it is your proxy, name it with --trusted-proxy")); n != 1 {
 				t.Errorf("%d warnings of the address", n)
 			}
-			if n := s.metric("process_open_fds"); n > 400 {
+			if n := s.Metric("process_open_fds"); n > 400 {
 				t.Errorf("%v descriptors are open", n)
 			}
-			if n := s.metric(`tallycast_connections_shed_total{reason="address"}`); n < 400 {
+			if n := s.Metric(`tallycast_connections_shed_total{reason="address"}`); n < 400 {
 				t.Errorf("%v connections were shed", n)
 			}
 		})
@@ -127,7 +127,7 @@ func TestConnections_ManyAddresses(t *testing.T) {
 			if n := len(s.Log.Records("file descriptors run short: the service closes idle connections, and refuses new ones if that is not enough; raise the limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)")); n != 1 {
 				t.Errorf("%d warnings of open files", n)
 			}
-			if n := s.metric("process_open_fds"); n >= fewFiles {
+			if n := s.Metric("process_open_fds"); n >= fewFiles {
 				t.Errorf("%v descriptors are open", n)
 			}
 		})
@@ -145,7 +145,7 @@ func TestConnections_TrustedProxy(t *testing.T) {
 			t.Fatalf("connection %d was closed: %v", i, err)
 		}
 	}
-	if n := s.metric(`tallycast_connections_shed_total{reason="address"}`); n != 0 {
+	if n := s.Metric(`tallycast_connections_shed_total{reason="address"}`); n != 0 {
 		t.Errorf("%v connections were shed", n)
 	}
 }

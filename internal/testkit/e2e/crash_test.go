@@ -1,12 +1,13 @@
 package e2e_test
 
 import (
+	"bytes"
 	"database/sql"
 	"os"
 	"path/filepath"
 	"testing"
 
-	_ "modernc.org/sqlite" // opens the file like any tool
+	_ "modernc.org/sqlite" // opens the file as another tool
 
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
@@ -18,14 +19,14 @@ func crashDuringLikes(t *testing.T, s *service, topic string, crash func()) (ack
 	t.Helper()
 	acknowledged = make([]bool, 1000)
 	done := make(chan struct{})
-	go func() { // ends with its likes, which fail after the crash; waited for below
+	go func() { // ends with its likes, which fail after the crash; the end of this function waits for it
 		defer close(done)
 		each(len(acknowledged), 8, func(i int) {
 			a, err := s.try("POST", "/v1/"+topic, "", "Tally-Visitor: "+visitor(i))
 			acknowledged[i] = err == nil && a.status == 200
 		})
 	}()
-	processtest.Eventually(t, "the middle of the likes", func() bool { return s.metric("tallycast_writes_acknowledged_total") >= 300 })
+	processtest.Eventually(t, "the middle of the likes", func() bool { return s.Metric("tallycast_writes_acknowledged_total") >= 300 })
 	crash()
 	<-done
 	return acknowledged
@@ -59,7 +60,7 @@ func TestKill_AcknowledgedLikesKept(t *testing.T) {
 		v := s.watch("?topic=default/likes/x")
 		acknowledged := crashDuringLikes(t, s, "default/likes/x", redis.Kill)
 		redis.Restart()
-		processtest.Eventually(t, "the store is back", func() bool { return s.status("/v1/default/likes/x") == 200 && s.metric("tallycast_store_up") == 1 })
+		processtest.Eventually(t, "the store is back", func() bool { return s.status("/v1/default/likes/x") == 200 && s.Metric("tallycast_store_up") == 1 })
 		checkStored(t, s, "default/likes/x", acknowledged)
 		s.like("default/likes/x", "visitor-last", "1")
 		v.awaitCount("default/likes/x", s.read("default/likes/x").Count)
@@ -67,7 +68,7 @@ func TestKill_AcknowledgedLikesKept(t *testing.T) {
 	})
 }
 
-// Any SQLite tool can read the file. It does not contain ids of visitors.
+// Other SQLite tools can read the file. It does not contain ids of visitors.
 func TestSQLite_ReadableByOtherTools(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tally.db")
@@ -95,19 +96,10 @@ func TestSQLite_ReadableByOtherTools(t *testing.T) {
 	}
 	wal, _ := os.ReadFile(path + "-wal")
 	for _, text := range [][]byte{content, wal} {
-		if containsText(text, "visitor-1") {
+		if bytes.Contains(text, []byte("visitor-1")) {
 			t.Error("the visitor's id is stored")
 		}
 	}
-}
-
-func containsText(content []byte, text string) bool {
-	for i := 0; i+len(text) <= len(content); i++ {
-		if string(content[i:i+len(text)]) == text {
-			return true
-		}
-	}
-	return false
 }
 
 // A second process on the same file exits with an error.

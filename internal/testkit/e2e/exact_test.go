@@ -55,14 +55,14 @@ func TestLikes_ConcurrentToggles(t *testing.T) {
 				}
 				c := a.count()
 				if *c.Mine != int64(i%2) {
-					t.Errorf("asserted %d, told %s", i%2, a.body)
+					t.Errorf("asserted %d, acknowledged as %s", i%2, a.body)
 				}
 				if *c.Changed {
 					changed.Add(1)
 				}
 			})
 			c := s.get("/v1/default/likes/x", "Tally-Visitor: visitor-1").count()
-			// Each change turned it over, from nothing.
+			// Each change toggled the contribution, which began at 0.
 			if c.Count != *c.Mine || c.Count != changed.Load()%2 {
 				t.Errorf("count %d, mine %d after %d changes", c.Count, *c.Mine, changed.Load())
 			}

@@ -204,14 +204,14 @@ func TestMetrics_Histograms(t *testing.T) {
 			s.like("default/likes/x", "visitor-1", "1")
 			for _, histogram := range c.histograms {
 				processtest.Eventually(t, histogram, func() bool {
-					return s.metric(histogram+count) >= 1 && s.metric(histogram+largest) == s.metric(histogram+count) && s.metric(histogram+"_sum") > 0
+					return s.Metric(histogram+count) >= 1 && s.Metric(histogram+largest) == s.Metric(histogram+count) && s.Metric(histogram+"_sum") > 0
 				})
 			}
-			if n := s.metric("tallycast_write_duration_seconds" + count); n != 1 {
+			if n := s.Metric("tallycast_write_duration_seconds" + count); n != 1 {
 				t.Errorf("%v likes", n)
 			}
 			const like = `{method="POST",route="/v1/:site/:metric/*key"}`
-			if n := s.metric("tallycast_http_request_duration_seconds_count" + like); n != 1 {
+			if n := s.Metric("tallycast_http_request_duration_seconds_count" + like); n != 1 {
 				t.Errorf("%v requests", n)
 			}
 		})
@@ -226,13 +226,13 @@ func TestMetrics_Values(t *testing.T) {
 	s.watch("?topic=default/likes/x").awaitEvents("live", 1)
 	s.dial("").send(`{"subscribe":["default/likes/x"]}`)
 	processtest.Eventually(t, "the viewers", func() bool {
-		return s.metric(`tallycast_connections{transport="sse"}`) == 1 && s.metric(`tallycast_connections{transport="websocket"}`) == 1
+		return s.Metric(`tallycast_connections{transport="sse"}`) == 1 && s.Metric(`tallycast_connections{transport="websocket"}`) == 1
 	})
 	for name, least := range map[string]float64{
 		"tallycast_ready": 1, "tallycast_store_up": 1, "tallycast_writes_acknowledged_total": 1, "tallycast_write_batches_total": 1,
 		`tallycast_http_requests_total{code="200",route="/v1/:site/:metric/*key"}`: 1, "go_goroutines": 1, "process_open_fds": 1,
 	} {
-		if got := s.metric(name); got < least {
+		if got := s.Metric(name); got < least {
 			t.Errorf("%s is %v", name, got)
 		}
 	}

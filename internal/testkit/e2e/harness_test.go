@@ -48,21 +48,21 @@ func serve(t testing.TB, args ...string) *service {
 // serveIn starts a service with the given environment and flags and waits until it is ready.
 func serveIn(t testing.TB, env []string, args ...string) *service {
 	t.Helper()
-	s := begin(t, env, args...)
+	s := startWith(t, env, args...)
 	if s.operator != nil {
 		s.AwaitReady()
 	}
 	return s
 }
 
-// begin is [serveIn] without waiting until the service is ready.
-func begin(t testing.TB, env []string, args ...string) *service {
+// startWith is [serveIn] without waiting until the service is ready.
+func startWith(t testing.TB, env []string, args ...string) *service {
 	t.Helper()
-	return beginOf(t, binary, env, args...)
+	return startBinary(t, binary, env, args...)
 }
 
-// beginOf is [begin] for another build of the program.
-func beginOf(t testing.TB, binary string, env []string, args ...string) *service {
+// startBinary is [startWith] for another build of the program.
+func startBinary(t testing.TB, binary string, env []string, args ...string) *service {
 	t.Helper()
 	s := &service{Instance: processtest.Serve(t, binary, env, args...)}
 	s.client = newClient(t, s.URL)

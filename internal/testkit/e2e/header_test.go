@@ -96,8 +96,7 @@ func TestOrigins_StreamsAndSockets(t *testing.T) {
 	s := serve(t, "--site", "blog="+blogOrigin)
 	s.get("/v1/stream?topic=blog/likes/x", "Origin: "+stranger, "Accept: text/event-stream").wantProblem(403, "origin_not_allowed")
 	s.do("POST", "/v1/stream", `{"topics":["blog/likes/x"]}`, "Origin: "+stranger).wantProblem(403, "origin_not_allowed")
-	s.get("/v1/ws?topic=blog/likes/x", "Origin: "+stranger, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==").wantProblem(403, "origin_not_allowed")
+	s.get("/v1/ws?topic=blog/likes/x", append(upgrade, "Origin: "+stranger)...).wantProblem(403, "origin_not_allowed")
 	for _, v := range []*viewer{s.watch("?topic=blog/likes/x&topic=default/likes/x", "Origin: "+blogOrigin), s.dial("?topic=blog/likes/x&topic=default/likes/x", "Origin: "+blogOrigin)} {
 		v.awaitEvents("live", 1)
 		v.awaitCount("blog/likes/x", 0)

@@ -29,8 +29,8 @@ func TestRateLimit_Burst(t *testing.T) {
 		t.Errorf("another address: %+v", c)
 	}
 	s.do("POST", "/v1/default/likes/x", "", "Tally-Visitor: visitor-0", "Origin: https://page.example").wantStatus(403)
-	if got := s.metric(`tallycast_rate_limited_total{limit="write"}`); got < 7 {
-		t.Errorf("refused %v, says the metric", got)
+	if got := s.Metric(`tallycast_rate_limited_total{limit="write"}`); got < 7 {
+		t.Errorf("%v requests were limited, by the metric", got)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestReadLimit_Topics(t *testing.T) {
 	s.get("/v1/default/likes/0").wantProblem(429, "rate_limited")
 	s.get("/v1/counts?topic=default/likes/0").wantProblem(429, "rate_limited")
 	s.get("/badge/default/likes/0.svg").wantProblem(429, "rate_limited")
-	s.like("default/likes/0", "visitor-1", "1") // writes have a limit of their own
+	s.like("default/likes/0", "visitor-1", "1") // writes have another limit
 	v.awaitCount("default/likes/0", 1)
 	s.from("127.0.0.2").get("/v1/default/likes/0").wantStatus(200)
 }
@@ -102,7 +102,7 @@ func TestNewTopicLimit_Address(t *testing.T) {
 		} else {
 			a.wantProblem(429, "rate_limited")
 			if c := s.read(fmt.Sprintf("default/likes/new-%d", i)); c.Version != 0 {
-				t.Errorf("refused, and yet: %+v", c)
+				t.Errorf("a refused request created the topic: %+v", c)
 			}
 		}
 	}
@@ -130,7 +130,7 @@ func TestMaxViewers_Address(t *testing.T) {
 	}
 	s.from("127.0.0.2").watch("?topic=default/likes/x").awaitEvents("live", 1)
 	second.close()
-	processtest.Eventually(t, "a place again", func() bool { return s.metric(`tallycast_connections{transport="websocket"}`) == 0 })
+	processtest.Eventually(t, "a place again", func() bool { return s.Metric(`tallycast_connections{transport="websocket"}`) == 0 })
 	s.dial("?topic=default/likes/x").awaitEvents("live", 1)
 }
 
@@ -208,7 +208,7 @@ func TestWatchedTopics_OneAddress(t *testing.T) {
 		t.Errorf("another address is refused %d topics", n)
 	}
 	if _, n := watch(s.client, 20_000, 1000, "Authorization: Bearer 0123456789abcdef"); n != 0 {
-		t.Errorf("one's own server is refused %d topics", n)
+		t.Errorf("the server token is refused %d topics", n)
 	}
 	held[0].close()
 	processtest.Eventually(t, "room again", func() bool {

@@ -17,19 +17,16 @@ func (c *client) likeAll(topic string, n, connections int) {
 	})
 }
 
-// each calls do with 0 to n-1, at most at calls concurrently, and waits for all.
-func each(n, at int, do func(i int)) {
+// each calls do with 0 to n-1, concurrently in a number of workers, and waits for all.
+func each(n, workers int, do func(i int)) {
 	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range at {
-		workers.Go(func() {
+	var working sync.WaitGroup
+	for range workers {
+		working.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				do(i)
 			}
 		})
 	}
-	workers.Wait()
+	working.Wait()
 }
-
-// metric returns the value of a metric, named with its labels; -1 if it is missing.
-func (s *service) metric(name string) float64 { return s.Metric(name) }

@@ -22,9 +22,9 @@ type neighbourViewers struct {
 
 // neighbours opens neighbour viewers and waits until they are live.
 func (s *service) neighbours(topic string) *neighbourViewers {
-	s.client.t.Helper()
+	s.t.Helper()
 	query := "?topic=" + topic + "&topic=" + readers + "&present=" + readers
-	n := &neighbourViewers{t: s.client.t, s: s, topic: topic, viewers: []*viewer{s.watch(query), s.dial(query)}}
+	n := &neighbourViewers{t: s.t, s: s, topic: topic, viewers: []*viewer{s.watch(query), s.dial(query)}}
 	for _, v := range n.viewers {
 		v.awaitEvents("live", 1)
 	}
@@ -70,7 +70,7 @@ func (n *neighbourViewers) checkUnaffected() {
 	if c := n.s.read(n.topic); c.Count != n.likes {
 		n.t.Errorf("%d likes were acknowledged, %d are counted", n.likes, c.Count)
 	}
-	if held, ready := n.s.metric("tallycast_viewers"), n.s.status("/readyz"); held != float64(len(n.viewers)) || ready != 200 {
+	if held, ready := n.s.Metric("tallycast_viewers"), n.s.status("/readyz"); held != float64(len(n.viewers)) || ready != 200 {
 		n.t.Errorf("%v viewers are held, /readyz answers %d", held, ready)
 	}
 	if lines := n.s.warnings(); len(lines) > 0 {

@@ -31,7 +31,7 @@ func testHungRedis(t *testing.T) {
 			return
 		}
 		answer.wantProblem(503, "store_unavailable")
-		if took := time.Since(sent); took > 3500*time.Millisecond { // 3 s, and what this machine takes to say so
+		if took := time.Since(sent); took > 3500*time.Millisecond { // the contract's 3 s, and the time of a request
 			t.Errorf("refused after %s", took)
 		}
 	})
@@ -50,23 +50,23 @@ func testHungRedis(t *testing.T) {
 		t.Errorf("while Redis hangs: %+v", list)
 	}
 	a.get("/v1/default/likes/unwatched").wantProblem(503, "store_unavailable")
-	a.get("/readyz").wantStatus(200).wantBody("away") // otherwise the balancer would remove every instance
-	processtest.Eventually(t, "the metric", func() bool { return a.metric("tallycast_store_up") == 0 })
+	a.get("/readyz").wantStatus(200).wantBody("away") // otherwise a balancer would remove every instance
+	processtest.Eventually(t, "the metric", func() bool { return a.Metric("tallycast_store_up") == 0 })
 	late := a.watch("?topic=" + topic)
 	late.awaitFrame("stale first", func(f frame) bool { return f.Event == "stale" })
 
 	redis.Resume()
-	woke := time.Now()
+	resumed := time.Now()
 	for _, v := range []*viewer{stream, socket, late} {
-		v.awaitFrame("live again", func(f frame) bool { return f.Event == "live" && f.at.After(woke) })
+		v.awaitFrame("live again", func(f frame) bool { return f.Event == "live" && f.at.After(resumed) })
 	}
 	if c := a.read(topic); c.Count != 1 || c.Stale {
-		t.Errorf("after Redis woke: %+v", c)
+		t.Errorf("after Redis continued: %+v", c)
 	}
 	a.like(topic, "visitor-1", "1")
 	for _, v := range []*viewer{stream, socket, late} {
-		if f := v.awaitCount(topic, 2); f.at.Sub(woke) > soon {
-			t.Errorf("current %s after Redis woke", f.at.Sub(woke))
+		if f := v.awaitCount(topic, 2); f.at.Sub(resumed) > soon {
+			t.Errorf("current %s after Redis continued", f.at.Sub(resumed))
 		}
 		v.checkVersions()
 		for _, f := range v.received() {
@@ -76,7 +76,7 @@ func testHungRedis(t *testing.T) {
 		}
 	}
 	if first := late.received()[0]; first.Event != "stale" {
-		t.Errorf("a stream opened meanwhile begins with %s", first.raw)
+		t.Errorf("a stream that was opened during the fault begins with %s", first.raw)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestRedis_RestartedEmpty(t *testing.T) {
 	redis.Restart()
 	// The stored count is 0, under a newer version than the pushed one.
 	for _, v := range []*viewer{va, vb} {
-		processtest.Eventually(t, "what is stored", func() bool { return v.last(topic).Count == 0 })
+		processtest.Eventually(t, "the stored count", func() bool { return v.last(topic).Count == 0 })
 		v.awaitEvents("live", 2)
 		v.checkVersions()
 	}

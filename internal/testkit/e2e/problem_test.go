@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A page of another origin that may not use the site can still read why.
+// stranger is an origin that may use no site but wiki. A page of it can read the reason.
 const stranger = "https://evil.example"
 
 // Each error is a problem document that is not cached and that other origins can read.
@@ -91,9 +91,8 @@ func TestErrors_EveryCode(t *testing.T) {
 			a.wantListed("Allow", "GET")
 		}
 	}
-	// None of these counted anything.
 	if c := s.read("wiki/likes/x"); c.Version != 0 {
-		t.Errorf("refused, and yet: %+v", c)
+		t.Errorf("a refused request changed the topic: %+v", c)
 	}
 }
 
@@ -116,8 +115,7 @@ func TestErrors_OriginNamesFlag(t *testing.T) {
 	s.get("/v1/blog/likes/x", "Origin: "+stranger).wantProblem(403, "origin_not_allowed").wantBody("--site blog=" + stranger)
 }
 
-// Without a store the instance starts, answers 503, and tells viewers that they are
-// stale.
+// Without a store the instance starts, answers 503, and sends stale to viewers.
 func TestStore_NeverReached(t *testing.T) {
 	t.Parallel()
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -126,7 +124,7 @@ func TestStore_NeverReached(t *testing.T) {
 	}
 	away := closed.Addr().String()
 	closed.Close()
-	s := begin(t, nil, "--store", "redis://:pass-word-in-url@"+away+"/0")
+	s := startWith(t, nil, "--store", "redis://:pass-word-in-url@"+away+"/0")
 	for _, c := range [][3]string{
 		{"POST", "/v1/default/likes/x", `{"visitor":"visitor-1"}`}, {"POST", "/v1/default/likes/x", ""}, {"GET", "/v1/default/likes/x", ""},
 		{"POST", "/v1/counts", `{"topics":["default/likes/x"]}`}, {"GET", "/v1/top/default/likes", ""}, {"GET", "/badge/default/likes/x.svg", ""},
@@ -137,11 +135,10 @@ func TestStore_NeverReached(t *testing.T) {
 		listener.get("/healthz").wantStatus(200)
 		listener.get("/readyz").wantStatus(503).wantBody("starting")
 	}
-	// A viewer receives this event and waits.
 	v := s.watch("?topic=default/likes/x")
 	v.awaitEvents("stale", 1)
 	if seen := v.received(); len(seen) != 1 {
-		t.Errorf("without a store a viewer was sent %v", v.transcript())
+		t.Errorf("without a store a viewer received %v", v.transcript())
 	}
 	if strings.Contains(s.Log.String(), "pass-word-in-url") {
 		t.Error("the password was logged")

@@ -128,7 +128,7 @@ func TestServe_LikesDuringSIGTERM(t *testing.T) {
 			acknowledged[i] = err == nil && a.status == 200
 		})
 	}()
-	processtest.Eventually(t, "some likes", func() bool { return s.metric("tallycast_writes_acknowledged_total") > 200 })
+	processtest.Eventually(t, "some likes", func() bool { return s.Metric("tallycast_writes_acknowledged_total") > 200 })
 	s.Terminate()
 	if code := s.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)

@@ -51,28 +51,29 @@ func (w *wire) readResponse(method string) response {
 	return response{w.t, method, r.StatusCode, r.Header, string(body)}
 }
 
-// readUntil reads until the server sent text.
-func (w *wire) readUntil(text string) {
+// readUntil reads until the server sent text, and returns everything read.
+func (w *wire) readUntil(text string) string {
 	w.t.Helper()
-	var said strings.Builder
-	for !strings.HasSuffix(said.String(), text) {
+	var received strings.Builder
+	for !strings.HasSuffix(received.String(), text) {
 		c, err := w.reader.ReadByte()
 		if err != nil {
-			w.t.Fatalf("%v before %s; received %q", err, text, clip(said.String()))
+			w.t.Fatalf("%v before %s; received %q", err, text, clip(received.String()))
 		}
-		said.WriteByte(c)
+		received.WriteByte(c)
 	}
+	return received.String()
 }
 
 // awaitClose waits until the server closes the connection and returns what it sent.
 func (w *wire) awaitClose(limit time.Duration) string {
 	w.t.Helper()
 	_ = w.SetReadDeadline(time.Now().Add(limit))
-	said, err := io.ReadAll(w.reader)
+	received, err := io.ReadAll(w.reader)
 	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-		w.t.Errorf("still open after %s, received %q", limit, clip(string(said)))
+		w.t.Errorf("still open after %s, received %q", limit, clip(string(received)))
 	}
-	return string(said)
+	return string(received)
 }
 
 const likeX = "/v1/default/likes/x"
@@ -87,14 +88,14 @@ func request(method, path, body string, lines ...string) string {
 
 // checkServing checks that the service still counts and had no internal error.
 func (s *service) checkServing() {
-	s.client.t.Helper()
+	s.t.Helper()
 	before := s.read("default/likes/alive").Count
 	if c := s.like("default/likes/alive", fmt.Sprintf("visitor-alive-%d", before), "1"); c.Count != before+1 {
-		s.client.t.Errorf("%+v after %d", c, before)
+		s.t.Errorf("%+v after %d", c, before)
 	}
 	for line := range strings.Lines(s.operator.get("/metrics").body) {
 		if strings.HasPrefix(line, "tallycast_http_requests_total") && strings.Contains(line, `code="500"`) {
-			s.client.t.Errorf("internal error: %s", line)
+			s.t.Errorf("internal error: %s", line)
 		}
 	}
 }
@@ -104,7 +105,7 @@ func TestHTTP_Garbage(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for name, text := range map[string]string{
-		"noise":                      "\x00\x01\x02\x03\xff\xfe\r\n\r\n",
+		"random bytes":               "\x00\x01\x02\x03\xff\xfe\r\n\r\n",
 		"a TLS handshake":            "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("a", 100) + "\r\n\r\n",
 		"the preface of HTTP/2":      "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		"no version":                 "GET /\r\n\r\n",
@@ -170,13 +171,13 @@ func TestHTTP_Unusual(t *testing.T) {
 	for !strings.Contains(w.line(), `{"event":"live"}`) {
 	}
 	// A handshake is HTTP/1.1, of that version, with one key of 16 bytes.
-	const upgrade = "Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
+	const upgradeTo = "Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
 	for _, text := range []string{
-		"GET /v1/ws HTTP/1.0\r\n" + upgrade + "13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-		"GET /v1/ws HTTP/1.1\r\n" + upgrade + "8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-		"GET /v1/ws HTTP/1.1\r\n" + upgrade + "13\r\n\r\n",
-		"GET /v1/ws HTTP/1.1\r\n" + upgrade + "13\r\nSec-WebSocket-Key: x\r\n\r\n",
-		"GET /v1/ws HTTP/1.1\r\n" + upgrade + "13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+		"GET /v1/ws HTTP/1.0\r\n" + upgradeTo + "13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+		"GET /v1/ws HTTP/1.1\r\n" + upgradeTo + "8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+		"GET /v1/ws HTTP/1.1\r\n" + upgradeTo + "13\r\n\r\n",
+		"GET /v1/ws HTTP/1.1\r\n" + upgradeTo + "13\r\nSec-WebSocket-Key: x\r\n\r\n",
+		"GET /v1/ws HTTP/1.1\r\n" + upgradeTo + "13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
 	} {
 		s.wire().send(text).readResponse("GET").wantProblem(400, "bad_body")
 	}
@@ -196,7 +197,7 @@ func TestHTTP_Unusual(t *testing.T) {
 	if c := w.readResponse("POST").count(); c.Count != 2 {
 		t.Errorf("half-closed: %+v", c)
 	}
-	// The server may close a viewer that closed its side, and must not keep it for good.
+	// A viewer that leaves at once does no harm.
 	w = s.wire().send(request("GET", "/v1/stream?topic=default/likes/x", ""))
 	w.line()
 	_ = w.Close()
@@ -239,12 +240,12 @@ func TestHTTP_ChunkedAndContinue(t *testing.T) {
 
 	w = s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 23\r\n\r\n")
 	if line := w.line(); !strings.Contains(line, " 100 ") {
-		t.Errorf("asked whether to go on: %q", line)
+		t.Errorf("the interim response is %q", line)
 	}
 	w.line()
 	w.send(`{"visitor":"visitor-2"}`)
 	w.readResponse("POST").wantStatus(200)
-	// The server asks for no body that it will refuse.
+	// The server sends no 100 for a body that it refuses.
 	s.wire().send("POST "+likeX+" HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n").readResponse("POST").wantProblem(413, "body_too_large")
 	s.wire().send("POST /v1/nowhere/likes/x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n").readResponse("POST").wantProblem(404, "unknown_site")
 	s.wire().send("POST " + likeX + " HTTP/1.1\r\nHost: h\r\nExpect: 200-cake\r\nContent-Length: 2\r\n\r\n{}").readResponse("POST").wantStatus(417)

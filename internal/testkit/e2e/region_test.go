@@ -9,7 +9,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// delay is the delay of a proxy between two regions: half of the round trip.
+// delay is the delay of a proxy between two regions, half of the round trip.
 const delay = 40 * time.Millisecond
 
 // An instance beside a replica shows what others like at the primary. Without the link to the
@@ -24,7 +24,7 @@ func TestRegion_LinkBreaks(t *testing.T) {
 	link.Delay(delay)
 	a := serve(t, "--store", primary.URL(0))
 	b := serve(t, "--store", "redis://"+line.Addr, "--store-replica", replica.URL(0))
-	isUsed := func() bool { return b.metric("tallycast_redis_replica_used") == 1 }
+	isUsed := func() bool { return b.Metric("tallycast_redis_replica_used") == 1 }
 	processtest.Eventually(t, "the replica is used", isUsed)
 	const topic, other = "default/likes/x", "default/likes/y"
 	a.like(topic, "visitor-0", "1")
@@ -50,7 +50,7 @@ func TestRegion_LinkBreaks(t *testing.T) {
 	late := b.watch("?topic=" + other)
 	late.awaitCount(other, 1)
 	if first := late.received()[0]; first.Event != "stale" {
-		t.Errorf("a stream that was opened meanwhile begins with %s", first.raw)
+		t.Errorf("a stream that was opened during the fault begins with %s", first.raw)
 	}
 	held := b.get("/v1/"+other).wantHeader("Cache-Control", "no-store").wantHeader("ETag", "")
 	if c := held.count(); c.Count != 1 || !c.Stale {

@@ -35,8 +35,8 @@ func resubscribe(v *viewer, topic string, was frame, count int64) {
 	}
 }
 
-// A socket that left a topic and comes back gets the number that is stored, under a version
-// above the one that it was sent, however the topic changed meanwhile.
+// A socket that unsubscribed a topic and subscribes it again gets the stored count, under a version
+// above the one that it received before, however the topic changed meanwhile.
 func TestSocket_SubscribeAgainAfterEdit(t *testing.T) {
 	onEachStore(t, func(t *testing.T, m ownedStore) {
 		for name, act := range map[string]struct {
@@ -64,7 +64,7 @@ func TestSocket_SubscribeAgainAfterEdit(t *testing.T) {
 	})
 }
 
-// The same for a Redis that was emptied, with nothing in it or with an older export.
+// The same for a Redis that was emptied, without data or with an older export.
 func TestSocket_SubscribeAgainAfterRedisWentBack(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{Hosted: true})
@@ -84,12 +84,12 @@ func TestSocket_SubscribeAgainAfterRedisWentBack(t *testing.T) {
 	restored, restoredWas := subscribeAndLeave(b, other, 10)
 	redis.Do("FLUSHALL")
 	resubscribe(gone, topic, goneWas, 0)
-	// The page leaves again before the topic exists: the version of the missing topic counts.
-	nothing := gone.last(topic)
+	// The page unsubscribes again before the topic exists. It received a version of the missing topic.
+	missing := gone.last(topic)
 	gone.send(`{"unsubscribe":["` + topic + `"]}`)
 	mustRun(t, "import", "--store", redis.URL(0), export)
 	resubscribe(restored, other, restoredWas, 3)
-	resubscribe(gone, topic, nothing, 3)
+	resubscribe(gone, topic, missing, 3)
 }
 
 // Pages that are open while an older export is imported into a Redis that was emptied show
@@ -115,13 +115,13 @@ func TestImport_OlderExportIntoEmptiedRedis(t *testing.T) {
 	redis.Do("FLUSHALL")
 	mustRun(t, "import", "--store", redis.URL(0), export)
 	for _, v := range pages {
-		processtest.Within(t, 5*time.Second, "the stored number", func() bool { return v.last(topic).Count == 3 })
+		processtest.Within(t, 5*time.Second, "the stored count", func() bool { return v.last(topic).Count == 3 })
 		v.checkVersions()
 	}
 }
 
-// After a restore every number has a version above all that were sent before, also one that
-// is not in the backup and is liked again.
+// After a restore every count has a version above all versions that were sent before, also the
+// count of a topic that is not in the backup and is liked again.
 func TestRestore_RaisesVersions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -149,7 +149,7 @@ func TestRestore_RaisesVersions(t *testing.T) {
 	if c := s.like(late, visitor(0), "1"); c.Count != 1 || c.Version <= lost.Version {
 		t.Errorf("%+v after %s", c, lost.raw)
 	}
-	// Restored once more, over the restored one.
+	// A second restore over the first.
 	newest := s.like(kept, visitor(9), "1").Version
 	s.Kill()
 	mustRun(t, "restore", "--store", store, backup)

@@ -119,7 +119,7 @@ func TestPprofCommandLine_NoCredentials(t *testing.T) {
 		"given twice": {"--server-token", server + "-first", "--server-token", server, "--admin-token-file", file},
 		"a store":     {"--store", "redis://user:" + password + "@127.0.0.1:1/0"},
 	} {
-		s := begin(t, nil, args...)
+		s := startWith(t, nil, args...)
 		body := s.operator.get("/debug/pprof/cmdline").wantStatus(200).wantBody("tallycast").wantBody("serve").wantBody(strings.SplitN(args[0], "=", 2)[0]).body
 		body += s.Log.String() + s.Out.String()
 		for _, text := range []string{secret, server, admin, password, "0123456789"} {

@@ -57,14 +57,14 @@ func TestHTTP_SlowSenders(t *testing.T) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for waiting := true; waiting; {
-		beside.sendLike() // others are served meanwhile
+		beside.sendLike() // the instance serves others meanwhile
 		select {
 		case <-tick.C:
 		case <-ended:
 			waiting = false
 		}
 	}
-	if n := s.metric(`tallycast_handshakes_dropped_total{reason="slow"}`); n != 2 {
+	if n := s.Metric(`tallycast_handshakes_dropped_total{reason="slow"}`); n != 2 {
 		t.Errorf("%v handshakes were dropped for slowness, want 2", n)
 	}
 	if n := s.viewersLeft("policy"); n != 1 {

@@ -42,13 +42,13 @@ func TestSocket_SubscribeAndUnsubscribe(t *testing.T) {
 	v.awaitEvents("live", 4)
 }
 
-// Invalid messages get errors. Hostile sockets are closed. Others notice nothing.
+// Invalid messages get errors. Hostile sockets are closed. Others are not affected.
 func TestSocket_InvalidMessages(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	v := s.dial("")
-	mistakes := []string{"", "x", "[]", `{}`, `{"subscribe":"default/likes/x"}`, `{"subscribe":["a/b/c"],"present":[]}`, `{"shout":["default/likes/x"]}`, `{"subscribe":[1]}`}
-	for i, text := range mistakes {
+	invalid := []string{"", "x", "[]", `{}`, `{"subscribe":"default/likes/x"}`, `{"subscribe":["a/b/c"],"present":[]}`, `{"shout":["default/likes/x"]}`, `{"subscribe":[1]}`}
+	for i, text := range invalid {
 		v.send(text)
 		processtest.Eventually(t, "an answer to "+text, func() bool { return len(v.received()) == i+1 })
 		if f := v.received()[i]; f.Error == nil || f.Error.Code != "bad_body" || f.Topic != "" {
@@ -66,7 +66,7 @@ func TestSocket_InvalidMessages(t *testing.T) {
 		v := s.dial("?topic=default/likes/x")
 		v.awaitEvents("live", 1)
 		act(v)
-		processtest.Eventually(t, "the end of who sent "+name, v.hasEnded)
+		processtest.Eventually(t, "the end of the socket that sent "+name, v.hasEnded)
 		if v.code != code {
 			t.Errorf("%s: closed with %d, want %d", name, v.code, code)
 		}
@@ -77,9 +77,9 @@ func TestSocket_InvalidMessages(t *testing.T) {
 		return v.socket.Write(ctx, kind, []byte(text))
 	}
 	hostile("a binary message", 1008, func(v *viewer) { _ = send(v, websocket.MessageBinary, `{"subscribe":[]}`) })
-	hostile("what is not UTF-8", 1008, func(v *viewer) { _ = send(v, websocket.MessageText, "\xff") })
-	hostile("a message too large", 1009, func(v *viewer) { _ = send(v, websocket.MessageText, strings.Repeat("x", 64<<10+1)) })
-	hostile("many mistakes", 1008, func(v *viewer) {
+	hostile("invalid UTF-8", 1008, func(v *viewer) { _ = send(v, websocket.MessageText, "\xff") })
+	hostile("a message that is too large", 1009, func(v *viewer) { _ = send(v, websocket.MessageText, strings.Repeat("x", 64<<10+1)) })
+	hostile("many invalid messages", 1008, func(v *viewer) {
 		for range 100 {
 			if send(v, websocket.MessageText, "x") != nil {
 				return
@@ -98,8 +98,8 @@ func TestSocket_InvalidMessages(t *testing.T) {
 	v.awaitCount("default/likes/still", 1)
 }
 
-// Sockets that assert without a pause until the instance ends: all that it accepted was
-// answered before 1001, so that what is stored is what was acknowledged.
+// Sockets assert without a pause until the instance ends. The instance answers all assertions that
+// it applies before it closes with 1001, so the stored likes are the acknowledged ones.
 func TestSocket_AssertionsWhileDraining(t *testing.T) {
 	t.Parallel()
 	test := func(t *testing.T, store string) {
@@ -150,19 +150,12 @@ func TestSocket_MessageWithHandshake(t *testing.T) {
 		"\x81\xa1\x00\x00\x00\x00" + `{"subscribe":["default/likes/x"]}`)
 	for line := w.line(); line != "\r\n"; line = w.line() {
 		if strings.Contains(strings.ToLower(line), "extensions") {
-			t.Errorf("frames are not compressed, and yet: %s", line)
+			t.Errorf("the server accepts an extension: %s", line)
 		}
 	}
-	var said strings.Builder
-	for !strings.Contains(said.String(), `{"event":"live"}`) {
-		c, err := w.reader.ReadByte()
-		if err != nil {
-			t.Fatalf("after %q: %v", said.String(), err)
-		}
-		said.WriteByte(c)
-	}
-	if !strings.Contains(said.String(), `{"topic":"default/likes/x","count":0,"version":0}`) {
-		t.Errorf("%q", said.String())
+	received := w.readUntil(`{"event":"live"}`)
+	if !strings.Contains(received, `{"topic":"default/likes/x","count":0,"version":0}`) {
+		t.Errorf("%q", received)
 	}
 }
 
@@ -182,7 +175,7 @@ func TestSocket_Pings(t *testing.T) {
 	if err := v.socket.Close(websocket.StatusNormalClosure, ""); err != nil {
 		t.Errorf("closing: %v", err)
 	}
-	processtest.Eventually(t, "the place is free", func() bool { return s.metric(`tallycast_connections{transport="websocket"}`) == 0 })
+	processtest.Eventually(t, "the place is free", func() bool { return s.Metric(`tallycast_connections{transport="websocket"}`) == 0 })
 }
 
 // A socket may be present on 1,000 topics.

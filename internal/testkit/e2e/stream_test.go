@@ -56,7 +56,7 @@ func subscribed(v *viewer, topics ...string) *viewer {
 	return v
 }
 
-// A stream begins with a random retry and forbids buffering.
+// A stream begins with a random retry time and forbids buffering.
 func TestStream_RetryAndHeaders(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -136,7 +136,7 @@ func TestViewer_FullInstance(t *testing.T) {
 		t.Errorf("closed with %d, want 1013", w.code)
 	}
 	held.close()
-	processtest.Eventually(t, "a place again", func() bool { return s.metric(`tallycast_connections{transport="sse"}`) == 0 })
+	processtest.Eventually(t, "a place again", func() bool { return s.Metric(`tallycast_connections{transport="sse"}`) == 0 })
 	again := s.watch("?topic=default/likes/x")
 	again.awaitEvents("live", 1)
 }

@@ -49,7 +49,6 @@ func TestSecret_OtherThanStored(t *testing.T) {
 	first := serve(t, "--store", store, "--secret", a)
 	first.like("default/likes/x", "visitor-1", "1")
 	first.Kill()
-	// Another secret would count every visitor again: it is refused.
 	code, _, errors := run(t, nil, "--store", store, "--secret", b, "--listen", "127.0.0.1:0", "--internal-listen", "")
 	if code == 0 || !strings.Contains(errors, "secret") || strings.Contains(errors, a) || strings.Contains(errors, b) {
 		t.Errorf("exit %d: %s", code, errors)
