@@ -10,29 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
-
-// dropIncoming makes a connection half-open: the client's kernel drops every segment,
-// since a filter keeps 0 bytes of each (socket(7)).
-func dropIncoming(t *testing.T, c *net.TCPConn) {
-	t.Helper()
-	raw, err := c.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keepNothing := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
-	var failed error
-	err = raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &keepNothing[0]})
-	})
-	if err != nil || failed != nil {
-		t.Fatalf("attach a filter: %v, %v", err, failed)
-	}
-	_ = c.SetLinger(0) // on close the kernel does not retransmit for minutes
-}
 
 // haproxyConfig returns a copy of the shipped configuration, in which HAProxy gives up a
 // half-open connection sooner. The long form uses the shipped file.
@@ -84,7 +63,7 @@ func TestHAProxy_HalfOpenPages(t *testing.T) {
 			}
 			received += string(next)
 		}
-		dropIncoming(t, c.(*net.TCPConn))
+		processtest.DropIncoming(t, c.(*net.TCPConn))
 	}
 	watcher.awaitCount(t, 2)
 	startLiking(t, p.url, topic) // frames that the half-open pages do not acknowledge

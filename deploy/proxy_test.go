@@ -23,15 +23,19 @@ func startInstances(t *testing.T, count int, args ...string) (instances []*proce
 	return instances, flags
 }
 
+// forEachProxy runs a test with each proxy, in parallel with other tests.
 func forEachProxy(t *testing.T, test func(t *testing.T, p proxy)) {
+	t.Parallel()
 	for name, p := range proxies {
-		t.Run(name, func(t *testing.T) { test(t, p) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, p)
+		})
 	}
 }
 
 // Every page on every instance receives a like at once: no proxy buffers frames.
 func TestPages_LikeBehindProxy(t *testing.T) {
-	t.Parallel()
 	forEachProxy(t, func(t *testing.T, p proxy) {
 		const topic = "default/likes/hello"
 		instances, _ := startInstances(t, 3, "--drain", "0s", "--rate-limit", "off", "--topic-limit", "off")
@@ -52,7 +56,6 @@ func TestPages_LikeBehindProxy(t *testing.T) {
 // The instances see each client's address, not the proxy's, and no address that the
 // client made up.
 func TestProxies_ClientAddress(t *testing.T) {
-	t.Parallel()
 	forEachProxy(t, func(t *testing.T, p proxy) {
 		const topic = "default/likes/addresses"
 		instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "10/h", "--max-viewers-per-address", "2")
@@ -101,7 +104,6 @@ func TestProxies_ClientAddress(t *testing.T) {
 
 // No like is refused while instances end. A restarted instance gets requests again.
 func TestProxies_InstanceEnds(t *testing.T) {
-	t.Parallel()
 	forEachProxy(t, func(t *testing.T, p proxy) {
 		const topic = "default/likes/rolling"
 		instances, args := startInstances(t, 3, "--drain", "2s", "--rate-limit", "off", "--topic-limit", "off")
@@ -146,6 +148,7 @@ func TestProxies_TLSAndHTTP2(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"HAProxy", "Caddy"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			const topic = "default/likes/secure"
 			instances, _ := startInstances(t, 2, "--drain", "0s")
 			own := newCertificate(t)

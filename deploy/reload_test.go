@@ -62,7 +62,6 @@ func startLiking(t *testing.T, url, topic string) *liker {
 // A reload under load refuses no like. Pages stay connected; if the proxy is Caddy, which
 // closes them, they reconnect and show the current count.
 func TestProxies_Reload(t *testing.T) {
-	t.Parallel()
 	forEachProxy(t, func(t *testing.T, p proxy) {
 		const topic = "default/likes/reload"
 		instances, _ := startInstances(t, 2, "--drain", "0s", "--rate-limit", "off", "--topic-limit", "off")
