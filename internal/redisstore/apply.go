@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
@@ -23,15 +24,14 @@ func (s *Store) Apply(ctx context.Context, batches []tally.Batch) {
 	}
 	calls := make([]redistopology.Call, 0, len(batches))
 	called := make([]*tally.Batch, 0, len(batches))
+	texts := s.newApplyTexts(batches)
 	for i := range batches {
 		b := &batches[i]
 		if b.Err = s.checkAmounts(b); b.Err == nil {
 			b.Err = s.ensureRule(ctx, b.Topic)
 		}
 		if b.Err == nil {
-			c := s.applyCall(b)
-			c.Durable = true
-			calls = append(calls, c)
+			calls = append(calls, s.applyCall(b, texts))
 			called = append(called, b)
 		}
 	}
@@ -68,8 +68,35 @@ const (
 	journalEntryBytes = 8 + 4 + 4
 )
 
-func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
-	rule, texts := s.catalog.Rule(b.Topic), s.names.forWrite(b.Topic)
+// applyTexts is the memory of the calls of one Apply: one allocation for all of their texts, and
+// one for their arguments.
+type applyTexts struct {
+	bytes strings.Builder
+	calls []applyCallTexts
+}
+
+// applyCallTexts has what a call points to, since an interface of a text is an allocation.
+type applyCallTexts struct {
+	writeTexts
+	writes    string
+	arguments [redistopology.FirstKey + 5 + 7]any // with 5 keys
+}
+
+func (s *Store) newApplyTexts(batches []tally.Batch) *applyTexts {
+	t, size := &applyTexts{calls: make([]applyCallTexts, 0, len(batches))}, 0
+	for i := range batches {
+		size += s.names.sizeForWrite(batches[i].Topic) + choiceWrite*len(batches[i].Writes)
+	}
+	t.bytes.Grow(size)
+	return t
+}
+
+// applyCall returns the call of a script for a batch, which may be used while its texts are.
+func (s *Store) applyCall(b *tally.Batch, all *applyTexts) redistopology.Call {
+	rule := s.catalog.Rule(b.Topic)
+	all.calls = all.calls[:len(all.calls)+1]
+	texts := &all.calls[len(all.calls)-1]
+	s.names.setForWrite(&texts.writeTexts, &all.bytes, b.Topic)
 	keys := texts.keys[:2]
 	if s.options.History > 0 {
 		keys = texts.keys[:4]
@@ -77,18 +104,30 @@ func (s *Store) applyCall(b *tally.Batch) redistopology.Call {
 	script := forRule(rule, applyScript, amountScript, chooseScript)
 	var c redistopology.Call
 	if s.options.Journal > 0 {
-		c = redistopology.NewDayCall(script, texts.journal, 1, keys...)
+		c = redistopology.NewDayCallIn(texts.arguments[:0], script, texts.journal, 1, keys...)
 	} else {
-		c = redistopology.NewCall(script, append(keys, keys[1])...)
+		c = redistopology.NewDayCallIn(texts.arguments[:0], script, "", 0, append(keys, keys[1])...)
 	}
+	c.Durable = true
 	if s.options.History > 0 {
 		c.SetOptional(2, 2)
 	}
-	packed := appendHead(&c, texts, rule, len(b.Writes))
+	var buffer [choiceWrite]byte
+	begin := all.bytes.Len()
 	for i := range b.Writes {
-		packed = appendWrite(packed, rule, &b.Writes[i])
+		all.bytes.Write(appendWrite(buffer[:0], rule, &b.Writes[i]))
 	}
-	c.Append(packed, &s.journalRetention, b.Mark, &s.historyRetention)
+	texts.writes = all.bytes.String()[begin:]
+	if argument := headArgument(rule); argument == 0 {
+		c.Append(&s.noWindow)
+	} else {
+		c.Append(strconv.FormatInt(argument, 10) + s.noWindow[1:])
+	}
+	c.Append(&texts.channel, &texts.head, &texts.writes)
+	if b.Mark != "" {
+		c.Append(&b.Mark)
+	}
+	c.Append(&s.historyRetention)
 	return c
 }
 
@@ -116,15 +155,16 @@ func optionCount(rule tally.Rule) int64 {
 // appendHead appends to c the arguments that precede the packed writes: window or number of
 // options, channel and head of the topic's frames. It returns room for the packed writes.
 func appendHead(c *redistopology.Call, texts *writeTexts, rule tally.Rule, writes int) (packed []byte) {
-	argument, size := rule.Window.Milliseconds(), memberWrite
-	switch rule.Kind {
-	case tally.Amount:
-		size = amountWrite
-	case tally.Choice:
-		argument, size = optionCount(rule), choiceWrite
+	c.Append(headArgument(rule), &texts.channel, &texts.head)
+	return make([]byte, 0, writes*choiceWrite)
+}
+
+// headArgument returns the window of a rule, or of a choice the number of options.
+func headArgument(rule tally.Rule) int64 {
+	if rule.Kind == tally.Choice {
+		return optionCount(rule)
 	}
-	c.Append(argument, &texts.channel, &texts.head)
-	return make([]byte, 0, writes*size)
+	return rule.Window.Milliseconds()
 }
 
 // appendWrite appends a packed write.

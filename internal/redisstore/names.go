@@ -67,32 +67,37 @@ type writeTexts struct {
 	head    string
 }
 
-// forWrite returns the texts of topic, which take one allocation.
+// forWrite returns the texts of topic.
 func (n names) forWrite(topic tally.Topic) *writeTexts {
-	w := &writeTexts{}
+	w, all := &writeTexts{}, strings.Builder{}
+	all.Grow(n.sizeForWrite(topic))
+	n.setForWrite(w, &all, topic)
+	return w
+}
+
+// sizeForWrite returns the bytes of the texts of topic, or a few less.
+func (n names) sizeForWrite(topic tally.Topic) int {
+	const kinds, frameHead = 6, 24
+	return kinds*(len(n.prefix)+len("{}")+len(journalKind)+len(topic.String())) + frameHead + len(topic.String())
+}
+
+// setForWrite sets w to the texts of topic, and appends their bytes to all.
+func (n names) setForWrite(w *writeTexts, all *strings.Builder, topic tally.Topic) {
 	kinds := [...]string{countKind, membersKind, hoursKind, daysKind, journalKind, n.database}
 	texts := [...]*string{&w.keys[0], &w.keys[1], &w.keys[2], &w.keys[3], &w.journal, &w.channel}
-	var buffer [320]byte // a topic's head fits
-	head := tally.AppendFrameHead(buffer[:0], topic)
-	tag, size := topic.String(), len(head)
-	for _, kind := range kinds {
-		size += len(n.prefix) + 1 + len(tag) + 1 + len(kind)
-	}
-	var all strings.Builder
-	all.Grow(size)
 	for i, kind := range kinds {
 		begin := all.Len()
 		all.WriteString(n.prefix)
 		all.WriteByte('{')
-		all.WriteString(tag)
+		all.WriteString(topic.String())
 		all.WriteByte('}')
 		all.WriteString(kind)
 		*texts[i] = all.String()[begin:]
 	}
+	var buffer [320]byte // a topic's head fits
 	begin := all.Len()
-	all.Write(head)
+	all.Write(tally.AppendFrameHead(buffer[:0], topic))
 	w.head = all.String()[begin:]
-	return w
 }
 
 // channelTopic returns the text of the topic that channel belongs to.

@@ -25,7 +25,7 @@ type Store struct {
 	options          Options
 	names            names
 	instance         string // identifies this process in shares, broadcasts and probes
-	journalRetention string // Options.Journal in milliseconds, for scripts
+	noWindow         string // for scripts: the window 0, and Options.Journal in milliseconds
 	historyRetention string // Options.History in days, for scripts
 	secret           *secretKey
 	rules            ruleCache
@@ -111,7 +111,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		catalog:          catalog,
 		options:          options,
 		instance:         randomHex(8),
-		journalRetention: strconv.FormatInt(options.Journal.Milliseconds(), 10),
+		noWindow:         "0 " + strconv.FormatInt(options.Journal.Milliseconds(), 10),
 		historyRetention: strconv.FormatInt(int64(options.History/redistopology.Day), 10),
 		secret:           newSecretKey(options.Secret),
 		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]pendingRank{}},

@@ -83,8 +83,12 @@ func NewCall(script *Script, keys ...string) Call { return NewDayCall(script, ""
 // first: dayPrefix and the day's number since the Unix epoch. Today is the day of the deadline
 // in the node's clock, so shortly before midnight it may be tomorrow.
 func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call {
+	return NewDayCallIn(make([]any, 0, FirstKey+len(keys)+days+8), script, dayPrefix, days, keys...)
+}
+
+// NewDayCallIn is NewDayCall with memory for the arguments.
+func NewDayCallIn(args []any, script *Script, dayPrefix string, days int, keys ...string) Call {
 	keys = append(keys, make([]string, days)...)
-	args := make([]any, 0, FirstKey+len(keys)+8)
 	args = append(args, "evalsha", &script.hash, len(keys)) // pointers: an interface of a text is an allocation
 	for i := range keys {
 		args = append(args, &keys[i])

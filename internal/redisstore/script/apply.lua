@@ -13,31 +13,34 @@
 --          metric a member has 9 bytes, of which the last is its option, and a bucket up
 --          to 256 members.
 -- KEYS[…]  with history, the hours and the days, see part/record.lua; then the journal of
---          the day, see part/journal.lua
+--          the day, see part/journal.lua, or KEYS[2] again if there is none
 -- ARGV[1]  deadline, microseconds of this server's clock
--- ARGV[2]  window, milliseconds; 0: members stay
+-- ARGV[2]  window and retention of the journal, milliseconds, with a space between them; a
+--          window of 0: members stay
 -- ARGV[3]  channel
 -- ARGV[4]  head of the topic's frames
 -- ARGV[5]  writes, see part/decide.lua
--- ARGV[6]  retention of the journal, milliseconds; 0: there is none
--- ARGV[7]  mark that the topic must have; empty: none
--- ARGV[8]  retention of the history, days; 0: there is none
+-- ARGV[6]  mark that the topic must have; it is left out if there must be none
+-- last     retention of the history, days; 0: there is none
 --
 -- Returns a text: count, version, results and, if the publication failed, the reason.
 -- results is a digit a write, see part/decide.lua, and j if the journal lacks some.
 -- Deadline passed: -1. Another mark: -2 and the mark.
 
+local KEYS, ARGV, redis, string = KEYS, ARGV, redis, string -- access to globals takes longer
 -- include deadline
 local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'j', 'e')
-if (state[5] or '') ~= ARGV[7] then return '-2' .. (state[5] or '') end
+-- include mark
+local writes, size, journal = ARGV[5], 19, KEYS[#KEYS] ~= KEYS[2]
+
+-- include single
 local count, version, stored = tonumber(state[1] or 0), tonumber(state[2] or 0), tonumber(state[3] or 0)
 if not (count and version and stored) then
   return redis.error_reply('BADDATA the count of this topic is not made of numbers')
 end
-local writes, size, window, journal = ARGV[5], 19, tonumber(ARGV[2]), ARGV[6] ~= '0'
-local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
+local window, after = tonumber(string.match(ARGV[2], '%d+')), math.max(version + 1, now)
+local hours, days, retention = KEYS[3], KEYS[4], ARGV[#ARGV]
 
--- include single
 -- include decide
 results = total == 1 and results[1] or table.concat(results)
 if not changed then return string.format('%.0f %.0f ', math.max(count, 0), version) .. results end

@@ -5,27 +5,27 @@
 --
 -- KEYS     as in apply.lua
 -- ARGV     as in apply.lua, except
--- ARGV[2]  number of options
+-- ARGV[2]  number of options instead of the window
 -- ARGV[5]  writes, see part/decide_choices.lua
 --
 -- Returns what apply.lua returns.
 
 -- include deadline
 local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'j', 'e')
-if (state[5] or '') ~= ARGV[7] then return '-2' .. (state[5] or '') end
-local options = tonumber(ARGV[2])
+-- include mark
+local options = tonumber(string.match(ARGV[2], '%d+'))
 -- include numbers
 local counts, version, stored = parse(state[1], options), tonumber(state[2] or 0), tonumber(state[3] or 0)
 if not (counts and version and stored) then
   return redis.error_reply('BADDATA the count of this topic is not made of numbers')
 end
-local writes, size, window, journal, keeps = ARGV[5], 20, 0, ARGV[6] ~= '0', false
+local writes, size, window, journal, keeps = ARGV[5], 20, 0, KEYS[#KEYS] ~= KEYS[2], false
 
 -- include decide_choices
 results = table.concat(results)
 if not changed then return format(counts) .. string.format(' %.0f ', version) .. results end
 
-local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[8]
+local after, hours, days, retention = math.max(version + 1, now), KEYS[3], KEYS[4], ARGV[#ARGV]
 -- include record
 -- include store
 -- include journal

@@ -22,20 +22,22 @@ else
   local waiting = {}
   for i = 1, total do waiting[i] = i end
   for level = depth, 0, -1 do
-    local fields, asked, missing = {}, {}, {}
-    for _, i in ipairs(waiting) do
+    local fields, missing = {}, {}
+    for k = 1, #waiting do
+      local i = waiting[k]
       local path = sub(writes, i * size - 5, i * size - 6 + level)
       paths[i] = path
-      if not asked[path] then
-        asked[path] = true
+      if buckets[path] == nil then
+        buckets[path] = false
         fields[#fields + 1] = path
       end
     end
     for from = 1, #fields, CHUNK do
       local found = redis.call('HMGET', KEYS[2], unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
-      for i = 1, #found do buckets[fields[from + i - 1]] = found[i] or nil end
+      for i = 1, #found do buckets[fields[from + i - 1]] = found[i] end
     end
-    for _, i in ipairs(waiting) do
+    for k = 1, #waiting do
+      local i = waiting[k]
       if not buckets[paths[i]] then
         paths[i] = nil
         missing[#missing + 1] = i
