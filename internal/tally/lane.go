@@ -2,6 +2,7 @@ package tally
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,9 +162,7 @@ type round struct {
 // take forms the next round from queue and returns the rest of queue, in order. A write
 // stays in the queue if its topic's batch is full or has another mark.
 func (r *round) take(queue []*pendingWrite) (rest []*pendingWrite) {
-	clear(r.batches)
-	clear(r.pending)
-	r.batches, r.pending, r.late = r.batches[:0], r.pending[:0], r.late[:0]
+	r.reset()
 	if r.index == nil {
 		r.index = map[Topic]int{}
 	}
@@ -187,8 +186,7 @@ func (r *round) take(queue []*pendingWrite) (rest []*pendingWrite) {
 			}
 			i = len(r.batches)
 			r.index[p.topic] = i
-			r.batches = append(r.batches, Batch{Topic: p.topic, Mark: p.mark})
-			r.pending = append(r.pending, nil)
+			r.add(p.topic, p.mark)
 		}
 		// A visitor with more members than a batch has writes gets a batch of its own.
 		if n := len(r.batches[i].Writes); n > 0 && n+len(p.withdrawals) >= MaxBatchWrites || r.batches[i].Mark != p.mark {
@@ -203,6 +201,30 @@ func (r *round) take(queue []*pendingWrite) (rest []*pendingWrite) {
 	}
 	clear(queue[len(rest):])
 	return rest
+}
+
+// maxKept bounds the memory of a batch that a later round uses again, in writes.
+const maxKept = 64
+
+// reset removes the batches, and keeps their memory for add.
+func (r *round) reset() {
+	for i := range r.batches {
+		writes, pending := r.batches[i].Writes, r.pending[i]
+		if len(writes) > maxKept {
+			writes, pending = nil, nil
+		}
+		clear(pending)
+		r.batches[i], r.pending[i] = Batch{Writes: writes}, pending
+	}
+	r.batches, r.pending, r.late = r.batches[:0], r.pending[:0], r.late[:0]
+}
+
+// add adds an empty batch.
+func (r *round) add(topic Topic, mark string) {
+	n := len(r.batches)
+	r.batches, r.pending = slices.Grow(r.batches, 1)[:n+1], slices.Grow(r.pending, 1)[:n+1]
+	r.batches[n] = Batch{Topic: topic, Mark: mark, Writes: r.batches[n].Writes[:0]}
+	r.pending[n] = r.pending[n][:0]
 }
 
 // apply applies the round and answers its writes.
