@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"unique"
 
 	"github.com/tallycast/tallycast/internal/push"
@@ -129,10 +130,19 @@ func (a *watcherAssertion) assertion() (tally.Assertion, error) {
 	return a.caller.assertion(context.Background(), topic, m.assertionBody, a.agent)
 }
 
+// answers has buffers for answers, which are used again.
+var answers = sync.Pool{New: func() any {
+	buffer := make([]byte, 0, 256)
+	return &buffer
+}}
+
 // finish answers the assertion.
 func (a *watcherAssertion) finish(result tally.Result, err error) {
 	if err = a.permit.settle(result, err); err == nil {
-		a.done(appendResult(make([]byte, 0, 192), result), result.Change, nil)
+		answer := answers.Get().(*[]byte)
+		*answer = appendResult((*answer)[:0], result)
+		a.done(*answer, result.Change, nil)
+		answers.Put(answer)
 		return
 	}
 	if e := tally.AsError(err); e.Code == tally.CodeInternal {

@@ -14,6 +14,7 @@ type Assertion struct {
 	ID int64
 	// Start makes the assertion. It does not wait. It calls done once, at once or later, with
 	// an error, or with the answer, a JSON object that is not empty, and the state of the topic.
+	// done does not keep the answer.
 	Start func(done func(answer []byte, change tally.Change, err error))
 }
 
