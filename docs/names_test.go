@@ -55,3 +55,28 @@ func TestDocuments_Paths(t *testing.T) {
 		}
 	}
 }
+
+// The README and the npm package have the version of the newest release in CHANGELOG.md.
+func TestDocuments_Version(t *testing.T) {
+	changelog, err := os.ReadFile("../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := regexp.MustCompile(`(?m)^## \[(\d+\.\d+\.\d+)\]`).FindSubmatch(changelog)
+	if newest == nil {
+		t.Fatal("CHANGELOG.md has no release")
+	}
+	for path, pattern := range map[string]string{
+		"../README.md":             `(?m)^Version (\S+),`,
+		"../web/package.json":      `"version": "(\S+)"`,
+		"../web/package-lock.json": `"version": "(\S+)"`,
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := regexp.MustCompile(pattern).FindSubmatch(text); found == nil || string(found[1]) != string(newest[1]) {
+			t.Errorf("%s names %q, not release %s", path, found, newest[1])
+		}
+	}
+}
