@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { assertUsable } from './accessibility.js';
 import { useDashboard } from './dashboard.js';
-import { assertLike, countOf } from './process.js';
+import { assertChoice, assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
 
 const dashboard = useDashboard();
@@ -63,16 +63,13 @@ test('topics: export, delete unused', async (t) => {
 });
 
 test('topics: a poll shows bars, and its numbers are edited as a list', async (t) => {
-  for (const [visitor, option] of /** @type {[string, number][]} */ ([['visitor-a', 1], ['visitor-b', 3], ['visitor-c', 3]])) {
-    const response = await fetch(`${dashboard.url}/v1/blog/poll/lunch`, { method: 'POST', body: JSON.stringify({ visitor, option }) });
-    assert.equal(response.status, 200);
-  }
+  for (const [visitor, option] of /** @type {[string, number][]} */ ([['visitor-a', 1], ['visitor-b', 3], ['visitor-c', 3]])) await assertChoice(dashboard.url, 'blog/poll/lunch', visitor, option);
   const { page, warnings } = await dashboard.open(t, { view: 'topics?site=blog&metric=poll' });
   const row = page.getByRole('row').filter({ hasText: 'blog/poll/lunch' });
   const options = () => row.locator('.options li').allInnerTexts();
   const expect = (/** @type {string[]} */ texts) => eventually(async () => assert.deepEqual((await options()).map((text) => text.replace(/\s+/g, ' ')), texts));
   await expect(['1 1', '2 0', '3 2']);
-  await fetch(`${dashboard.url}/v1/blog/poll/lunch`, { method: 'POST', body: JSON.stringify({ visitor: 'visitor-d', option: 2 }) });
+  await assertChoice(dashboard.url, 'blog/poll/lunch', 'visitor-d', 2);
   await expect(['1 1', '2 1', '3 2']);
   await row.getByRole('button', { name: /Edit/ }).click();
   const dialog = page.getByRole('dialog');

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { newVisitor, POST_ONLY, remembered, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertUsable } from './accessibility.js';
+import { assertChoice } from './process.js';
 import { eventually } from './wait.js';
 
 /** @typedef {import('playwright-core').Page} Page */
@@ -11,18 +12,6 @@ import { eventually } from './wait.js';
 const browser = useBrowser();
 
 const POLL = '<tally-poll page="lunch" label="Lunch?" options="Pizza,Sushi,Salad"><p>Not loaded</p></tally-poll>';
-
-/**
- * Chooses an option as another visitor.
- * @param {string} url of the service
- * @param {string} topic
- * @param {string} visitor
- * @param {number} option
- */
-async function assertChoice(url, topic, visitor, option) {
-  const response = await fetch(`${url}/v1/${topic}`, { method: 'POST', body: JSON.stringify({ visitor, option }) });
-  assert.equal(response.status, 200, await response.text());
-}
 
 /**
  * @param {string} url of the service

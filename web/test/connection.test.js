@@ -161,7 +161,7 @@ test('a connection without a frame for a minute is replaced', async (t) => {
   assert.equal(sockets, 2);
 });
 
-test('a page hidden for an hour has no connection, and is current when shown', async (t) => {
+test('a hidden page disconnects after ten seconds, and is current when shown an hour later', async (t) => {
   const site = await startSite(t, { '/': COUNT });
   const { context } = await newVisitor(t, browser);
   await recordStatus(context);
@@ -177,8 +177,11 @@ test('a page hidden for an hour has no connection, and is current when shown', a
       document.dispatchEvent(new Event('visibilitychange'));
     }, hidden);
   await hide(true);
-  await page.clock.fastForward('01:00:00');
+  await page.clock.runFor(9000);
+  assert.equal(await status(page), 'live', 'a short look at another tab keeps the connection');
+  await page.clock.runFor(1500);
   assert.equal(await status(page), 'away');
+  await page.clock.fastForward('01:00:00');
   assert.equal(sockets, 1);
   await assertLike(site.service.url, TOPIC, 'somebody-else');
   await hide(false);

@@ -18,22 +18,20 @@ async function startReturning(t, body, remembered) {
   const site = await startSite(t, { '/': { body } });
   const visitor = await newVisitor(t, browser);
   const entry = { visitor: '11-22-33-44-55', mine: {}, wish: {}, ...remembered };
-  const name = `tallycast:v1:${site.api}/`;
-  await visitor.context.addInitScript(([name, text]) => (localStorage[name] ??= text), [name, JSON.stringify(entry)]);
-  const entryOf = async (/** @type {import('playwright-core').Page} */ page) => JSON.parse(await page.evaluate((name) => localStorage[name], name));
-  return { site, ...visitor, entryOf };
+  await visitor.context.addInitScript(([name, text]) => (localStorage[name] ??= text), [`tallycast:v1:${site.api}/`, JSON.stringify(entry)]);
+  return { site, ...visitor };
 }
 
 test('claps are sent, and hearts shown, without the lazy script', async (t) => {
   const body = '<tally-claps page="post"></tally-claps><tally-like page="post"></tally-like>';
-  const { site, context, open, warnings, entryOf } = await startReturning(t, body, { mine: { 'default/likes/post': 1 } });
+  const { site, context, open, warnings } = await startReturning(t, body, { mine: { 'default/likes/post': 1 } });
   await context.route('**/tally-*.js', (route) => route.abort());
   const page = await open(site.url);
   await shows(page, 'tally-claps', 0);
   for (let i = 0; i < 3; i++) await press(page, 'tally-claps');
   await eventually(async () => assert.equal(await countOf(site.service.url, 'default/claps/post'), 3));
   await shows(page, 'tally-claps', 3);
-  await eventually(async () => assert.deepEqual((await entryOf(page)).wish, {}));
+  await eventually(async () => assert.deepEqual((await remembered(page)).wish, {}));
   assert.deepEqual(warnings.filter((text) => !text.includes('ERR_FAILED')), []);
 });
 
@@ -56,7 +54,7 @@ test('only a browser that stored a contribution loads the lazy script', async (t
 
 test('claps for an unknown topic are dropped after a few requests', async (t) => {
   const topic = 'default/nowhere/post';
-  const { site, context, open, entryOf } = await startReturning(t, '<tally-claps metric="nowhere" page="post"></tally-claps>', { wish: { [topic]: [5, Date.now()] } });
+  const { site, context, open } = await startReturning(t, '<tally-claps metric="nowhere" page="post"></tally-claps>', { wish: { [topic]: [5, Date.now()] } });
   let requests = 0;
   let hold = true;
   context.on('request', (request) => requests += +request.url().endsWith('/v1/counts'));
@@ -68,7 +66,7 @@ test('claps for an unknown topic are dropped after a few requests', async (t) =>
   const page = await open(site.url);
   await page.waitForTimeout(1000);
   hold = false;
-  await eventually(async () => assert.deepEqual((await entryOf(page)).wish, {}));
+  await eventually(async () => assert.deepEqual((await remembered(page)).wish, {}));
   await page.waitForTimeout(1000);
   assert.ok(requests < 5, `${requests} requests`);
 });

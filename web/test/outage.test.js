@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { live, newVisitor, POST_ONLY, press, pressed, remembered, shows, useBrowser } from './browser.js';
-import { assertLike, countOf, startRedis, startService } from './process.js';
+import { assertChoice, assertLike, countOf, startRedis, startService } from './process.js';
 import { startSite } from './site.js';
 import { eventually } from './wait.js';
 
@@ -108,8 +108,7 @@ test('a page opened while the store is down shows the presses of the page before
   const options = async () => (await (await fetch(`${url}/v1/default/poll/post`)).json()).options.slice(0, 2);
   await assertLike(url, 'default/likes/post', 'somebody-else');
   await assertLike(url, 'default/claps/post', 'somebody-else');
-  const choice = await fetch(`${url}/v1/default/poll/post`, { method: 'POST', body: '{"visitor":"somebody-else","option":1}' });
-  assert.equal(choice.status, 200);
+  await assertChoice(url, 'default/poll/post', 'somebody-else', 1);
   const other = await (await newVisitor(t, browser)).open(site.url);
   const { open, context } = await newVisitor(t, browser);
   const states = (/** @type {import('playwright-core').Page} */ page) =>
@@ -177,55 +176,23 @@ test('pages reconnect to a restarted service and send the presses made meanwhile
   await eventually(async () => assert.equal(await page.locator(`${HEART} [role=status]`).textContent(), ''), 2000);
 });
 
-test('without WebSockets the page streams, without streams it polls', async (t) => {
-  const service = await startService();
-  t.after(() => service.stop());
-  for (const blocked of [['ws'], ['ws', 'stream']]) {
-    const { context } = await newVisitor(t, browser);
-    // Like a filter on the network: the connection ends before the first frame.
-    await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
-    if (blocked.includes('stream')) await context.route('**/v1/stream', (route) => route.abort());
-    const page = await context.newPage();
-    // Polling waits 10 s: the test turns the page's clock.
-    await page.clock.install();
-    /** @type {string[]} */
-    const requests = [];
-    page.on('request', (request) => request.method() === 'POST' && requests.push(new URL(request.url()).pathname));
-    await page.goto(service.url);
-    await live(page);
-    const way = blocked.includes('stream') ? '/v1/counts' : '/v1/stream';
-    assert.ok(requests.includes(way), `requests: ${requests}`);
-    const count = await countOf(service.url, TOPIC);
-    await assertLike(service.url, TOPIC, `visitor-${blocked.length}`);
-    await eventually(async () => {
-      await page.clock.runFor(2000);
-      await shows(page, HEART, count + 1, 0);
-    });
-  }
-});
-
-test('a hidden page disconnects after ten seconds and is current when shown', async (t) => {
+test('without WebSockets and streams the page polls', async (t) => {
   const service = await startService();
   t.after(() => service.stop());
   const { context } = await newVisitor(t, browser);
+  // Like a filter on the network: the connection ends before the first frame.
+  await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
+  await context.route('**/v1/stream', (route) => route.abort());
   const page = await context.newPage();
+  // Polling waits 10 s: the test turns the page's clock.
   await page.clock.install();
+  const polled = page.waitForRequest('**/v1/counts');
   await page.goto(service.url);
+  await polled;
   await live(page);
-  const hide = (/** @type {boolean} */ hidden) =>
-    page.evaluate((hidden) => {
-      Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
-      document.dispatchEvent(new Event('visibilitychange'));
-    }, hidden);
-  const status = () => page.locator('#status').getAttribute('data-status');
-  await hide(true);
-  await page.clock.runFor(9000);
-  assert.equal(await status(), 'live', 'a short look at another tab keeps the connection');
-  await page.clock.runFor(1500);
-  assert.equal(await status(), 'away');
   await assertLike(service.url, TOPIC, 'somebody-else');
-  await hide(false);
-  await live(page);
-  await page.clock.runFor(1500);
-  await shows(page, HEART, 1);
+  await eventually(async () => {
+    await page.clock.runFor(2000);
+    await shows(page, HEART, 1, 0);
+  });
 });

@@ -230,17 +230,33 @@ export async function startRedis(port, args = []) {
 }
 
 /**
+ * @param {string} url of the service
+ * @param {string} topic
+ * @param {object} body
+ */
+async function post(url, topic, body) {
+  const response = await fetch(`${url}/v1/${topic}`, { method: 'POST', body: JSON.stringify(body) });
+  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  return response.json();
+}
+
+/**
  * Sends one assertion of another visitor.
  * @param {string} url of the service
  * @param {string} topic
  * @param {string} visitor
  * @param {number} amount
  */
-export async function assertLike(url, topic, visitor, amount = 1) {
-  const response = await fetch(`${url}/v1/${topic}`, { method: 'POST', body: JSON.stringify({ visitor, amount }) });
-  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
-  return response.json();
-}
+export const assertLike = (url, topic, visitor, amount = 1) => post(url, topic, { visitor, amount });
+
+/**
+ * Chooses an option as another visitor.
+ * @param {string} url of the service
+ * @param {string} topic
+ * @param {string} visitor
+ * @param {number} option
+ */
+export const assertChoice = (url, topic, visitor, option) => post(url, topic, { visitor, option });
 
 /**
  * @param {string} url of the service

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { newVisitor, POST_ONLY, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { differs, STEADY } from './screenshot.js';
-import { ADMIN_FLAG, assertLike, importPast } from './process.js';
+import { ADMIN_FLAG, assertChoice, assertLike, importPast } from './process.js';
 import { eventually } from './wait.js';
 
 const browser = useBrowser({ args: STEADY });
@@ -65,7 +65,7 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
   await importPast(site.service.url, 'default/likes/trend', Array.from({ length: 30 }, (_, day) => Math.round(day / 3 + 2 * Math.sin(day / 4))));
   await assertLike(site.service.url, 'default/claps/post', 'somebody-else', 48);
   for (const [topic, ...options] of /** @type {[string, ...number[]][]} */ ([['poll/poll', 1, 1, 2], ['rating/rating', 5, 4, 2], ['votes/vote', 1, 1, 2]])) {
-    for (const [i, option] of options.entries()) await fetch(`${site.service.url}/v1/default/${topic}`, { method: 'POST', body: JSON.stringify({ visitor: `visitor-${i}`, option }) });
+    for (const [i, option] of options.entries()) await assertChoice(site.service.url, `default/${topic}`, `visitor-${i}`, option);
   }
   for (const query of ['', '?since=7d']) {
     await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/wow${query}`)).json()).top.length, 3), 12_000);

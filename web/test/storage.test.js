@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newVisitor, press, pressed, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
-import { countOf, startService } from './process.js';
+import { assertLike, countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
 const TOPIC = 'default/likes/post';
@@ -49,10 +49,9 @@ test('likes of two services on one origin are separate', async (t) => {
 
 test('a former release’s entry is read, and its unsent presses go to one service', async (t) => {
   const { site, other } = await startTwo(t);
-  const { context, open } = await newVisitor(t, browser);
+  const { open } = await newVisitor(t, browser);
   const visitor = 'somebody-of-before';
-  const response = await fetch(`${site.service.url}/v1/${TOPIC}`, { method: 'POST', body: JSON.stringify({ visitor, amount: 1 }) });
-  assert.equal(response.status, 200);
+  await assertLike(site.service.url, TOPIC, visitor);
   const empty = await open(`${site.url}/empty`);
   const entry = { visitor, mine: { [TOPIC]: 1 }, wish: { 'default/likes/unsent': [1, Date.now()] } };
   await empty.evaluate((entry) => localStorage.setItem('tallycast:v1', JSON.stringify(entry)), entry);
@@ -70,5 +69,4 @@ test('a former release’s entry is read, and its unsent presses go to one servi
   assert.equal(JSON.parse(entries[`tallycast:v1:${site.api}/`]).visitor, visitor);
   // Scripts of former releases still read the shared entry.
   assert.deepEqual(JSON.parse(entries['tallycast:v1']), { ...entry, wish: {} });
-  await context.close();
 });
