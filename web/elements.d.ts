@@ -50,7 +50,7 @@ export interface TallyTop extends TallyElement {
   since: '24h' | '7d' | '30d' | null;
 }
 
-/** What polls, ratings and votes have. */
+/** The attributes of polls, ratings and votes. */
 export interface TallyChoice extends TallyElement {
   options: string | null;
   closed: string | boolean | null;

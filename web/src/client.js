@@ -31,8 +31,8 @@ const missing = (some, others) => Object.keys(some).filter((name) => !others[nam
  * @property {(message: object) => Promise<import('./assert.js').Answer | void>} assert sends an assertion over the
  *   connection. Without an answer the caller posts it
  * @property {() => Promise<string | undefined>} [token] returns the token of the reader who signed in, if any
- * @property {() => import('./topic.js').Topic[]} uncertain returns the watched topics of which the service may have
- *   lost the visitor's contribution
+ * @property {() => import('./topic.js').Topic[]} uncertain returns the watched topics whose contribution of this visitor
+ *   the service may have lost
  */
 
 /**
@@ -44,7 +44,7 @@ export function connect(api) {
   const topics = /** @type {Record<string, import('./topic.js').Topic>} */ ({});
   const watched = /** @type {Uses} */ ({});
   const present = /** @type {Uses} */ ({});
-  /** What the link was last told of both. */
+  /** Both, as the link has them. */
   let sent = [{ ...watched }, { ...present }];
   let syncDue = false;
 
@@ -52,7 +52,7 @@ export function connect(api) {
   let link;
   /** The functions that take the answers to assertions over the link, by their ids. */
   let waiting = /** @type {((answer?: any) => void)[]} */ ([]);
-  /** Open the fallback next: the socket brought nothing. */
+  /** The next link is the fallback, because the socket brought no frame. */
   let useFallback = false;
   let failures = 0; // links in a row that ended before FIRST_FRAME_TIMEOUT
   /** @type {boolean | undefined} undefined before the first topic is watched */
@@ -95,7 +95,7 @@ export function connect(api) {
     return () => void use(map, name, -1);
   };
 
-  /** Tells the link what changed. */
+  /** Sends the changes of both to the link. */
   const sync = () => {
     syncDue = false;
     const before = sent;
@@ -118,7 +118,7 @@ export function connect(api) {
    */
   const isIdle = () => !Object.keys(watched)[0];
 
-  /** Listens to the page's events and sends what former pages could not; once. */
+  /** Listens to the page's events, and sends the presses that earlier pages could not send. Later calls do nothing. */
   const start = () => {
     if (hidden !== undefined) return;
     hidden = document.hidden;
@@ -158,7 +158,7 @@ export function connect(api) {
   };
 
   /**
-   * Sends what topics wait to send.
+   * Sends the pending assertions of all topics.
    * @param {number} [spread] the longest random delay of each topic, in units of REQUEST_SPREAD
    */
   const flush = (spread) => {

@@ -19,7 +19,7 @@ let viewport;
 /** @type {Set<TallyElement>} the elements in the document */
 const connected = new Set();
 
-/** pause(true) was called. */
+/** Whether pause(true) was called last. */
 let allPaused = false;
 
 /** Style sheets by their text: elements share them. */
@@ -37,8 +37,8 @@ const classOf = (element) => /** @type {typeof TallyElement} */ (element.constru
 const Base = /** @type {new () => HTMLElement & Attributes} */ (globalThis.HTMLElement ?? class {});
 
 /**
- * What all elements share: their topic, when it is subscribed to, how its number is shown. The element's own
- * children are never changed; a slot shows them while there is no number.
+ * The base of all elements: finds the topic, subscribes to it and shows its number. It never changes the element's own
+ * children; a slot shows them while there is no number.
  *
  * Subclasses have `static metric`, extend `static styles`, put `number` into the shadow tree, and may extend
  * `resolve`, `render`, `onChange` and `release`.
@@ -67,7 +67,7 @@ export class TallyElement extends Base {
   /** The full number, if `number` is shortened. */
   exact = create('span', { id: 'exact', part: 'exact' });
   fallback = create('slot', {});
-  /** The element has been near the viewport. */
+  /** Whether the element has been near the viewport. */
   near = false;
 
   /** @type {string | null | undefined} the topic's name; undefined if the page has no key, null before the first resolve */

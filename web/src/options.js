@@ -1,3 +1,4 @@
+/** The parts that the views of polls, ratings and votes share. */
 import { countsOf } from './counts.js';
 import { create, update } from './dom.js';
 import { CHANGE_INTERVAL } from './motion.js';
@@ -5,7 +6,7 @@ import { CHANGE_INTERVAL } from './motion.js';
 /** @typedef {import('./element.js').TallyElement} TallyElement */
 
 /**
- * @typedef {object} Results what an element of choices shows
+ * @typedef {object} Results the numbers that a view shows
  * @property {number[]} options the count of each shown option
  * @property {number} total their sum
  * @property {number} mine the visitor's option, from 1 on; 0 without one
@@ -19,7 +20,7 @@ const styles =
   '[part=remove],[part=send]{text-decoration:underline;font-size:.9em}';
 
 /**
- * Returns what an element shows: the service's numbers, or those in its HTML.
+ * Returns the numbers of an element: the service's, or those in its HTML.
  * @param {TallyElement} element
  * @param {number} shown how many options the element shows
  * @returns {Results}
@@ -31,7 +32,7 @@ function resultsOf({ topic, count }, shown) {
 }
 
 /**
- * Adds what all elements of choices have to an element's shadow tree, and returns its view.
+ * Adds the style sheet and the root of a view to an element's shadow tree, and returns the view.
  * @param {TallyElement} element
  * @param {object} parts
  * @param {HTMLElement} parts.root

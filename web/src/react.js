@@ -15,7 +15,7 @@ const Context = createContext(/** @type {{ api: string, tally: import('./main.js
 export function TallyProvider({ api, site, identify, children }) {
   const value = useMemo(() => ({ api, tally: connect({ api }) }), [api]);
   useEffect(() => register({ api, site }), [api, site]);
-  // A function that is made by each rendering is the same reader.
+  // Each rendering may make another function for the same reader.
   const getToken = useRef(identify);
   getToken.current = identify;
   const isIdentified = !!identify;

@@ -1,4 +1,4 @@
-/** Readers who signed in: the site's backend signs who they are. A script of its own, which loads on first use. */
+/** Readers who sign in: the site's backend signs who they are. This is a separate script, which the first use loads. */
 import { assert as assertFor, encodeTopic, post } from './assert.js';
 import { fetchContributions } from './contributions.js';
 
@@ -17,7 +17,7 @@ const MIN_RENEWAL = 1000;
 /** Timers overflow after 24 days. */
 const MAX_TIMER = 2 ** 31 - 1;
 
-/** How many topics one call asks for. */
+/** The most topics of one call. */
 const MAX_TOPICS = 1000;
 
 /** @type {WeakMap<Client, Reader>} */
@@ -26,7 +26,7 @@ const readers = new WeakMap();
 /** @type {WeakSet<Client>} whose assertions pass through this module */
 const hooked = new WeakSet();
 
-/** Who reads the topics of a client, from identify on. */
+/** The reader of a client's topics, after identify. */
 class Reader {
   /** @type {string | null | undefined} */
   #token;
@@ -99,7 +99,7 @@ class Reader {
     client.key = this.signedIn ? /** @type {any} */ (Symbol('reader')) : this.own;
     const topics = Object.values(client.topics);
     for (const topic of topics) topic.reload();
-    if (this.signedIn) ask(client, topics);
+    if (this.signedIn) fetchMine(client, topics);
     document.dispatchEvent(new CustomEvent('tally-identity', { detail: { signedIn: this.signedIn } }));
     if (this.anonymous) offerEverywhere(client);
   }
@@ -127,11 +127,11 @@ function lifetimeOf(token) {
 }
 
 /**
- * Fetches the contributions of the reader, from all devices.
+ * Fetches the contributions that the reader made on any device.
  * @param {Client} client
  * @param {import('./topic.js').Topic[]} topics
  */
-function ask(client, topics) {
+function fetchMine(client, topics) {
   // The service may have counted visits under the browser's own id.
   const asked = topics.filter(({ name }) => !isVisit(name));
   for (let i = 0; i < asked.length; i += MAX_TOPICS) fetchContributions(client, asked.slice(i, i + MAX_TOPICS), undefined);
@@ -175,10 +175,10 @@ function hook(client) {
   client.topic = (name) => {
     const isNew = !client.topics[name];
     const made = topic(name);
-    if (isNew && readers.get(client)?.signedIn) queueMicrotask(() => ask(client, [made]));
+    if (isNew && readers.get(client)?.signedIn) queueMicrotask(() => fetchMine(client, [made]));
     return made;
   };
-  document.addEventListener('tally-load', (event) => void offerEarly(client, /** @type {Element} */ (event.composedPath()[0])));
+  document.addEventListener('tally-load', (event) => void offerBeforePress(client, /** @type {Element} */ (event.composedPath()[0])));
   // All elements of the topic report the refusal, one after the other.
   /** @type {object | undefined} */
   let refusal;
@@ -193,7 +193,7 @@ function hook(client) {
 }
 
 /**
- * Reports whether nobody is signed in. This is false until the page knows.
+ * Reports whether nobody is signed in; false until getToken has answered.
  * @param {Client} client
  */
 const isAnonymous = (client) => readers.get(client)?.anonymous ?? true;
@@ -229,7 +229,7 @@ function isSignedOnly(client, { name, choice }) {
  * @param {Client} client
  * @param {Element} element
  */
-async function offerEarly(client, element) {
+async function offerBeforePress(client, element) {
   const { topic } = /** @type {import('./element.js').TallyElement} */ (element);
   const { host } = /** @type {ShadowRoot} */ (element.getRootNode());
   if (!topic || client.topics[topic.name] !== topic || !element.matches(CONTRIBUTING) || !isAnonymous(client)) return;
@@ -243,7 +243,7 @@ async function offerEarly(client, element) {
  */
 function offerEverywhere(client, root = document) {
   for (const element of root.querySelectorAll('*')) {
-    offerEarly(client, element);
+    offerBeforePress(client, element);
     if (element.shadowRoot) offerEverywhere(client, element.shadowRoot);
   }
 }

@@ -1,4 +1,4 @@
-/** What all elements of a page share. */
+/** The client and the site that all elements of a page share. */
 export const shared = {
   client: /** @type {import('./client.js').Client} */ ({}),
   /** The site of elements that name none. */

@@ -9,7 +9,7 @@ export class Trend extends LazyElement {
   static styles = LazyElement.styles + ':host(:empty){inline-size:10em;max-inline-size:100%;block-size:2.5em}';
   static observedAttributes = [...LazyElement.observedAttributes, 'days'];
 
-  /** @type {{ topic?: import('./topic.js').Topic, count?: number }} the number on screen, as the last event told it */
+  /** @type {{ topic?: import('./topic.js').Topic, count?: number }} the number on screen, from the last event */
   shown = {};
 
   loadView() {

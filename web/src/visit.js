@@ -15,10 +15,10 @@ const BOT = /(?<!cu)bot|crawl|spider|slurp|headless|lighthouse|preview/i;
 /** Hosts on which sites are developed. */
 const LOCAL = /^(localhost|127\..*|\[::1\]|)$|\.(localhost|local|test)$/;
 
-/** The console was told why visitors are not counted. */
+/** Whether the console says already why visitors are not counted. */
 let explained = false;
 
-/** consent(true) was called. */
+/** Whether consent(true) was called last. */
 let consented = false;
 
 /** @type {Map<string, boolean>} topics for which this page counts its visitor, and whether the service answered */
@@ -54,7 +54,7 @@ export function isCountable(element) {
     if (local) reason = `${location.hostname || 'a file'} is a development address. To count here, write <${element.localName} local>`;
     else if (BOT.test(userAgent)) reason = 'this browser is a bot';
   }
-  // Only the site's author is told why the number stays 0.
+  // The reason why the number stays 0 is for the site's author only.
   if (reason && local && !explained) console.info(`tallycast: ${element.localName} does not count this visit: ${reason}`);
   explained ||= !!reason;
   return !reason;

@@ -17,10 +17,10 @@ class CallError extends Error {
   }
 }
 
-/** Proves to the service that this page sent a change. */
+/** The CSRF token of the session: it proves that this page sent a change. */
 let csrf = '';
 
-/** What the session may do. @type {{ role: string, sites: string[] }} */
+/** The role and the sites of the session. @type {{ role: string, sites: string[] }} */
 export const session = { role: '', sites: [] };
 
 const ROLES = ['', 'viewer', 'editor', 'admin'];
@@ -81,7 +81,7 @@ export async function call(method, path, body, signal) {
     try {
       return await send(method, path, body, signal);
     } catch (error) {
-      // After another tab signs in, this page's CSRF secret is outdated.
+      // After another tab signs in, this page's CSRF token is outdated.
       const before = csrf;
       if (!(error instanceof CallError && error.code === 'origin_not_allowed') || !(await resumeSession()) || csrf === before) throw error;
       return await send(method, path, body, signal);

@@ -18,7 +18,7 @@ const PERIODS = /** @type {[string, string][]} */ ([['hour 48', 'last 48 hours']
  * @typedef {{ at: string, actor: string, from: string, to: string, detail: string }} Revert
  */
 
-/** The length of a period, in seconds. */
+/** How long an hour and a day are, in seconds. */
 const LENGTHS = /** @type {Record<string, number>} */ ({ hour: 3600, day: 86_400 });
 
 /** @param {string} time in RFC 3339 */
@@ -77,7 +77,7 @@ export function showHistory(place, signal, query) {
   };
 
   const load = async () => {
-    const call = ++calls;
+    const own = ++calls;
     const [by, last] = period.value.split(' ');
     const hours = Number(last) * (by === 'day' ? 24 : 1);
     try {
@@ -85,7 +85,7 @@ export function showHistory(place, signal, query) {
         getPublic(`history/${encodeTopic(topic)}`, { by, last }, signal),
         get('reverts', { topic, since: new Date(Date.now() - hours * 3_600_000).toISOString() }, signal),
       ]);
-      if (call !== calls) return; // a later call was sent
+      if (own !== calls) return; // a later call was sent
       data = { points: history.points, reverts: log.reverts };
       draw();
       reverts.hidden = data.reverts.length === 0;

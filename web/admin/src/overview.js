@@ -13,7 +13,7 @@ const INTERVAL = 5000;
 /** Milliseconds between two searches for the topics with the highest counts. */
 const TOP_INTERVAL = 15_000;
 
-/** Topics with the highest counts that are shown. */
+/** How many topics the list of the highest counts has. */
 const TOP = 10;
 
 /** Milliseconds between two searches for spikes. */

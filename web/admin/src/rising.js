@@ -19,7 +19,7 @@ export function makeRising(signal) {
   const status = make('p', { class: 'hint', role: 'status' });
   let calls = 0;
   const load = async () => {
-    const call = ++calls;
+    const own = ++calls;
     /** @type {Rise[]} */
     let rises = [];
     let text = '';
@@ -30,7 +30,7 @@ export function makeRising(signal) {
     } catch (error) {
       text = /** @type {Error} */ (error).message;
     }
-    if (signal.aborted || call !== calls) return; // a later call was sent
+    if (signal.aborted || own !== calls) return; // a later call was sent
     const rows = rises.map(({ topic, gain }) => make('li', {}, make('a', { href: linkToHistory(topic) }, topic), make('span', { class: 'count' }, signed(gain))));
     if (list.textContent !== rows.map((row) => row.textContent).join('')) list.replaceChildren(...rows);
     if (status.textContent !== text) status.textContent = text;

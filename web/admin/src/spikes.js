@@ -37,10 +37,10 @@ export function showSpikes(place, signal) {
   let shown = '';
   let calls = 0;
   const load = async () => {
-    const number = ++calls;
+    const own = ++calls;
     try {
       const { spikes } = await get('spikes', { since: period.value }, signal);
-      if (number !== calls) return; // a later call has been sent
+      if (own !== calls) return; // a later call was sent
       const text = period.value + JSON.stringify(spikes);
       if (text !== shown) {
         const excess = (/** @type {Spike} */ spike) => spike.contributions - spike.usual;
@@ -100,7 +100,7 @@ const endOf = (time) => new Date(Date.parse(time) + 59_000).toISOString();
 const timeOf = ({ from, to }) => (from === to ? `at ${minuteTime(from)}` : `from ${minuteTime(from)} to ${minuteTime(to)}`);
 
 /**
- * What is usual for the topic and its site, in words.
+ * Returns the usual numbers of the topic and its site, in words.
  * @param {Spike} spike
  */
 const usualOf = ({ period, usual, site_usual: site }) =>
