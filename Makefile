@@ -89,7 +89,7 @@ lint: ## Check format, vet and staticcheck.
 	go vet ./...
 	go tool staticcheck ./...
 
-types: web/node_modules/.package-lock.json ## Check the types of the widgets.
+types: web/node_modules/.package-lock.json ## Check the types of the elements.
 	npm --prefix web run check
 
 # Packages that start several processes for each test. These wait most of the time, and
@@ -129,7 +129,7 @@ test-long: binaries race-binary web/node_modules/.package-lock.json ## Run the t
 	$(RACE_TEST) -run Merge ./internal/owner -merge-time=2m
 	$(RACE_TEST) ./internal/hub ./internal/tally -rapid.checks=5000
 
-test-web: web/node_modules/.package-lock.json binaries ## Run the widgets in Chromium; a smoke test in Firefox and WebKit.
+test-web: web/node_modules/.package-lock.json binaries ## Test the elements in Chromium; a smoke test in Firefox and WebKit.
 	npm --prefix web run check
 	node web/test/run.js shared
 
@@ -191,7 +191,7 @@ test-dist: dist ## Build dist/ twice, compare, and try its archive and its packa
 	@mkdir -p $(BINARIES) && cp dist/SHA256SUMS $(BINARIES)/SHA256SUMS && $(sub) dist >/dev/null && cmp dist/SHA256SUMS $(BINARIES)/SHA256SUMS
 	go test -vet=off -tags nomsgpack,dist -run Dist ./deploy
 
-generate: web/node_modules/.package-lock.json ## Bundle the widgets and write their types again.
+generate: web/node_modules/.package-lock.json ## Bundle the elements and write their types again.
 	go generate ./web
 	rm -rf web/types
 	npm --prefix web run types

@@ -22,7 +22,7 @@ var current embed.FS
 //go:embed released/tally-*.js
 var released embed.FS
 
-// Script is a file of the widgets.
+// Script is a script that pages load.
 type Script struct {
 	Body []byte // must not be changed
 	// Immutable reports that the name always has this body.

@@ -1,4 +1,4 @@
-// Package web embeds what browsers load: the widgets, the demo's pages with their
+// Package web embeds what browsers load: the elements, the demo's pages with their
 // assets, and the dashboard. It has no HTTP code; package api serves
 //
 //   - each script of [Scripts] at its name, to pages of all origins;

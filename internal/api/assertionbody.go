@@ -157,7 +157,7 @@ func parseVisitor(raw json.RawMessage) (string, error) {
 	return visitor, tally.ValidateVisitor(visitor)
 }
 
-// parseFastAssertion parses the bodies that the widgets send without allocating maps: an
+// parseFastAssertion parses the bodies that the elements send without allocating maps: an
 // object with each of the fields at most once and without escapes. It returns false
 // for all others, and agrees with parseAssertion on those that it parses. The topic and
 // the id of a message are stored in m, if it is not nil.

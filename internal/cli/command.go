@@ -74,7 +74,7 @@ var commands = []command{
 	pruneCommand,
 	{name: "tokens", about: "Create, list and revoke tokens for the owners of some sites.",
 		details: tokensDetails, examples: tokensExamples, sub: tokensCommands},
-	{name: "doctor", about: "Check a page that uses the widgets, and report what is wrong.",
+	{name: "doctor", about: "Check a page that uses the elements, and report what is wrong.",
 		details: doctorDetails, takes: "PAGE", needs: "one page, such as https://blog.example.com/post", new: func() action { return new(doctorCommand) }},
 	{name: "version", about: "Print version, commit and Go version.", new: runs(printVersion)},
 }

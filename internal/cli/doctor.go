@@ -21,7 +21,7 @@ const doctorDetails = `
 Loads the page as a browser does, finds the script and the elements, and sends the
 service the requests of such a page: does it allow the page's origin, and does it have
 the sites and metrics of the elements? Nothing is counted. The exit code is 1 if
-something prevents the widgets from working. Elements that scripts add are not found.
+something prevents the elements from working. Elements that scripts add are not found.
 `
 
 // doctorCommand checks a page.
@@ -184,7 +184,7 @@ func (c *pageCheck) findScript() bool {
 	}
 	switch {
 	case c.source == nil:
-		return c.fail("script", `the page loads none; it needs <script type="module" src="https://tally.example.com/tally.js"></script> (a page that bundles the widgets cannot be checked)`)
+		return c.fail("script", `the page loads none; it needs <script type="module" src="https://counts.example.com/tally.js"></script> (a page that bundles the elements cannot be checked)`)
 	case !strings.EqualFold(c.script.attributes["type"], "module"):
 		return c.fail("script", `%s is loaded without type="module", and does not run`, c.source)
 	case c.page.Scheme == "https" && c.source.Scheme == "http":
@@ -256,6 +256,6 @@ func (c *pageCheck) checkPolicies() {
 	case len(texts) == 0:
 		c.ok("policy", "the page has none")
 	case ok:
-		c.ok("policy", "allows the widgets")
+		c.ok("policy", "allows the elements")
 	}
 }

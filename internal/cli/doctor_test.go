@@ -232,7 +232,7 @@ func TestPolicy_Allows(t *testing.T) {
 		}
 		return at
 	}
-	page, script := parse("https://blog.example.com/post"), parse("https://tally.example.com/tally.js")
+	page, script := parse("https://blog.example.com/post"), parse("https://counts.example.com/tally.js")
 	for text, want := range map[string]bool{
 		"":                                  true,
 		"img-src 'none'":                    true,
@@ -241,23 +241,23 @@ func TestPolicy_Allows(t *testing.T) {
 		"script-src *":                      true,
 		"script-src *.example.com":          true,
 		"script-src example.com":            false,
-		"script-src tally.example.com:443":  true,
-		"script-src tally.example.com:8443": false,
-		"script-src https://tally.example.com/tally.js":                 true,
-		"script-src https://tally.example.com/other/":                   false,
-		"script-src http://tally.example.com":                           true,
+		"script-src counts.example.com:443":  true,
+		"script-src counts.example.com:8443": false,
+		"script-src https://counts.example.com/tally.js":                 true,
+		"script-src https://counts.example.com/other/":                   false,
+		"script-src http://counts.example.com":                           true,
 		"script-src-elem 'none'; script-src *":                          false,
 		"script-src 'nonce-abc'":                                        true,
 		"script-src 'nonce-xyz' 'strict-dynamic' https:":                false,
 		"SCRIPT-SRC 'none'; script-src *":                               false,
-		"script-src 'unsafe-inline' https://tally.example.com/tally.js": true,
+		"script-src 'unsafe-inline' https://counts.example.com/tally.js": true,
 	} {
 		if got := parsePolicy(text).allowsScript(page, script, "abc"); got != want {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
-	for source, want := range map[string]bool{"wss://tally.example.com": true, "https://tally.example.com": false, "wss:": true, "https:": false} {
-		if got := parsePolicy("connect-src "+source).allows("connect-src", page, parse("wss://tally.example.com/v1/ws")); got != want {
+	for source, want := range map[string]bool{"wss://counts.example.com": true, "https://counts.example.com": false, "wss:": true, "https:": false} {
+		if got := parsePolicy("connect-src "+source).allows("connect-src", page, parse("wss://counts.example.com/v1/ws")); got != want {
 			t.Errorf("%q for a socket: %v", source, got)
 		}
 	}

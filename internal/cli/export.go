@@ -36,7 +36,7 @@ Examples:
   tallycast export --store sqlite:data/tallycast.db --with-secret numbers.jsonl
       Everything, for another machine.
 
-  tallycast export --at https://tally.example.com --admin-token-file token \
+  tallycast export --at https://counts.example.com --admin-token-file token \
       --scope blog/likes blog.csv
       Likes of a site by page, for a spreadsheet.
 `

@@ -26,7 +26,7 @@ const historyExamples = `
 Examples:
   tallycast history default/likes/hello
   tallycast history --by hour --last 48 default/likes/hello
-  tallycast history --url https://tally.example.com --last 400 blog/likes/hello > likes.csv
+  tallycast history --url https://counts.example.com --last 400 blog/likes/hello > likes.csv
 `
 
 // historyCommand shows the past of a topic.

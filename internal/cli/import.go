@@ -109,7 +109,7 @@ func (c *importCommand) flags() []config.Setting {
 			Help: "Take only pages of this host, if a file has several. Repeatable: hosts add up."},
 		{Name: "website", Value: "ID", Repeatable: true, Parse: config.IntoTexts(&c.mapping.Websites),
 			Help: "For umami: take only this website, by its website_id, if a file has several. Repeatable: websites add up."},
-		{Name: "keep-query", Parse: config.Into(&c.mapping.KeepQuery, config.ParseBool), Help: "Count each query string as its own page; the widgets ignore query strings."},
+		{Name: "keep-query", Parse: config.Into(&c.mapping.KeepQuery, config.ParseBool), Help: "Count each query string as its own page; elements without the attribute page ignore query strings."},
 		{Name: "columns", Value: "topic=COLUMN,count=COLUMN", Repeatable: true, Parse: config.IntoList(&c.layout, importer.ParseColumns),
 			Help: "For csv and json: the columns or members that hold the topic and the count, if they have other names."},
 		{Name: "topic", Value: "TEMPLATE", Parse: config.IntoText(&c.topic),

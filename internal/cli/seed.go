@@ -20,7 +20,7 @@ setting a seed never overwrites them. A second run sets only the seeds that chan
 
 In a folder each page's frontmatter (YAML between lines ---, TOML between +++, a JSON
 object, keywords of Org) gives the seeds, and the page's path gives its key:
-posts/hello.md and posts/hello/index.md are posts/hello, as in the widgets. With
+posts/hello.md and posts/hello/index.md are posts/hello, as for the elements. With
 --key-from hugo, jekyll or astro the key is that of the page that the site generator
 makes. A table (.csv, .tsv) has columns of the fields' names, or topic and count. A
 document (.json) is {"hello": 12}, a list of objects with these fields, or an answer of

@@ -31,7 +31,7 @@ printed as a line.
 const watchExamples = `
 Examples:
   tallycast watch default/likes/hello default/visitors/site
-  tallycast watch --url https://tally.example.com blog/likes/hello | tee likes.log
+  tallycast watch --url https://counts.example.com blog/likes/hello | tee likes.log
 `
 
 // watchCommand shows counts as they change.
@@ -122,7 +122,7 @@ func (c *watchCommand) run(p *process) error {
 func parseServiceURL(text string) (string, error) {
 	at, err := url.Parse(text)
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
-		return "", fmt.Errorf("%q is not the URL of a service, such as https://tally.example.com%s", text, schemeHint(text))
+		return "", fmt.Errorf("%q is not the URL of a service, such as https://counts.example.com%s", text, schemeHint(text))
 	}
 	at.RawQuery, at.Fragment = "", ""
 	return strings.TrimRight(at.String(), "/"), nil

@@ -1,5 +1,5 @@
 // Package pagekey defines how the address of a page becomes the key of its topics. Seeds, site
-// maps and importers use it. web/src/page.js implements the same rule for the widgets; the
+// maps and importers use it. web/src/page.js implements the same rule for the elements; the
 // tests of both read testdata/golden.json.
 //
 // An address is the URL of a page, its path with a leading slash, or its path without

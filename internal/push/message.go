@@ -116,7 +116,7 @@ const (
 	verbAssert      = "assert"
 )
 
-// assertPrefix is how the widgets begin an assertion.
+// assertPrefix is how the elements begin an assertion.
 const assertPrefix = `{"` + verbAssert + `":`
 
 var errBadMessage = tally.Errorf(tally.CodeBadBody,

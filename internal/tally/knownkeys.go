@@ -2,7 +2,7 @@ package tally
 
 import "sync/atomic"
 
-// alwaysKnown are the keys that the widgets use for counts of a whole site.
+// alwaysKnown are the keys that the elements use for counts of a whole site.
 var alwaysKnown = map[string]bool{"site": true, "index": true}
 
 // KnownKeys restricts which topics visitors may create on sites that have a list of known

@@ -1,4 +1,4 @@
-// Package bundle builds the files that browsers load: the widgets as minified
+// Package bundle builds the files that browsers load: the elements as minified
 // modules, the demo's pages and assets, and the dashboard. The service does not
 // need it: the files are committed in dist, and a test compares them. The pages are
 // rendered here because html/template in the service would make the linker keep
@@ -21,7 +21,7 @@ import (
 
 const scriptSource = `export * from "./src/index.js"`
 
-// parts are the modules of src that the widgets load on first use: each is a script of its own.
+// parts are the modules of src that the elements load on first use: each is a script of its own.
 var parts = []string{"fallback", "choices", "trendview", "signin"}
 
 // nameBytes is how many bytes of a script's SHA-256 its name has. The name tells
@@ -72,7 +72,7 @@ func Files(dir string) (map[string][]byte, error) {
 // Parts are scripts that another one loads, by the names of their modules.
 type Parts map[string][]byte
 
-// Lazy bundles the code that the widgets load on first use.
+// Lazy bundles the code that the elements load on first use.
 func Lazy(dir string) (Parts, error) {
 	lazy := Parts{}
 	for _, name := range parts {

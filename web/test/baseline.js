@@ -1,4 +1,4 @@
-/** The oldest browsers that the widgets, the demo and the dashboard support, and the features that they lack. */
+/** The oldest browsers that the elements, the demo and the dashboard support, and the features that they lack. */
 import { createRequire } from 'node:module';
 
 /**

@@ -61,9 +61,9 @@ test('the types accept correct use and reject wrong use', async () => {
     `import { connect, TallyError } from '@tallycast/web';
 import { consent, pause, register } from '@tallycast/web/elements';
 import { Like, Poll, TallyProvider, Trend, useTally } from '@tallycast/web/react';
-register({ api: 'https://tally.example.com', site: 'blog' });
+register({ api: 'https://counts.example.com', site: 'blog' });
 consent(true); pause(false);
-const topic = connect({ api: new URL('https://tally.example.com') }).topic('blog/likes/x');
+const topic = connect({ api: new URL('https://counts.example.com') }).topic('blog/likes/x');
 const end: () => void = topic.subscribe(({ count, mine }, source) => { const n: number | undefined = count; const m: number = mine; const s: 'server' | 'visitor' = source; void [n, m, s]; });
 topic.like().then(({ mine }) => mine.toFixed(), (error: unknown) => { if (error instanceof TallyError) error.code.toUpperCase(); });
 end();
@@ -79,7 +79,7 @@ heart.pages = 'x';
 connect({});
 export function App() {
   const { count, mine, like } = useTally('blog/likes/x', 3);
-  return <TallyProvider api="https://tally.example.com">
+  return <TallyProvider api="https://counts.example.com">
     <Like page="x" count={count} onChange={({ detail }) => detail.mine} />
     <Poll page="x" options="A,B" results="after" closed onChange={({ detail }) => detail.options?.length} />
     <Trend page="x" days={7} onChange={({ detail }) => detail.count} />
@@ -182,7 +182,7 @@ test('the README embeds a released script with its integrity', async (t) => {
   assert.ok(tag && name);
   const pages = { '/': { tag: '', body: '<tally-like page="post"></tally-like>' } };
   const site = await startSite(t, pages);
-  pages['/'].tag = tag.replace('https://tally.example.com', site.api);
+  pages['/'].tag = tag.replace('https://counts.example.com', site.api);
   const { open, warnings } = await newVisitor(t, browser);
   const page = await open(site.url);
   await shows(page, 'tally-like', 0);

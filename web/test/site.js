@@ -1,4 +1,4 @@
-/** A site that uses the widgets: a server of a few pages on its own origin. */
+/** A site that uses the elements: a server of a few pages on its own origin. */
 import { createServer } from 'node:http';
 import { startService } from './process.js';
 

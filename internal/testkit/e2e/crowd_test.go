@@ -114,7 +114,7 @@ func (p *page) run(ctx context.Context, c *crowd) {
 		}
 		p.open = false
 		p.mu.Unlock()
-		if wait == 0 { // backoff like the widgets
+		if wait == 0 { // backoff like the elements
 			wait = rand.N(time.Second << min(failed, 3))
 			failed++
 		}
