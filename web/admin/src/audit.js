@@ -1,6 +1,6 @@
 /** The audit log. */
 import { get } from './client.js';
-import { make, makeTable } from './dom.js';
+import { make, makeTable, reportTo } from './dom.js';
 import { exactTime, localDetail, localTimes } from './format.js';
 
 /** Entries on a page. */
@@ -16,15 +16,13 @@ export function showAudit(place, signal) {
   let before = '';
   const load = async () => {
     older.hidden = true;
-    try {
+    await reportTo(status, signal, async () => {
       const { entries, next } = await get('audit', { before, limit: PAGE }, signal);
       body.append(...entries.map((/** @type {any} */ e) => row(make('time', { datetime: e.at }, exactTime(e.at)), e.actor, e.action, make('span', { class: 'name long' }, localTimes(e.target)), make('span', { class: 'long' }, localDetail(e.detail)))));
       before = next;
-      older.hidden = !next;
       status.textContent = body.children.length ? '' : 'No entries yet.';
-    } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
-    }
+    });
+    older.hidden = !before;
   };
   const older = make('button', { type: 'button', class: 'quiet', hidden: true, click: load }, 'Older entries');
   place.append(

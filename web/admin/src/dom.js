@@ -113,6 +113,20 @@ let toastTimer;
 export const showError = (error) => showToast(error.message);
 
 /**
+ * Runs work, and shows its error in a place of the view until the signal.
+ * @param {HTMLElement} place
+ * @param {AbortSignal} signal
+ * @param {() => Promise<void>} work
+ */
+export async function reportTo(place, signal, work) {
+  try {
+    await work();
+  } catch (error) {
+    if (!signal.aborted) place.textContent = /** @type {Error} */ (error).message;
+  }
+}
+
+/**
  * Runs work at once and then with a pause after each end, until the signal. Hidden pages pause.
  * @param {number} pause in milliseconds
  * @param {AbortSignal} signal

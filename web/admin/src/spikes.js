@@ -1,7 +1,7 @@
 /** Spikes: contributions that do not look like those of readers, and how to revert them. */
 import { call, get, may } from './client.js';
 import { ask } from './dialog.js';
-import { choice, field, make, plainText, repeat, showError, showToast } from './dom.js';
+import { choice, field, make, plainText, repeat, reportTo, showError, showToast } from './dom.js';
 import { counted, minuteTime, number } from './format.js';
 import { linkTo } from './link.js';
 
@@ -36,9 +36,9 @@ export function showSpikes(place, signal) {
   const status = make('p', { class: 'hint', role: 'status' }, 'Searching…');
   let shown = '';
   let calls = 0;
-  const load = async () => {
-    const own = ++calls;
-    try {
+  const load = () =>
+    reportTo(status, signal, async () => {
+      const own = ++calls;
       const { spikes } = await get('spikes', { since: period.value }, signal);
       if (own !== calls) return; // a later call was sent
       const text = period.value + JSON.stringify(spikes);
@@ -52,10 +52,7 @@ export function showSpikes(place, signal) {
       }
       shown = text;
       status.textContent = spikes.length ? '' : 'No spikes in this period.';
-    } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
-    }
-  };
+    });
   const period = choice({ change: load }, PERIODS);
 
   /** @param {Spike} spike */

@@ -1,7 +1,7 @@
 /** Tokens for the owners of some sites. */
 import { call, get, session } from './client.js';
 import { ask } from './dialog.js';
-import { choice, field, make, makeTable, plainText, showToast } from './dom.js';
+import { choice, field, make, makeTable, plainText, reportTo, showToast } from './dom.js';
 import { ago, exactTime } from './format.js';
 
 const ROLES = /** @type {[string, string][]} */ ([['viewer', 'viewer: reads'], ['editor', 'editor: also changes']]);
@@ -17,16 +17,13 @@ const ROLES = /** @type {[string, string][]} */ ([['viewer', 'viewer: reads'], [
 export function showTokens(place, signal) {
   const { table, body, row } = makeTable('Tokens', [{ name: 'Name' }, { name: 'Role' }, { name: 'Sites' }, { name: 'Created' }, { name: 'Revoke', hidden: true }]);
   const status = make('p', { class: 'hint', role: 'status' });
-  const load = async () => {
-    try {
+  const load = () =>
+    reportTo(status, signal, async () => {
       const { tokens } = await get('tokens', {}, signal);
       body.replaceChildren(...tokens.map(line));
       table.hidden = tokens.length === 0;
       status.textContent = tokens.length ? '' : 'No tokens yet.';
-    } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
-    }
-  };
+    });
   /** @param {Token} token */
   const line = ({ name, role, sites, created }) => {
     const revoke = () =>

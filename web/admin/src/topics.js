@@ -1,7 +1,7 @@
 /** The list of topics: search, edit, export and delete unused ones. */
 import { call, get, may } from './client.js';
 import { ask } from './dialog.js';
-import { choice, field, find, make, makeTable, plainText, showError, showToast } from './dom.js';
+import { choice, field, find, make, makeTable, plainText, reportTo, showError, showToast } from './dom.js';
 import { editTopic } from './edit.js';
 import { follow } from './follow.js';
 import { linkToHistory } from './link.js';
@@ -128,19 +128,17 @@ export function showTopics(place, signal, query) {
   };
 
   const load = async () => {
-    more.hidden = true;
     const { signal } = current;
-    try {
+    more.hidden = true;
+    await reportTo(status, signal, async () => {
       const listing = { site: value('site'), metric: value('metric'), prefix: value('prefix'), order: order.value, limit: PAGE, after };
       const { topics, next } = await get('topics', listing, signal);
       if (signal.aborted) return;
       for (const topic of topics) body.append(makeLine(topic));
       after = next;
-      more.hidden = !next;
       status.textContent = body.children.length ? '' : 'No topics found.';
-    } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
-    }
+    });
+    if (!signal.aborted) more.hidden = !after;
   };
 
   place.append(

@@ -1,7 +1,7 @@
 /** Blocks addresses and visitors, and removes the contributions of a visitor. */
 import { call, get, may } from './client.js';
 import { ask } from './dialog.js';
-import { field, make, makeTable, plainText } from './dom.js';
+import { field, make, makeTable, plainText, reportTo } from './dom.js';
 import { counted } from './format.js';
 
 /**
@@ -11,16 +11,13 @@ import { counted } from './format.js';
 export function showVisitors(place, signal) {
   const { table, body, row } = makeTable('Blocked addresses and visitors', [{ name: 'Address or visitor' }, { name: 'Site' }, { name: 'Reason' }, { name: 'Unblock', hidden: true }]);
   const status = make('p', { class: 'hint', role: 'status' });
-  const load = async () => {
-    try {
+  const load = () =>
+    reportTo(status, signal, async () => {
       const { blocks } = await get('blocks', {}, signal);
       body.replaceChildren(...blocks.map(line));
       table.hidden = blocks.length === 0;
       status.textContent = blocks.length ? '' : 'Nothing is blocked.';
-    } catch (error) {
-      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
-    }
-  };
+    });
   /** @param {{ site?: string, range?: string, visitor?: string, reason: string }} block */
   const line = ({ site, range, visitor, reason }) => {
     const target = range ?? `visitor ${visitor}`;
