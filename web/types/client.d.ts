@@ -38,8 +38,8 @@ export type Client = {
      */
     token?: () => Promise<string | undefined>;
     /**
-     * returns the watched topics of which the service may have
-     * lost the visitor's contribution
+     * returns the watched topics whose contribution of this visitor
+     * the service may have lost
      */
     uncertain: () => import('./topic.js').Topic[];
 };
@@ -59,8 +59,8 @@ export type Client = {
  * @property {(message: object) => Promise<import('./assert.js').Answer | void>} assert sends an assertion over the
  *   connection. Without an answer the caller posts it
  * @property {() => Promise<string | undefined>} [token] returns the token of the reader who signed in, if any
- * @property {() => import('./topic.js').Topic[]} uncertain returns the watched topics of which the service may have
- *   lost the visitor's contribution
+ * @property {() => import('./topic.js').Topic[]} uncertain returns the watched topics whose contribution of this visitor
+ *   the service may have lost
  */
 /**
  * Makes a client. It opens nothing, and touches no DOM, before the first topic is watched.

@@ -6,8 +6,8 @@ export type Attributes = Record<'site' | 'metric' | 'page' | 'count' | 'live' | 
 /** On a server, which has no DOM, the classes are defined and never used. */
 declare const Base: new () => HTMLElement & Attributes;
 /**
- * What all elements share: their topic, when it is subscribed to, how its number is shown. The element's own
- * children are never changed; a slot shows them while there is no number.
+ * The base of all elements: finds the topic, subscribes to it and shows its number. It never changes the element's own
+ * children; a slot shows them while there is no number.
  *
  * Subclasses have `static metric`, extend `static styles`, put `number` into the shadow tree, and may extend
  * `resolve`, `render`, `onChange` and `release`.
@@ -23,7 +23,7 @@ export declare class TallyElement extends Base {
     /** The full number, if `number` is shortened. */
     exact: any;
     fallback: any;
-    /** The element has been near the viewport. */
+    /** Whether the element has been near the viewport. */
     near: boolean;
     constructor();
     connectedCallback(): void;

@@ -18,7 +18,7 @@ export type Results = {
     known: boolean;
 };
 /**
- * Adds what all elements of choices have to an element's shadow tree, and returns its view.
+ * Adds the style sheet and the root of a view to an element's shadow tree, and returns the view.
  * @param {TallyElement} element
  * @param {object} parts
  * @param {HTMLElement} parts.root

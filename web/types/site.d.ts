@@ -1,4 +1,4 @@
-/** What all elements of a page share. */
+/** The client and the site that all elements of a page share. */
 export declare const shared: {
     client: import('./client.js').Client;
     /** The site of elements that name none. */

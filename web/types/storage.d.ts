@@ -1,6 +1,6 @@
 /**
- * What the browser stores about its visitor: one entry of localStorage for each service, written on a press
- * and never before. If storage is refused, the entry lives as long as the page.
+ * The browser's entry about its visitor: one in localStorage for each service, written on a press and never before. If
+ * the browser refuses storage, the entry lasts as long as the page.
  */
 /**
  * Returns the name of a service's entry. The number in it changes with the entry's format.

@@ -6,7 +6,7 @@ import { LazyElement } from './lazyelement.js';
 export declare class Trend extends LazyElement {
     static styles: string;
     static observedAttributes: string[];
-    /** @type {{ topic?: import('./topic.js').Topic, count?: number }} the number on screen, as the last event told it */
+    /** @type {{ topic?: import('./topic.js').Topic, count?: number }} the number on screen, from the last event */
     shown: {
         topic?: import('./topic.js').Topic;
         count?: number;
