@@ -55,7 +55,7 @@ func TestCommandLine_Mistakes(t *testing.T) {
 	absent := tempFile(t, "absent.db")
 	for args, want := range map[string]string{
 		"topics list --at localhost:8080 --admin-token 0123456789abcdef":                  `"localhost:8080" is not the URL of a service, such as https://counts.example.com; did you mean http://localhost:8080?`,
-		"watch --at counts.example.com default/likes/x":                                    "did you mean http://counts.example.com?",
+		"watch --at counts.example.com default/likes/x":                                   "did you mean http://counts.example.com?",
 		"watch --url ftp://x default/likes/x":                                             `"ftp://x" is not the URL of a service, such as https://counts.example.com` + "\n",
 		"watch --at " + strings.TrimSuffix(service.public, "/tally") + " default/likes/x": "--at says where the service is, with its base path",
 		"doctor blog.example.com/post":                                                    "did you mean http://blog.example.com/post?",

@@ -234,22 +234,22 @@ func TestPolicy_Allows(t *testing.T) {
 	}
 	page, script := parse("https://blog.example.com/post"), parse("https://counts.example.com/tally.js")
 	for text, want := range map[string]bool{
-		"":                                  true,
-		"img-src 'none'":                    true,
-		"default-src 'self'":                false,
-		"default-src https:":                true,
-		"script-src *":                      true,
-		"script-src *.example.com":          true,
-		"script-src example.com":            false,
+		"":                                   true,
+		"img-src 'none'":                     true,
+		"default-src 'self'":                 false,
+		"default-src https:":                 true,
+		"script-src *":                       true,
+		"script-src *.example.com":           true,
+		"script-src example.com":             false,
 		"script-src counts.example.com:443":  true,
 		"script-src counts.example.com:8443": false,
 		"script-src https://counts.example.com/tally.js":                 true,
 		"script-src https://counts.example.com/other/":                   false,
 		"script-src http://counts.example.com":                           true,
-		"script-src-elem 'none'; script-src *":                          false,
-		"script-src 'nonce-abc'":                                        true,
-		"script-src 'nonce-xyz' 'strict-dynamic' https:":                false,
-		"SCRIPT-SRC 'none'; script-src *":                               false,
+		"script-src-elem 'none'; script-src *":                           false,
+		"script-src 'nonce-abc'":                                         true,
+		"script-src 'nonce-xyz' 'strict-dynamic' https:":                 false,
+		"SCRIPT-SRC 'none'; script-src *":                                false,
 		"script-src 'unsafe-inline' https://counts.example.com/tally.js": true,
 	} {
 		if got := parsePolicy(text).allowsScript(page, script, "abc"); got != want {
