@@ -58,9 +58,9 @@ const maxDebt = 16
 // its debt, for which the client waits longer.
 func (r Rate) drain(full *time.Duration, now time.Duration, n int) {
 	if r.interval != 0 && n > 0 {
-		least := now + (1+maxDebt)*r.depth
+		latest := now + (1+maxDebt)*r.depth
 		cost := r.interval * time.Duration(min(n, int((1+maxDebt)*r.depth/r.interval)))
-		*full = min(max(*full, now)+cost, least)
+		*full = min(max(*full, now)+cost, latest)
 	}
 }
 
