@@ -18,18 +18,15 @@ const maxSubject = 255
 // as milliseconds.
 const maxTime = 253402300799
 
-// claims are the claims of a token for site. It implements [jwt.Claims] and
-// [jwt.ClaimsValidator].
+// claims are the claims of a token for site: sub, exp and nbf. aud is checked when it is parsed.
 type claims struct {
-	site      string
-	subject   string
-	expires   *jwt.NumericDate
-	notBefore *jwt.NumericDate
+	jwt.RegisteredClaims
+	site string
 }
 
 // UnmarshalJSON parses claims. Names are compared exactly and must be unique, and values
 // must have the types of RFC 7519: two programs that read a token must see the same visitor.
-func (c *claims) UnmarshalJSON(data []byte) (err error) {
+func (c *claims) UnmarshalJSON(data []byte) error {
 	if !utf8.Valid(data) {
 		return refuse("the claims of the visitor token are not UTF-8")
 	}
@@ -65,13 +62,13 @@ func (c *claims) UnmarshalJSON(data []byte) (err error) {
 func (c *claims) set(name string, value json.RawMessage) (err error) {
 	switch name {
 	case "sub":
-		if value[0] != '"' || json.Unmarshal(value, &c.subject) != nil || c.subject == "" || len(c.subject) > maxSubject || strings.ContainsRune(c.subject, utf8.RuneError) {
+		if value[0] != '"' || json.Unmarshal(value, &c.Subject) != nil || c.Subject == "" || len(c.Subject) > maxSubject || strings.ContainsRune(c.Subject, utf8.RuneError) {
 			return refuse("sub of the visitor token must be a string of 1 to %d bytes", maxSubject)
 		}
 	case "exp":
-		c.expires, err = parseTime(name, value)
+		c.ExpiresAt, err = parseTime(name, value)
 	case "nbf":
-		c.notBefore, err = parseTime(name, value)
+		c.NotBefore, err = parseTime(name, value)
 	case "aud":
 		err = c.checkAudience(value)
 	}
@@ -100,12 +97,3 @@ func (c *claims) checkAudience(value json.RawMessage) error {
 	}
 	return nil
 }
-
-// The methods of [jwt.Claims]. The parser does not need those that return nothing.
-
-func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.expires, nil }
-func (c *claims) GetNotBefore() (*jwt.NumericDate, error)      { return c.notBefore, nil }
-func (c *claims) GetIssuedAt() (*jwt.NumericDate, error)       { return nil, nil }
-func (c *claims) GetAudience() (jwt.ClaimStrings, error)       { return nil, nil }
-func (c *claims) GetIssuer() (string, error)                   { return "", nil }
-func (c *claims) GetSubject() (string, error)                  { return c.subject, nil }

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// fetchTimeout bounds one request for a key set.
+	// fetchTimeout bounds one fetch of a key set.
 	fetchTimeout = 5 * time.Second
 	// maxKeySet bounds a key set, in bytes: maxKeys with certificates of usual length fit.
 	maxKeySet = 512 << 10
-	// maxRedirects bounds the redirects of a request: to another host, and one more.
+	// maxRedirects bounds the redirects of a fetch: to another host, and one more.
 	maxRedirects = 2
 )
 
@@ -38,23 +38,22 @@ func isLocal(u *url.URL) bool {
 	return u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && address.IsLoopback())
 }
 
-// keySet is a key set at an address. The last set that could be read remains until a newer
-// one can be read.
+// keySet is a key set at an address. If a fetch fails, the keys of the one before remain.
 type keySet struct {
 	// Fixed after construction.
 	options Options
 	url     string
 	client  *http.Client
-	wanted  chan struct{} // asks run for a request now
+	wanted  chan struct{} // makes run fetch the set now
 
 	keys     atomic.Pointer[[]Key] // nil before the first success
 	failures atomic.Int64
 
-	mu        sync.Mutex
-	began     time.Time     // start of the last request; guarded by mu
-	isActive  bool          // a request is in flight; guarded by mu
-	hasFailed bool          // the last request failed; guarded by mu, written by run
-	ended     chan struct{} // closed when the request in flight, or the next one, ends; guarded by mu
+	mu         sync.Mutex
+	began      time.Time     // when the last fetch began; guarded by mu
+	isFetching bool          // guarded by mu
+	hasFailed  bool          // the last fetch failed; guarded by mu, written by run
+	ended      chan struct{} // closed when the fetch in flight, or the next one, ends; guarded by mu
 }
 
 func newKeySet(at string, o Options) *keySet {
@@ -80,7 +79,7 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// isRead reports whether the set was ever read.
+// isRead reports whether a fetch ever succeeded.
 func (s *keySet) isRead() bool { return s.keys.Load() != nil }
 
 // find returns the keys with an algorithm and an id. A token or a key without id fits any.
@@ -97,19 +96,19 @@ func (s *keySet) find(algorithm, id string) (found []Key) {
 	return found
 }
 
-// awaitRefresh waits for the request in flight. Without one it asks for a request, unless
-// the last one began a short time ago. It waits no longer than ctx.
+// awaitRefresh waits for the fetch in flight. If there is none it makes run fetch the set, unless
+// the last fetch began less than Retry ago. It waits until ctx ends at most.
 func (s *keySet) awaitRefresh(ctx context.Context) {
 	s.mu.Lock()
 	ended := s.ended
-	isRecent := !s.isActive && !s.began.IsZero() && time.Since(s.began) < s.options.Retry
+	isRecent := !s.isFetching && !s.began.IsZero() && time.Since(s.began) < s.options.Retry
 	s.mu.Unlock()
 	if isRecent {
 		return
 	}
 	select {
 	case s.wanted <- struct{}{}:
-	default: // a request is wanted already
+	default: // it is wanted already
 	}
 	select {
 	case <-ended:
@@ -117,13 +116,14 @@ func (s *keySet) awaitRefresh(ctx context.Context) {
 	}
 }
 
-// retryAfter returns when a token whose key the set lacks may be sent again, since a newer set may
-// have the key: a request is due, or the last one failed. It returns 0 if the set is current.
+// retryAfter returns how long a client should wait before it sends a token again whose key the set
+// lacks. It is above 0 if a newer set may have the key, since a fetch is due or the last one failed;
+// 0 if the set is current.
 func (s *keySet) retryAfter() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.isActive || len(s.wanted) > 0:
+	case s.isFetching || len(s.wanted) > 0:
 		return time.Second
 	case s.hasFailed || !s.isRead():
 		return max(time.Second, s.options.Retry-time.Since(s.began))
@@ -131,7 +131,7 @@ func (s *keySet) retryAfter() time.Duration {
 	return 0
 }
 
-// run reads the set now, in intervals, and if asked to, until ctx ends.
+// run fetches the set now, in intervals, and when it is wanted, until ctx ends.
 func (s *keySet) run(ctx context.Context) error {
 	defer s.client.CloseIdleConnections()
 	for {
@@ -157,10 +157,10 @@ func (s *keySet) run(ctx context.Context) error {
 func (s *keySet) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.began, s.isActive = time.Now(), true
+	s.began, s.isFetching = time.Now(), true
 }
 
-// end takes over the result of a request, and logs it if it differs from the last one.
+// end stores the result of a fetch, and logs it if the last fetch had another result.
 func (s *keySet) end(ctx context.Context, keys []Key, skipped []string, err error) {
 	wasRead := s.isRead()
 	if err == nil {
@@ -168,11 +168,11 @@ func (s *keySet) end(ctx context.Context, keys []Key, skipped []string, err erro
 	}
 	s.mu.Lock()
 	hadFailed := s.hasFailed
-	s.isActive, s.hasFailed = false, err != nil
+	s.isFetching, s.hasFailed = false, err != nil
 	close(s.ended)
 	s.ended = make(chan struct{})
 	select {
-	case <-s.wanted: // this request was the one that was asked for
+	case <-s.wanted: // this fetch was the one that was wanted
 	default:
 	}
 	s.mu.Unlock()

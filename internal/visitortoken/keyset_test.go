@@ -16,7 +16,7 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
-// rs returns a token that names the key with which the RSA signer made it.
+// rs returns a token of the RSA signer with the kid of its key.
 func rs(kid string) string {
 	return sign(signers().rsa, fmt.Sprintf(`{"alg":"RS256","kid":%q}`, kid), valid)
 }
@@ -110,7 +110,7 @@ func TestKeySet_UnnamedKeyOfMany(t *testing.T) {
 	expect(t, newProvider(t, keySetOf(keys...)).follow(t, options()), token, "blog", "(kid)")
 }
 
-// A token with a new kid is accepted at once. Forged ones cause no further requests.
+// A token with a new kid is accepted at once. Forged ones cause no further fetches.
 func TestKeySet_Rotation(t *testing.T) {
 	o := options()
 	o.Retry = time.Hour
@@ -118,7 +118,7 @@ func TestKeySet_Rotation(t *testing.T) {
 	v := p.follow(t, o)
 	expect(t, v, rs("old"), "blog", "@ann")
 	p.set(keySetOf(rsaKey("new")))
-	v.sets[0].forgetLastRequest()
+	v.sets[0].forgetLastFetch()
 	expect(t, v, rs("new"), "blog", "@ann")
 	expect(t, v, rs("old"), "blog", "has the algorithm and the kid")
 	for i := range 100 {
@@ -129,15 +129,15 @@ func TestKeySet_Rotation(t *testing.T) {
 	}
 }
 
-// forgetLastRequest lets the time pass after which a token may cause a request.
-func (s *keySet) forgetLastRequest() {
+// forgetLastFetch lets the time pass after which a token may cause a fetch.
+func (s *keySet) forgetLastFetch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.began = time.Time{}
 }
 
-// While the set cannot be read, or is not one, its last keys remain. A key that was removed
-// ends with the next request.
+// If a fetch fails, or its result is no key set, the last keys remain. A key that was removed from the set
+// is refused after the next fetch.
 func TestKeySet_Outage(t *testing.T) {
 	o := options()
 	o.Refresh, o.Retry = time.Millisecond, time.Millisecond
@@ -158,8 +158,8 @@ func TestKeySet_Outage(t *testing.T) {
 	expect(t, v, rs("b"), "blog", "@ann")
 }
 
-// Before the set was ever read a token is neither accepted nor refused. It is accepted as soon
-// as the set was read.
+// Before the first successful fetch a token is neither accepted nor refused. After it the token is
+// accepted.
 func TestKeySet_NeverRead(t *testing.T) {
 	o := options()
 	o.Retry = time.Millisecond
@@ -178,8 +178,8 @@ func TestKeySet_NeverRead(t *testing.T) {
 	})
 }
 
-// A provider that hangs delays a token for a moment, and only one whose key is not known. Then
-// the answer says when to try again.
+// A provider that hangs delays only tokens whose key is not known, for a moment. Their error has the time
+// until the next attempt.
 func TestKeySet_Hanging(t *testing.T) {
 	o := options()
 	o.Refresh, o.Retry = time.Hour, time.Millisecond
@@ -208,8 +208,8 @@ func TestKeySet_Hanging(t *testing.T) {
 	}
 }
 
-// While the provider is away, a token with an unknown key is answered at once, and may be sent
-// again later: the provider may have the key.
+// While the provider is away, the error about a token with an unknown key comes at once. The token may be
+// sent again later, since the provider may have the key.
 func TestKeySet_UnknownKeyDuringOutage(t *testing.T) {
 	o := options()
 	o.Refresh, o.Retry = time.Millisecond, time.Hour

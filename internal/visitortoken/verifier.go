@@ -1,6 +1,6 @@
-// Package visitortoken verifies the tokens by which a site's own backend signs who its
-// readers are. Package config parses the keys, server starts a [Verifier], and api asks it
-// who the visitor of a call is.
+// Package visitortoken verifies the tokens in which a site's own backend signs the identity of its
+// readers. Package config parses the keys, server runs a [Verifier], and api passes it the tokens of
+// calls.
 //
 // It guarantees: a token is accepted only with a signature of a key that is configured for
 // the site, by the one algorithm of that key; keys in the token itself are never used; the
@@ -36,7 +36,7 @@ const (
 	commonAudience = "tallycast"
 )
 
-// Source is where keys come from.
+// Source has some keys, or the address of a key set.
 type Source struct {
 	Site      string // the only site that accepts the keys; empty: all sites
 	Keys      []Key
@@ -62,13 +62,13 @@ type Options struct {
 	Agent string           // User-Agent
 	Log   *slog.Logger     // slog.Default()
 
-	// Refresh is the interval in which a key set is fetched: a key that was removed from it
-	// is accepted for so long. 5 minutes by default.
+	// Refresh is the interval of fetches of a key set. A key that was removed from the set is
+	// accepted for that long. 5 minutes by default.
 	Refresh time.Duration
-	// Retry is the interval after a failure, and the least one if tokens name unknown keys:
-	// forged tokens must not cause many requests. 10 s by default.
+	// Retry is the interval after a failed fetch, and the shortest one if tokens name unknown
+	// keys: forged tokens must not cause many fetches. 10 s by default.
 	Retry time.Duration
-	// Transport makes the requests for key sets; by default one without a client certificate.
+	// Transport makes the HTTP requests for key sets; by default one without a client certificate.
 	Transport http.RoundTripper
 }
 
@@ -88,7 +88,7 @@ type Verifier struct {
 	accepted, refused, unverified atomic.Int64 // tokens
 }
 
-// keyring are the keys that a site accepts.
+// keyring has the keys that a site accepts.
 type keyring struct {
 	keys []Key
 	sets []*keySet
@@ -180,7 +180,7 @@ func (v *Verifier) verify(ctx context.Context, token, site string) (subject stri
 		set.awaitRefresh(ctx)
 		retry = max(retry, set.retryAfter())
 	}
-	// Only after retryAfter: parse then uses the set that retryAfter called current, or a newer one.
+	// In this order parse uses the set that retryAfter found current, or a newer one.
 	if subject, missing, err = v.parse(token, site, ring); len(missing) > 0 && retry > 0 {
 		return "", &tally.Error{Code: tally.CodeStoreUnavailable, RetryAfter: retry,
 			Message: "no known key fits the visitor token, and newer keys (--visitor-jwks) could not be read yet; the request may be repeated"}
@@ -188,8 +188,8 @@ func (v *Verifier) verify(ctx context.Context, token, site string) (subject stri
 	return subject, err
 }
 
-// parse verifies a token with the present keys. If none of them made the signature, it
-// returns the key sets that lack the key that the token names.
+// parse verifies a token with the keys that are known now. If none of them made the signature, it
+// returns the key sets without the key that the token names.
 func (v *Verifier) parse(token, site string, ring *keyring) (subject string, missing []*keySet, err error) {
 	c := claims{site: site}
 	_, err = v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (_ any, err error) {
@@ -199,7 +199,7 @@ func (v *Verifier) parse(token, site string, ring *keyring) (subject string, mis
 	})
 	switch {
 	case err == nil:
-		return c.subject, nil, nil
+		return c.Subject, nil, nil
 	case errors.Is(err, errNoKey) || errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return "", missing, explain(err)
 	}

@@ -36,7 +36,7 @@ func TestVerifier_Namespace(t *testing.T) {
 	}
 }
 
-// Tokens that are not exactly what the site's backend signs are refused with a reason.
+// Tokens that differ from those that the site's backend signs are refused with a reason.
 func TestVerifier_HostileTokens(t *testing.T) {
 	s := signers()
 	v := New([]Source{
@@ -219,7 +219,7 @@ func FuzzVerifier(f *testing.F) {
 	})
 }
 
-// Claims are parsed strictly: what is accepted names one visitor.
+// Claims are parsed strictly, so that each accepted token names one visitor.
 func FuzzClaims(f *testing.F) {
 	v := withSecret()
 	for _, claims := range []string{valid, "null", "{}", `{"sub":"ann","exp":1790000001,"aud":["blog"]}`, `{"sub":"a","sub":"b"}`, `{"sub":{"sub":1}}`} {
