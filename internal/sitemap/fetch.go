@@ -2,6 +2,7 @@ package sitemap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,7 +21,7 @@ type fetcher struct {
 	files map[string]*file // by URL
 }
 
-// fetch reads the file at a URL. changed is false if the server says that it is unmodified.
+// fetch fetches the file at a URL. changed is false if the server reports that it is unmodified.
 func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -37,14 +38,14 @@ func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error
 	}
 	// The transport decompresses gzip, which it requested, and removes the header.
 	if coding := response.Header.Get("Content-Encoding"); coding != "" && !slices.Contains([]string{"identity", "gzip", "x-gzip"}, strings.ToLower(coding)) {
-		return false, fmt.Errorf("%s: the server sends it with Content-Encoding %.40q and should send gzip or none", at, coding)
+		return false, fmt.Errorf("%s: the server sends it with Content-Encoding %.40q; it should use gzip or none", at, coding)
 	}
 	read, err := f.readFile(response.Body, response.Request.URL)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", at, err)
 	}
 	if f.keysOfOthers(at)+len(read.keys) > f.MaxPages {
-		return false, fmt.Errorf("%s: with this file the site has more than %d pages, so the file is not read", at, f.MaxPages)
+		return false, fmt.Errorf("%s: with this file the site would have more than %d pages, so the file is ignored", at, f.MaxPages)
 	}
 	read.etag, read.modified = response.Header.Get("ETag"), response.Header.Get("Last-Modified")
 	f.files[at] = read
@@ -61,7 +62,7 @@ func (f *fetcher) keysOfOthers(at string) (n int) {
 	return n
 }
 
-// get requests the file at a URL and follows redirects to allowed hosts.
+// get requests the file at a URL, and follows redirects to allowed hosts.
 func (f *fetcher) get(ctx context.Context, at string) (*http.Response, error) {
 	known := f.files[at]
 	next, err := url.Parse(at)
@@ -83,6 +84,9 @@ func (f *fetcher) get(ctx context.Context, at string) (*http.Response, error) {
 			request.Header.Set("If-Modified-Since", known.modified)
 		}
 		response, err := f.hosts.client(request).Do(request)
+		if failed, ok := errors.AsType[*url.Error](err); ok {
+			err = fmt.Errorf("%s: %w", failed.URL, failed.Err) // in the form of other errors
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -48,9 +48,9 @@ func (o Options) fetcher(hosts *hostPolicy) fetcher {
 	return fetcher{Options: o, hosts: hosts, files: map[string]*file{}}
 }
 
-// Follow fetches the sitemaps at urls and those that they name, now and in intervals until
-// ctx ends. It passes the keys of all pages to set if they may have changed. It logs the first
-// error of a round if it differs from the last one.
+// Follow fetches the sitemaps at urls and those that they name, now and in intervals, until ctx ends.
+// It passes the keys of all pages to set if they may have changed. Of the errors of a round it logs
+// the first one, unless the round before had the same.
 func Follow(ctx context.Context, urls []string, o Options, set func(keys map[string]bool)) error {
 	o.Every, o.Log = cmp.Or(o.Every, defaultInterval), cmp.Or(o.Log, slog.Default())
 	tick := time.NewTicker(o.Every)
@@ -97,8 +97,8 @@ func (s skipped) log(log *slog.Logger) {
 	}
 }
 
-// readAll fetches all files and returns the keys of their pages and the skipped addresses.
-// changed reports whether either may have changed. The error is the first one.
+// readAll fetches all files and returns the keys of their pages and the skipped addresses. changed
+// reports whether these may have changed. It returns the first error, and continues after errors.
 func (f *fetcher) readAll(ctx context.Context, urls []string) (keys map[string]bool, addresses skipped, changed bool, err error) {
 	seen := map[string]bool{}
 	queue := slices.Clone(urls)
@@ -135,9 +135,9 @@ func (f *fetcher) readAll(ctx context.Context, urls []string) (keys map[string]b
 	return keys, addresses, changed, err
 }
 
-// Read returns the keys of the pages in the sitemap at address, a URL or the path of a file
-// in a built site, and logs skipped addresses. All files that an index in a built site names
-// are read from its folder.
+// Read returns the keys of the pages in the sitemap at address, a URL or the path of a file in a built
+// site, and logs skipped addresses. It reads all files that an index in a built site names from the
+// folder of the index.
 func Read(ctx context.Context, address string, o Options) (map[string]bool, error) {
 	dir := ""
 	var hosts *hostPolicy

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// hostPolicy says which hosts a fetcher may contact. The author of a sitemap must not choose
-// an address in the operator's network by a redirect or an index.
+// hostPolicy determines which hosts a fetcher may contact, so that the author of a sitemap cannot direct
+// it to an address in the operator's network by a redirect or an index.
 type hostPolicy struct {
 	// exact holds host:port of the configured sitemaps and origins. They may have private
 	// addresses.
@@ -90,8 +90,8 @@ func (r *hostPolicy) allows(u *url.URL) bool {
 	})
 }
 
-// client returns the client for a request. The operator chooses a proxy, whose address is
-// often private.
+// client returns the client for a request. If the operator configured a proxy, the client may connect
+// to private addresses, since that of the proxy often is one.
 func (r *hostPolicy) client(request *http.Request) *http.Client {
 	if r.exact[hostPorts(request.URL)[0]] {
 		return r.direct
@@ -102,9 +102,8 @@ func (r *hostPolicy) client(request *http.Request) *http.Client {
 	return r.publicOnly
 }
 
-// reserved are ranges that netip does not know and that are not on the public internet (the
-// IANA registries of special-purpose addresses) or contain IPv4 addresses (NAT64, 6to4,
-// Teredo).
+// reserved are ranges, unknown to netip, that are not on the public internet (the IANA registries of
+// special-purpose addresses) or that contain IPv4 addresses (NAT64, 6to4, Teredo).
 var reserved = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"),
@@ -122,8 +121,8 @@ func isPublic(address netip.Addr) bool {
 	return !slices.ContainsFunc(reserved, func(each netip.Prefix) bool { return each.Contains(address) })
 }
 
-// refusePrivate is the Control of a [net.Dialer]. It receives the resolved address, so no later
-// answer of DNS can change it.
+// refusePrivate is the Control of a [net.Dialer]. It receives the address after resolution by DNS, to
+// which the dialer then connects.
 func refusePrivate(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {

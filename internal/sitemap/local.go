@@ -1,16 +1,17 @@
 package sitemap
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 )
 
-// localOrigin is the origin of a built site that is read from a folder.
+// localOrigin is the origin under which the files of a built site are requested.
 const localOrigin = "http://site.invalid"
 
-// newLocalPolicy returns a policy whose clients read every file from a folder.
+// newLocalPolicy returns a policy whose clients read all files from a folder.
 func newLocalPolicy(dir string) *hostPolicy {
 	client := newClient(nil)
 	client.Transport = localFiles{http.NewFileTransport(http.Dir(dir)), http.Dir(dir)}
@@ -26,13 +27,15 @@ type localFiles struct {
 
 func (l localFiles) RoundTrip(request *http.Request) (*http.Response, error) {
 	for path := request.URL.Path; path != ""; {
-		if file, err := l.dir.Open(path); err == nil {
+		file, err := l.dir.Open(path)
+		switch {
+		case err == nil:
 			_ = file.Close() // nothing was read
 			request = request.Clone(request.Context())
 			request.URL = &url.URL{Scheme: "http", Host: request.URL.Host, Path: path}
-			break
-		} else if !os.IsNotExist(err) {
-			break
+			return l.RoundTripper.RoundTrip(request)
+		case !os.IsNotExist(err):
+			return nil, err
 		}
 		_, rest, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 		if !ok {
@@ -40,5 +43,7 @@ func (l localFiles) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		path = "/" + rest
 	}
-	return l.RoundTripper.RoundTrip(request)
+	return nil, errNoFile
 }
+
+var errNoFile = errors.New("the folder of the site has no such file")

@@ -24,8 +24,8 @@ const (
 	// maxDepth bounds the depth of elements. Sitemaps with all known extensions (images,
 	// videos, news) have 5.
 	maxDepth = 32
-	// maxToken bounds a tag, text or comment, in bytes. The decoder keeps it in memory, and
-	// ten times as much for attributes. Addresses have at most 2,048.
+	// maxToken bounds a tag, text or comment, in bytes. The decoder keeps it in memory, and ten
+	// times as much for attributes. Addresses have at most 2,048 bytes.
 	maxToken = 1 << 20
 	// maxExamples bounds the skipped addresses in a log record.
 	maxExamples = 3
@@ -42,7 +42,7 @@ type file struct {
 
 // Reasons why an address in a sitemap is skipped.
 const (
-	otherHost = "its host is neither that of a configured sitemap nor an origin of the site; if it is yours, add it with --site"
+	otherHost = "its host is neither the host of a configured sitemap nor an origin of the site; if it is yours, add it with --site"
 	noPage    = "it is not the address of a page with a valid key"
 )
 
@@ -126,8 +126,8 @@ func (e unsupportedEncoding) Error() string {
 	return fmt.Sprintf("it is encoded as %.40s; a sitemap should be UTF-8, as sitemaps.org requires", string(e))
 }
 
-// tokenReader bounds the bytes of one token. The decoder reads single bytes if its reader has
-// ReadByte.
+// tokenReader bounds the bytes of one token. It counts in ReadByte, which the decoder calls for each
+// byte.
 type tokenReader struct {
 	*bufio.Reader
 	left int
@@ -213,8 +213,8 @@ func plainError(err error) error {
 	return err
 }
 
-// addPage adds the key of a page. In XML, some generators write addresses without a host, which
-// are relative to the file's address at; it is nil in a list.
+// addPage adds the key of a page. In XML some generators write addresses without a host, which are
+// relative to the address of the file, at; in a list at is nil.
 func (read *file) addPage(at *url.URL, location string) error {
 	if read.pages++; read.pages > maxPages {
 		return fmt.Errorf("it has more than %d pages", maxPages)

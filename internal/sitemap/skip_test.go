@@ -112,7 +112,7 @@ func TestFollow_Redirects(t *testing.T) {
 	mentions(t, log, "it redirects more than 4 times")
 }
 
-// A host of a wildcard origin must have a public address, a configured host need not.
+// A host of a wildcard origin must have a public address; a configured host may have a private one.
 func TestFollow_PrivateAddress(t *testing.T) {
 	asked := false
 	other := serve(t, func(http.ResponseWriter, *http.Request) { asked = true })
@@ -202,12 +202,12 @@ func TestFollow_ContentEncodings(t *testing.T) {
 		t.Errorf("gzip: keys %q:\n%s", keys, log)
 	}
 	_, log := readOnce(t, encoded("br", "\x0b\x02\x80"))
-	mentions(t, log, "Content-Encoding", "br", "should send gzip or none")
+	mentions(t, log, "Content-Encoding", "br", "should use gzip or none")
 	_, log = readOnce(t, encoded("gzip", packed("<urlset>"+strings.Repeat("<!-- x -->", 2<<20/9)+"</urlset>")))
 	mentions(t, log, "it has more than 2097152 bytes")
 }
 
-// A built site is read from its folder, whatever its host and base path are.
+// A built site is read from its folder, with any host and base path.
 func TestRead_BuiltSite(t *testing.T) {
 	dir := t.TempDir()
 	for name, body := range map[string]string{
@@ -229,7 +229,7 @@ func TestRead_BuiltSite(t *testing.T) {
 		t.Errorf("keys %v, error %v", keys, err)
 	}
 	mentions(t, log.String(), "mailto:x")
-	for name, want := range map[string]string{"broken.xml": "https://blog.example/missing.xml: 404", "absent.xml": filepath.Join(dir, "absent.xml") + ": 404"} {
+	for name, want := range map[string]string{"broken.xml": "https://blog.example/missing.xml: the folder of the site has no such file", "absent.xml": filepath.Join(dir, "absent.xml") + ": the folder of the site has no such file"} {
 		if _, err := sitemap.Read(t.Context(), filepath.Join(dir, name), sitemap.Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -251,7 +251,7 @@ func TestRead_TooManyPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for most, want := range map[int]string{3: "b.txt: with this file the site has more than 3 pages", 4: ""} {
+	for most, want := range map[int]string{3: "b.txt: with this file the site would have more than 3 pages", 4: ""} {
 		keys, err := sitemap.Read(t.Context(), filepath.Join(dir, "sitemap.xml"), sitemap.Options{MaxPages: most})
 		if want == "" && (err != nil || len(keys) != 4) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("at most %d: keys %v, error %v", most, keys, err)
