@@ -52,7 +52,7 @@ const (
 	optionsMember = "options"
 )
 
-// numbered is a count as a file states it.
+// numbered is a count in the form of a file.
 type numbered interface {
 	numbers() (tally.Numbers, error)
 }
@@ -93,9 +93,9 @@ func (o optionCounts) numbers() (tally.Numbers, error) {
 	return tally.Numbers{Total: options.Sum(), Options: options}, nil
 }
 
-// ReadCountsCSV reads a table with columns for topic and count, in any order and beside
-// others. If layout names no columns, a table without a header may have them in its first
-// two, and a column option tells which option of a choice metric a row counts.
+// ReadCountsCSV reads a table with columns for topic and count, in any order and among others. If layout
+// names no columns, a table without a header may have these in its first two columns, and a column
+// option may have the option of a choice metric that a row counts.
 func ReadCountsCSV(file File, layout Layout) (Result, error) {
 	return layout.read("line", func(c *collector, use func(name string, number numbered) error) error {
 		rows, err := openRows(file.source())
@@ -130,7 +130,7 @@ func ReadCountsCSV(file File, layout Layout) (Result, error) {
 	})
 }
 
-// errNoColumns returns the error of a table without the columns, with advice.
+// errNoColumns returns the error of a table without the columns for topic and count, with advice.
 func errNoColumns(first []string, topic, count string) error {
 	advice := "name its columns with --columns, such as topic=path,count=views, and make topics of paths with --topic, such as blog/views/{1}"
 	switch {
@@ -142,7 +142,8 @@ func errNoColumns(first []string, topic, count string) error {
 	return fmt.Errorf("its first line should have the columns %s and %s, or be a topic and a count; it is %.300q; %s", topic, count, strings.Join(first, ", "), advice)
 }
 
-// read collects the entries that each passes to use. With a template their names may be URLs.
+// read returns the result of the entries that each passes to use. With a template the names of entries
+// may be URLs.
 func (l Layout) read(unit string, each func(c *collector, use func(name string, number numbered) error) error) (Result, error) {
 	return collect(unit, nil, only(l.Hosts), func(c *collector) error {
 		return each(c, func(name string, number numbered) error {
@@ -166,7 +167,7 @@ func (l Layout) read(unit string, each func(c *collector, use func(name string, 
 	})
 }
 
-// isNumeral reports whether text looks like a number, even an ambiguous one.
+// isNumeral reports whether text looks like a number, which may be ambiguous.
 func isNumeral(text string) bool {
 	return strings.ContainsAny(text, "0123456789") && strings.Trim(text, "0123456789.,_:+-'\u2019 \u00a0\u202fxXeE") == ""
 }

@@ -27,7 +27,7 @@ const (
 	readBytes = 64 << 10
 )
 
-// File is a file of another counter, possibly compressed. Importers read it twice: first to
+// File is a file of another counter, which may be compressed. Importers read it twice, the first time to
 // find its hosts.
 type File struct {
 	data io.ReaderAt
@@ -69,7 +69,7 @@ func (f File) open() (*bufio.Reader, error) {
 
 func (f File) source() source { return source{open: f.open} }
 
-// bounded is a reader that fails after a number of bytes.
+// bounded is a reader that fails after left bytes.
 type bounded struct {
 	r    io.Reader
 	left int64
@@ -111,8 +111,8 @@ func (a archive) has(names ...string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return a[name] == nil })
 }
 
-// open returns the text of a member. It need not be closed, since it reads from memory or
-// from the open file.
+// open returns the text of a member. It need not be closed, since it reads from memory or from the open
+// file.
 func (a archive) open(name string) (*bufio.Reader, error) {
 	member := a[name]
 	if member == nil {
@@ -136,7 +136,7 @@ func (a archive) source(name string) source {
 	return source{func() (*bufio.Reader, error) { return a.open(name) }, name}
 }
 
-// FormatOf returns the format of a zip archive, goatcounter or umami; else an empty string.
+// FormatOf returns the format of a zip archive: goatcounter, umami, or an empty string.
 func FormatOf(f File) string {
 	if !f.isArchive() {
 		return ""
@@ -152,8 +152,8 @@ func FormatOf(f File) string {
 	return ""
 }
 
-// eachLine passes the lines of a member that are not blank to use. The collector refuses
-// lines for which use returns an error.
+// eachLine passes the lines of a member that are not blank to use. A line for which use returns an error
+// is refused.
 func (a archive) eachLine(c *collector, name string, use func(text []byte) error) error {
 	text, err := a.open(name)
 	if err != nil {

@@ -26,9 +26,8 @@ var errNoViews = errors.New("the export has no pageviews: GoatCounter writes the
 
 func isTrue(text string) bool { return strings.EqualFold(text, "true") || text == "1" }
 
-// readGoatCSV reads CSV with a row for each view. The views of a page are its rows, its
-// visitors the rows that are the first of their session. The visitors of the site are the
-// sessions.
+// readGoatCSV reads CSV with a row for each view. The views of a page are its rows, and its visitors the
+// rows that are the first of their session. The visitors of the site are the sessions.
 func readGoatCSV(file File, mapping Mapping) (Result, error) {
 	paths := newGoatHosts(mapping.Hosts)
 	return collect("line", errNoViews, paths.filter, func(c *collector) error {
@@ -55,11 +54,7 @@ func readGoatCSV(file File, mapping Mapping) (Result, error) {
 				c.skip("views of bots")
 				return nil
 			}
-			path, err := paths.accept(c, row[at[first]])
-			if err != nil {
-				return err
-			}
-			key, err := mapping.key(path)
+			key, err := paths.key(c, mapping, row[at[first]])
 			if err != nil {
 				return err
 			}
@@ -78,8 +73,8 @@ var hostName = regexp.MustCompile(`^(localhost|([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)
 type goatHosts struct {
 	names   []string // that --host names
 	wanted  hosts    // first segments that are among the names
-	folders hosts    // others that look like a host and have pages below
-	single  hosts    // others that look like a host and are the whole path
+	folders hosts    // other first segments that look like a host and have pages below
+	single  hosts    // other first segments that look like a host and are the whole path
 	plain   int64    // paths that do not begin with a host
 	inPaths bool     // paths begin with hosts; set by filter
 }
@@ -111,8 +106,8 @@ func (g *goatHosts) add(path string) {
 	}
 }
 
-// filter determines whether paths begin with hosts, which is so if a wanted host occurs or
-// all paths begin with what looks like a host. It returns the filter for these hosts.
+// filter determines whether paths begin with hosts: if a host that --host names occurs, or if all paths
+// begin with a segment that looks like a host. It returns the filter for these hosts.
 func (g *goatHosts) filter(hosts) (hostFilter, error) {
 	inPaths := hosts{}
 	plain := g.plain
@@ -139,8 +134,9 @@ func (g *goatHosts) filter(hosts) (hostFilter, error) {
 	return inPaths.filter(g.names)
 }
 
-// accept returns the path without its host, and the error of [collector.accept].
-func (g *goatHosts) accept(c *collector, path string) (rest string, err error) {
+// key returns the key of a path, which may begin with a host. Errors: those of [collector.accept]
+// and [Mapping.key].
+func (g *goatHosts) key(c *collector, mapping Mapping, path string) (string, error) {
 	if c.filter == nil {
 		g.add(path)
 		return "", errHostKnown
@@ -149,7 +145,10 @@ func (g *goatHosts) accept(c *collector, path string) (rest string, err error) {
 	if !g.inPaths || g.wanted[host]+g.folders[host]+g.single[host] == 0 {
 		host, rest = "", path
 	}
-	return rest, c.filter.check(host)
+	if err := c.filter.check(host); err != nil {
+		return "", err
+	}
+	return mapping.key(rest)
 }
 
 // note adds a note if folders look like hosts.
@@ -159,8 +158,8 @@ func (g *goatHosts) note(c *collector) {
 	}
 }
 
-// distinct is a set of texts, such as sessions, by 64-bit hashes: a million take 40 MB less
-// than their texts. The probability of a collision among a million is below 1 in 10 million.
+// distinct is a set of texts, such as sessions. It stores 64-bit hashes: a million take 40 MB less than
+// their texts. The probability of a collision among a million is below 1 in 10 million.
 type distinct struct {
 	collector *collector // fails if there are too many texts
 	seed      maphash.Seed
@@ -174,8 +173,7 @@ func (c *collector) newDistinct() distinct {
 	return distinct{c, maphash.MakeSeed(), map[uint64]struct{}{}}
 }
 
-// add adds a text of several parts and reports whether it is new. A text with an empty part
-// is never new.
+// add adds a text of several parts and reports whether it is new. It ignores a text with an empty part.
 func (d distinct) add(parts ...string) bool {
 	if slices.Contains(parts, "") {
 		return false

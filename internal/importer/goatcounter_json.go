@@ -26,8 +26,8 @@ const (
 	goatVersion = "1"
 )
 
-// readGoatArchive reads the archive of JSON. It has visits, each of which is a visitor's first
-// view of a page within eight hours; it has neither views nor visitors of the site.
+// readGoatArchive reads the archive of JSON. It has visits: the first view of a page by a visitor within
+// eight hours. It has neither views nor visitors of the site.
 func readGoatArchive(file File, mapping Mapping) (Result, error) {
 	members, err := file.archive()
 	if err != nil {
@@ -66,11 +66,7 @@ func readGoatArchive(file File, mapping Mapping) (Result, error) {
 				c.skip("events")
 				return nil
 			}
-			path, err := hosts.accept(c, page.path)
-			if err != nil {
-				return err
-			}
-			key, err := mapping.key(path)
+			key, err := hosts.key(c, mapping, page.path)
 			if err != nil {
 				return err
 			}
@@ -114,8 +110,7 @@ type goatPage struct {
 	isEvent bool
 }
 
-// readGoatPaths returns the paths by id. While the hosts are determined it adds the paths to
-// hosts.
+// readGoatPaths returns the paths by id. In the first reading it adds the paths to hosts.
 func readGoatPaths(c *collector, members archive, hosts *goatHosts) (map[string]goatPage, error) {
 	pages := map[string]goatPage{}
 	size := 0
@@ -133,7 +128,7 @@ func readGoatPaths(c *collector, members archive, hosts *goatHosts) (map[string]
 			return fmt.Errorf("the id %s occurs twice", id)
 		}
 		if size += len(*line.Path); size > maxPathBytes {
-			return nil // the error is below
+			return nil // the error is returned below
 		}
 		pages[id] = goatPage{*line.Path, isTrue(fmt.Sprint(line.Event))}
 		if c.filter == nil && !pages[id].isEvent {

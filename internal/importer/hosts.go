@@ -15,14 +15,13 @@ var (
 )
 
 const (
-	// maxHosts bounds the hosts of a file that are kept. No site has as many.
+	// maxHosts bounds the hosts of a file that are counted. No site has as many.
 	maxHosts = 1_000_000
 	// maxShownHosts bounds the hosts in a message.
 	maxShownHosts = 20
 )
 
-// ParseHost returns the host in text, a host name or the URL of a site, in the form in which
-// hosts are compared.
+// ParseHost returns the host in text, which is a host name or the URL of a site, in its normal form.
 func ParseHost(text string) (string, error) {
 	if _, after, ok := strings.Cut(text, "://"); ok {
 		text, _, _ = strings.Cut(after, "/")
@@ -34,7 +33,7 @@ func ParseHost(text string) (string, error) {
 	return host, nil
 }
 
-// normalHost returns a host in lower case without its port and a final dot.
+// normalHost returns a host in its normal form: in lower case, without a port and a final dot.
 func normalHost(text string) string {
 	host := strings.ToLower(strings.TrimSpace(text))
 	if at := strings.LastIndexByte(host, ':'); at >= 0 && !strings.HasSuffix(host, "]") && strings.Trim(host[at+1:], "0123456789") == "" {
@@ -52,7 +51,7 @@ func (h hosts) add(host string) {
 	}
 }
 
-// format lists the hosts without those to be omitted, the most frequent first.
+// format lists the hosts that are not in omit, the most frequent first.
 func (h hosts) format(omit map[string]bool) string {
 	names := slices.SortedFunc(maps.Keys(h), func(a, b string) int {
 		if h[a] != h[b] {
@@ -76,16 +75,16 @@ func (h hosts) format(omit map[string]bool) string {
 type hostFilter struct {
 	inFile   hosts
 	selected map[string]bool
-	noHost   bool // select entries without a host
+	noHost   bool // entries without a host are selected
 }
 
-// only returns a function that selects the wanted hosts of a file.
+// only returns a function that returns the filter for the wanted hosts of a file.
 func only(wanted []string) func(inFile hosts) (hostFilter, error) {
 	return func(inFile hosts) (hostFilter, error) { return inFile.filter(wanted) }
 }
 
-// filter returns a filter for the wanted hosts, or for the only host of the file. It
-// selects entries without a host if all hosts of the file are selected.
+// filter returns a filter for the wanted hosts, or, if none is wanted, for the only host of the file. The
+// filter selects entries without a host if all hosts of the file are selected.
 func (h hosts) filter(wanted []string) (hostFilter, error) {
 	f := hostFilter{inFile: h, selected: map[string]bool{}, noHost: true}
 	if len(wanted) == 0 {

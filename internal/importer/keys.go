@@ -9,7 +9,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// key is a key of a Redis that another program filled.
+// key is a key in the Redis of another counter.
 type key struct {
 	name string
 	kind string // as Redis names it, such as string or set
@@ -23,20 +23,20 @@ type keyspace interface {
 	scan(ctx context.Context, pattern pattern, each func(key) error) error
 }
 
-// KeyPatterns says which keys of a Redis are read; see [ParseKeyPatterns].
+// KeyPatterns selects the keys of a Redis that are read; see [ParseKeyPatterns].
 type KeyPatterns struct {
 	// Hosts are the hosts whose pages are imported if keys contain URLs; see [Mapping].
 	Hosts []string
 
 	counts pattern  // of keys that hold whole numbers
-	topics Template // makes topics of the parts that counts matches
+	topics Template // makes topics from the parts of names that counts matches
 	seen   *pattern // of keys that hold the visitors of a topic; may be nil
 }
 
-// ReadKeys reads the keys of the Redis at redis://[user:password@]host[:port][/database], or
-// rediss:// with TLS, that hold whole numbers, and the sizes of the keys of their visitors; see
-// [Count].Seen. It refuses keys of other types and other texts. Errors do not contain the
-// password.
+// ReadKeys reads the keys that hold whole numbers in the Redis at
+// redis://[user:password@]host[:port][/database], or rediss:// with TLS, and the sizes of the keys of
+// their visitors; see [Count].Seen. It refuses keys of other types and with other texts. Errors do not
+// contain the password.
 func ReadKeys(ctx context.Context, address string, patterns KeyPatterns) (result Result, err error) {
 	keys, err := openRedis(address)
 	if err != nil {
@@ -82,7 +82,7 @@ func readKeys(ctx context.Context, keys keyspace, patterns KeyPatterns) (Result,
 	})
 }
 
-// match is a key that matches a pattern, with the part that each * matched.
+// match is a key that matches a pattern, with the parts of its name that each * matched.
 type match struct {
 	key
 	parts []string
@@ -127,7 +127,7 @@ func (c *collector) addKey(template Template, k match) error {
 	return c.add(topic, tally.Numbers{Total: n})
 }
 
-// addSeen adds the visitors that a key holds to those of its topic.
+// addSeen adds the number of visitors that a key holds to that of its topic.
 func (c *collector) addSeen(template Template, k match) {
 	topic, err := template.topic(k.parts...)
 	switch {

@@ -16,17 +16,17 @@ var Formats = map[string]func(File, Mapping) (Result, error){
 	"busuanzi":    ReadBusuanzi,
 }
 
-// Mapping says which topics the figures of another counter become.
+// Mapping determines the topics of the figures of another counter.
 type Mapping struct {
 	Site string
-	// Metrics maps figures to metrics. Other figures are skipped. Without any, each figure
-	// becomes the metric of its name.
+	// Metrics maps figures to metrics. Other figures are skipped. If it is empty, each figure is for
+	// the metric of the same name.
 	Metrics map[string]string
-	// Hosts are the hosts whose pages are imported and added up; see [ParseHost]. Without
-	// any, the file may have one host.
+	// Hosts are the hosts whose pages are imported and added up; see [ParseHost]. If it is empty, the
+	// file may have one host.
 	Hosts []string
-	// Websites are the ids of Umami's websites that are imported. Without any, the file
-	// may have one website.
+	// Websites are the ids of Umami's websites that are imported. If it is empty, the file may have
+	// one website.
 	Websites []string
 	// KeepQuery makes the query a part of the key, as --keep-query says.
 	KeepQuery bool

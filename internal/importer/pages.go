@@ -125,7 +125,7 @@ func readPages(file File, mapping Mapping, within string, read func(text json.Ra
 	})
 }
 
-// addPage adds the figures of a page and of its site, all of them or none.
+// addPage adds the figures of a page and of its site. After an error it has added none.
 func (c *collector) addPage(mapping Mapping, p page) error {
 	host, path, key := "", "", ""
 	var err error
@@ -175,9 +175,9 @@ func (c *collector) addPage(mapping Mapping, p page) error {
 // jsonpCall matches the beginning of JSONP: the call of a function.
 var jsonpCall = regexp.MustCompile(`^\s*(try\s*\{)?\s*[\w$.]+\s*\(`)
 
-// eachObject passes the objects of a file to use with the lines on which they begin: the
-// elements of an array, objects one after the other, or the argument of a JSONP call. If an
-// object has a member called within, it passes the elements or the object of this member.
+// eachObject passes the objects of a file, and the lines on which they begin, to use: the elements of an
+// array, objects one after the other, or the argument of a JSONP call. If an object has a member called
+// within, it passes the elements of this member, or the object in it, instead.
 func (f File) eachObject(within string, use func(text json.RawMessage, line int) error) error {
 	text, err := f.open()
 	if err != nil {
@@ -209,8 +209,8 @@ func (f File) eachObject(within string, use func(text json.RawMessage, line int)
 	}
 }
 
-// eachWithin passes the object whose first token was read to use, or what its member called
-// within holds: an object, or the elements of an array, of which memory holds one at a time.
+// eachWithin passes an object, whose first token was read, to use; or, if the object has a member called
+// within, the object or the elements of the array in this member. Memory holds one element at a time.
 func eachWithin(r *table.JSONReader, opening json.Token, within string, use func(text json.RawMessage, line int) error) error {
 	begin := r.Line()
 	if opening != json.Delim('{') {

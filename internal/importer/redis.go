@@ -36,21 +36,20 @@ func openRedis(address string) (*redisKeys, error) {
 	options.DisableIdentity = true // old servers have no CLIENT SETINFO
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	options.DialerRetries = 1 // the owner waits for the answer
-	// One goroutine reads. With fewer connections, as many failures would make the library
-	// dial in the background.
+	// One goroutine uses the client. After PoolSize failures go-redis would dial in the background.
 	options.PoolSize = 8
 	silenceLibrary()
 	return &redisKeys{redis.NewClient(options)}, nil
 }
 
-// silenceLibrary stops go-redis from writing to standard error. It returns the same errors.
+// silenceLibrary stops go-redis from writing errors to standard error. It also returns them.
 var silenceLibrary = sync.OnceFunc(func() { redis.SetLogger(silentLogger{}) })
 
 type silentLogger struct{}
 
 func (silentLogger) Printf(context.Context, string, ...any) {}
 
-// scan implements [keyspace]. It omits keys that are deleted or change their type meanwhile.
+// scan implements [keyspace]. It omits keys that are deleted, or get another type, during the scan.
 func (r *redisKeys) scan(ctx context.Context, pattern pattern, each func(key) error) error {
 	if pattern.stars() == 0 {
 		keys, err := r.read(ctx, []string{pattern.text})
@@ -153,7 +152,7 @@ func (r *redisKeys) estimate(ctx context.Context, found *key) error {
 	n, err := r.client.PFCount(ctx, found.name).Result()
 	if err != nil {
 		if isWrongType(err) {
-			return nil // it is another text
+			return nil // the string is no HyperLogLog
 		}
 		return err
 	}
@@ -161,7 +160,7 @@ func (r *redisKeys) estimate(ctx context.Context, found *key) error {
 	return nil
 }
 
-// isWrongType reports whether a key has another type than it had before.
+// isWrongType reports whether a command failed because its key has another type.
 func isWrongType(err error) bool {
 	reply, ok := errors.AsType[redis.Error](err)
 	return ok && strings.HasPrefix(reply.Error(), "WRONGTYPE")

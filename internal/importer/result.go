@@ -16,25 +16,23 @@ const (
 	figureClaps    = "claps"
 )
 
-// Figures are the figures of other counters, which become metrics.
+// Figures are the figures of other counters that can be imported.
 var Figures = []string{figureViews, figureVisitors, figureClaps}
 
 // Count is the count of a topic, without its visitors.
 type Count struct {
 	Topic tally.Topic
 	Count int64
-	// Options has the count of each option in a choice metric, up to the last one that the
-	// file has.
+	// Options has the count of each option in a choice metric, up to the last one in the file.
 	Options tally.Options
-	// Seen is the number of visitors that the other counter remembers; below 0 if it
-	// remembers none.
+	// Seen is the number of visitors that the other counter stores; below 0 if it stores none.
 	Seen int64
 }
 
-// Numbers returns the count as the admin API takes it.
+// Numbers returns the count in the form of the admin API.
 func (c Count) Numbers() tally.Numbers { return tally.Numbers{Total: c.Count, Options: c.Options} }
 
-// Result is what an importer read.
+// Result is the result of an importer.
 type Result struct {
 	Counts   []Count   // sorted by topic, each topic once
 	Refusals []Refusal // the first maxRefusals
@@ -45,7 +43,7 @@ type Result struct {
 	// Entries is the number of rows, objects or keys that were read, Refused the number of
 	// those that were refused.
 	Entries, Refused int64
-	Unit             string // what an entry is called, such as "line"
+	Unit             string // the noun for an entry, such as "line"
 }
 
 // Refusal is an entry that could not be read.
@@ -71,22 +69,22 @@ const (
 	maxTopics = 4_000_000
 )
 
-// collector collects the counts of topics and what was refused and skipped.
+// collector collects the counts of topics, and the refused and skipped entries.
 type collector struct {
 	found  map[tally.Topic]*Count
 	result Result
 	full   error // set if there are too many topics or sessions
 
-	inFile hosts       // of the entries, while the hosts are determined
-	filter *hostFilter // of the entries; nil while the hosts are determined
+	inFile hosts       // of the entries; only in the first reading
+	filter *hostFilter // of the entries; nil in the first reading
 }
 
-// errHostKnown is the error of an entry of which only the host is wanted.
+// errHostKnown is the error of an entry in the first reading, which counts its host only.
 var errHostKnown = errors.New("its host is known")
 
-// collect calls read twice: first to find the hosts of the entries, of which choose selects
-// some, then to collect the counts. read passes each entry to [collector.accept] and
-// [collector.record]. If there are no entries, the error is empty, which may be nil.
+// collect calls read twice. The first reading finds the hosts of the entries, from which choose makes a
+// filter. The second one collects the counts. read passes each entry to [collector.accept] and
+// [collector.record]. If there are no entries, collect returns the error empty, which may be nil.
 func collect(unit string, empty error, choose func(inFile hosts) (hostFilter, error), read func(c *collector) error) (Result, error) {
 	scan := &collector{result: Result{Skipped: map[string]int64{}}, inFile: hosts{}}
 	if err := read(scan); err != nil {
@@ -114,8 +112,8 @@ func collect(unit string, empty error, choose func(inFile hosts) (hostFilter, er
 	return c.result, err
 }
 
-// accept returns nil if the entries of a host are imported. While the hosts are determined it
-// counts the host and returns [errHostKnown].
+// accept returns nil if the filter selects the entries of a host. In the first reading it counts the host
+// and returns [errHostKnown].
 func (c *collector) accept(host string) error {
 	if c.filter == nil {
 		c.inFile.add(host)
@@ -170,7 +168,7 @@ func (c *collector) addView(mapping Mapping, key string, newToPage, newToSite bo
 	return nil
 }
 
-// raiseFigure raises a figure of the site to n, since several entries repeat it.
+// raiseFigure raises a figure of the site to n if it is lower, since entries repeat the figure.
 func (c *collector) raiseFigure(mapping Mapping, figure string, n int64) error {
 	topic, wanted, err := mapping.topic(figure, wholeSite)
 	if count := c.found[topic]; err == nil && wanted && (count == nil || count.Count < n) {
@@ -179,11 +177,11 @@ func (c *collector) raiseFigure(mapping Mapping, figure string, n int64) error {
 	return err
 }
 
-// errNoEntry is the error of a line that is not an entry and not counted as one.
+// errNoEntry is the error of a line that is not an entry, and is not counted.
 var errNoEntry = errors.New("it is not an entry")
 
-// record counts an entry, and its error: it was skipped, or it is refused. It returns an
-// error if the import is too large.
+// record counts an entry. By its error the entry is skipped or refused. record returns an error if the
+// import is too large.
 func (c *collector) record(file string, line int64, err error) error {
 	if errors.Is(err, errNoEntry) {
 		return nil

@@ -17,7 +17,7 @@ type source struct {
 	member string // the name within the archive; else empty
 }
 
-// rows are the rows of a table behind its header.
+// rows are the rows of a table after its header.
 type rows struct {
 	*table.Reader
 	header []string
@@ -54,8 +54,8 @@ func (r rows) columns(names ...string) (map[string]int, error) {
 	return at, nil
 }
 
-// each passes the rows, which should have at least width columns, to use. The collector
-// refuses a row for which use returns an error.
+// each passes the rows, which should have at least width columns, to use. A row for which use returns an
+// error is refused.
 func (r rows) each(c *collector, width int, use func(row []string) error) error {
 	for {
 		row, line, err := r.Read()

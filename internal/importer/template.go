@@ -11,9 +11,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Template makes topics of the names of another counter. It is site/metric/key, where {1} is
-// the part of the name that the first * of a pattern matched, or the whole name without a
-// pattern. Parts become keys as [pagekey.Of] says. The zero Template takes names as topics.
+// Template makes topics from the names of another counter. It is site/metric/key, in which {1} is
+// replaced by the part of the name that the first * of a pattern matched, or by the whole name if there
+// is no pattern. [pagekey.Of] converts the parts. The zero Template takes names as topics.
 type Template struct {
 	site, metric, key string
 }

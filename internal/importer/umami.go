@@ -120,7 +120,7 @@ func (u umamiWebsites) wants(website string) bool {
 	return len(u.wanted) == 0 || slices.Contains(u.wanted, website)
 }
 
-// check returns an error if it is not clear which website to import.
+// check returns an error if the file has several websites and none is wanted, or not the wanted ones.
 func (u umamiWebsites) check(filter hostFilter) error {
 	ids := hosts{}
 	for each, n := range u.views {
@@ -137,7 +137,7 @@ func (u umamiWebsites) check(filter hostFilter) error {
 	return nil
 }
 
-// readUmamiPages reads views by page. The file has neither hosts nor figures of the site.
+// readUmamiPages reads the views of pages. The file has neither hosts nor figures of the site.
 func readUmamiPages(c *collector, rows rows, at map[string]int, mapping Mapping) error {
 	return rows.each(c, max(at["x"], at["y"])+1, func(row []string) error {
 		if err := c.accept(""); err != nil {

@@ -41,8 +41,8 @@ func (astro) key(name string, field fields) (string, error) {
 	return pagekey.OfPath("/" + strings.Join(segments, "/"))
 }
 
-// githubSlug returns the slug that GitHub makes of a heading, and Astro of a name: in lower
-// case, without punctuation, with a hyphen for each space.
+// githubSlug returns the slug that GitHub makes of a heading, and Astro of a file name: in lower case,
+// without punctuation, with a hyphen for each space.
 func githubSlug(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -25,7 +25,7 @@ func dateOf(value any, location *time.Location) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// location returns the time zone called name; other if there is none.
+// location returns the time zone with that name; other if there is none.
 func location(name string, other *time.Location) *time.Location {
 	if name == "" {
 		return other

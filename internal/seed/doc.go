@@ -5,7 +5,7 @@
 // The key of a page comes from its path, from its fields, or from the rules of Hugo, Jekyll or
 // Astro (hugo*.go, jekyll*.go, astro.go). Tests build sites with these programs and compare.
 //
-// It keeps these invariants. An error names its file, line and reason, and the other files and
-// lines are read. The same files give the same seeds in the same order. If two places give a
-// topic different seeds, the first one is used and the second is reported.
+// It keeps these invariants. A problem has a file, a line and a reason, and does not stop the reading
+// of other files and lines. The same files give the same seeds in the same order. If two places give
+// a topic different seeds, the first one is used and the second is reported.
 package seed

@@ -34,7 +34,7 @@ func (f *fileResult) document(r Rules, in io.Reader) error {
 	row, ok := errors.AsType[*table.RowError](err)
 	switch {
 	case errors.Is(err, table.ErrSeveralValues):
-		f.seeds, f.problems = nil, nil // the names of the first object were taken for keys
+		f.seeds, f.problems = nil, nil // the names in the first object are not keys
 		f.refuse(row.Line, "%v", err)
 		return nil
 	case ok:
@@ -44,8 +44,8 @@ func (f *fileResult) document(r Rules, in io.Reader) error {
 	return err
 }
 
-// keyOfEntry is the field that holds the name of an entry. It is not UTF-8, so no document
-// has it.
+// keyOfEntry is the name of a field that has the name of an entry. It is not UTF-8, so no document has
+// a field of that name.
 const keyOfEntry = "\xff"
 
 // documentEntry adds the seeds of an entry of an object, or of an object in a list, which has
@@ -65,7 +65,7 @@ func (f *fileResult) documentEntry(rules Rules, name string, text json.RawMessag
 		f.refuse(line, `should be an object such as {"slug": "hello", "likes": 12}`)
 		return
 	case len(rules.Fields) > 1:
-		f.refuse(line, "%.40s: a number alone could be of any metric; it should be an object with the fields", name)
+		f.refuse(line, "%.40s: a number alone could be of any of the metrics; it should be an object with the fields", name)
 		return
 	default:
 		o = object{rules.Fields[0].Name: {value, line}}

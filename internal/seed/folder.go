@@ -17,9 +17,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// settleTime is the time after a modification during which a file may change again without a
-// new modification time: the coarsest resolution of file systems (FAT, old NFS). During it
-// each scan reads the file.
+// settleTime is the coarsest resolution of modification times (FAT, old NFS). Within that time after a
+// modification a file may change again without a new modification time, so each scan reads it.
 const settleTime = 2 * time.Second
 
 // pageExtensions are the extensions of pages with frontmatter in Hugo, Jekyll, Eleventy, Astro,
@@ -27,8 +26,8 @@ const settleTime = 2 * time.Second
 var pageExtensions = []string{".md", ".markdown", ".mdown", ".mkdown", ".mkdn", ".mkd", ".mdx", ".mdoc", ".qmd", ".rmd",
 	".html", ".htm", ".org", ".adoc", ".asciidoc", ".ad", ".rst", ".pandoc", ".pdc", ".njk", ".liquid"}
 
-// tableExtensions are the extensions of tables and documents, which are read if a path names
-// them.
+// tableExtensions are the extensions of tables and documents, which are read only if a path names the
+// file.
 var tableExtensions = []string{".csv", ".tsv", ".json"}
 
 // hasExtension reports whether a path has one of the extensions, in any case.
@@ -38,9 +37,9 @@ func hasExtension(path string, extensions []string) bool {
 
 var errOther = errors.New("should be a page (.md, .html), a table (.csv, .tsv) or a document (.json); import an export with tallycast import")
 
-// Folder reads the seeds of folders and files, and of files that change later. It compares
-// modification times and sizes, which works in every file system and with any number of
-// files. It is not safe for concurrent use.
+// Folder reads the seeds of folders and files, and later those of changed files. It detects changes by
+// modification times and sizes, which works in every file system and with any number of files. It is
+// not safe for concurrent use.
 type Folder struct {
 	rules         Rules
 	paths         []string
@@ -73,7 +72,7 @@ func NewFolder(rules Rules, paths ...string) *Folder {
 type Result struct {
 	Seeds     []Seed
 	Problems  []Problem
-	Notes     []Problem // on pages without seeds, such as drafts, and advice
+	Notes     []Problem // about pages that are not seeded, such as drafts, and advice
 	Files     int       // number of files
 	FilesRead int       // number of those that were read
 
@@ -84,13 +83,12 @@ type Result struct {
 type scan struct {
 	*Folder
 	result Result
-	order  []*file          // as they were found; also paths that cannot be read
+	order  []*file          // in the order of the scan; also paths that cannot be read
 	known  map[string]*file // by path
 }
 
-// Scan reads the files that are new or changed since the last scan, and returns seeds and
-// problems that are new or changed. It reports nothing on deleted files. It ends early with
-// ctx.
+// Scan reads the files that are new or changed since the last scan, and returns seeds and problems that
+// are new or changed. It ignores deleted files. If ctx ends, it returns an empty result.
 func (f *Folder) Scan(ctx context.Context) Result {
 	s := scan{Folder: f, known: map[string]*file{}}
 	for _, path := range f.paths {
@@ -139,7 +137,7 @@ func (f *Folder) Seeds() []Seed { return slices.Collect(maps.Values(f.seeds)) }
 
 // walk reads the files at and below a path, sorted by name.
 func (s *scan) walk(ctx context.Context, root string) {
-	// A folder may be a link that is changed with each release.
+	// A folder may be a symbolic link that changes with each release.
 	top, err := filepath.EvalSymlinks(root)
 	var info fs.FileInfo
 	if err == nil {
@@ -208,7 +206,7 @@ func (s *scan) readFile(rules Rules, shown, path, page string) {
 		return
 	case !info.Mode().IsRegular(): // reading a pipe would block
 		return
-	case s.known[shown] != nil: // another path led to it
+	case s.known[shown] != nil: // another path contains it
 		return
 	}
 	stamp := ""
@@ -227,7 +225,7 @@ func (s *scan) readFile(rules Rules, shown, path, page string) {
 	s.order = append(s.order, read)
 }
 
-// isCurrent reports whether the file need not be read again.
+// isCurrent reports whether the state of the file is current, so that it need not be read again.
 func (f *file) isCurrent(info fs.FileInfo, stamp string) bool {
 	return f != nil && f.stamp == stamp && f.size == info.Size() && f.modified.Equal(info.ModTime()) && f.readAt.Sub(f.modified) >= settleTime &&
 		(f.due.IsZero() || time.Now().Before(f.due))

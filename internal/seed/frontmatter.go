@@ -20,8 +20,8 @@ const maxFrontmatter = 256 << 10
 // objectParser parses frontmatter or settings. It returns the line of an error; 0 if that is unknown.
 type objectParser func(text []byte) (matter object, line int, err error)
 
-// frontmatterParsers are the parsers by the words that may follow the first --- in Eleventy and other
-// tools.
+// frontmatterParsers are the parsers by the word after the first ---, which Eleventy and other tools
+// allow.
 var frontmatterParsers = map[string]objectParser{"": readYAML, "yaml": readYAML, "yml": readYAML, "toml": readTOML, "json": readJSON}
 
 // fields returns the value of a field and its line. Dots lead into objects. The case of names
@@ -70,10 +70,9 @@ func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 	return nil
 }
 
-// splitFrontmatter returns the text of the frontmatter at the beginning of a page, its parser,
-// and the number of lines before the text. It skips blank lines first, as Hugo does. Without
-// frontmatter the parser is nil, and the text is the page from the first line that is not
-// blank.
+// splitFrontmatter returns the text of the frontmatter at the beginning of a page, its parser, and the
+// number of lines before the text. It skips blank lines, as Hugo does. Without frontmatter the parser
+// is nil, and the text is the page from its first line that is not blank.
 func splitFrontmatter(head []byte, isOrg bool) (parse objectParser, text []byte, before int, err error) {
 	text = bytes.TrimLeft(head, " \t\r\n")
 	before = bytes.Count(head[:len(head)-len(text)], []byte("\n"))
@@ -104,7 +103,7 @@ func splitFrontmatter(head []byte, isOrg bool) (parse objectParser, text []byte,
 	return parse, text, before, err
 }
 
-// untilFence returns the text before a line that is one of the fences.
+// untilFence returns the text before the first line that is one of the fences.
 func untilFence(text []byte, fences ...string) ([]byte, error) {
 	size := 0
 	for line := range bytes.Lines(text) {
@@ -164,8 +163,8 @@ const (
 	maxBlockBytes = 8 << 10
 )
 
-// reportUnreadFields reports a field at the beginning of a page whose frontmatter is in no
-// supported notation. before is the number of lines before the text.
+// reportUnreadFields reports a field at the beginning of a page whose frontmatter has an unsupported
+// notation. before is the number of lines before the text.
 func (f *fileResult) reportUnreadFields(r Rules, text []byte, before int) {
 	number := 0
 	for line := range bytes.Lines(text[:min(len(text), maxBlockBytes)]) {

@@ -18,7 +18,7 @@ import (
 	"github.com/tallycast/tallycast/internal/seed"
 )
 
-// shownLikes and canonicalLink match what the layouts of these tests write.
+// shownLikes and canonicalLink match parts of the pages that the layouts of these tests make.
 var (
 	shownLikes    = regexp.MustCompile(`<b>(\d+)</b>`)
 	canonicalLink = regexp.MustCompile(`<link rel="?canonical"? href="?([^">]*?)"?\s*/?>`)

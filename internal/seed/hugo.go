@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// hugoExtensions are the extensions of files of which Hugo makes pages.
+// hugoExtensions are the extensions of files that Hugo makes pages from.
 var hugoExtensions = []string{".md", ".markdown", ".mdown", ".html", ".htm", ".org", ".adoc", ".asciidoc", ".ad", ".rst", ".rest", ".pandoc", ".pdc"}
 
 // hugo derives keys by the rules of Hugo. It was compared with Hugo 0.111 and 0.152.
@@ -36,23 +36,23 @@ type mount struct {
 }
 
 const (
-	// currentHugo is the minor version that stands for the newest one.
+	// currentHugo is the minor version that means the newest one.
 	currentHugo = 9999
 	// newPaths is the first version that normalises file names, applies headless to all
 	// pages, and makes lists index.html in sites with ugly URLs.
 	newPaths = 123
 	// newURLs is the first version that expands tokens in the field url.
 	newURLs = 131
-	// versionTimeout is how long Hugo may take to print its version: 0.1 s, on a busy machine
-	// much longer. A wrong version would give seeds the keys of no page.
+	// versionTimeout is how long Hugo may take to print its version. It takes 0.1 s, and much longer
+	// on a busy machine. With a wrong version seeds would get keys that no page has.
 	versionTimeout = 30 * time.Second
 )
 
 // hugoVersion matches a version in the output of hugo version, and as people write it.
 var hugoVersion = regexp.MustCompile(`(?:^|hugo )v?0\.(\d{1,4})(?:\.|\b)`)
 
-// installedHugo returns the minor version of the installed hugo, which probably builds the
-// site; [currentHugo] if none is installed.
+// installedHugo returns the minor version of the installed hugo, since it probably builds the site;
+// [currentHugo] if none is installed.
 func installedHugo() int {
 	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
 	defer cancel()

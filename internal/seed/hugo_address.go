@@ -69,7 +69,7 @@ func (p hugoPage) address() (string, error) {
 		name += ".html"
 	}
 	name = p.sanitize(name)
-	if p.minor >= newPaths { // older versions leave # as it is, which ends the path
+	if p.minor >= newPaths { // older versions do not escape #, which ends the path
 		name = strings.ReplaceAll(name, "#", "%23")
 	}
 	return name, nil
@@ -79,7 +79,7 @@ func (p hugoPage) address() (string, error) {
 // language's path.
 func (p hugoPage) urlField(address string) (string, error) {
 	if strings.HasPrefix(address, "http://") || strings.HasPrefix(address, "https://") {
-		return "", fmt.Errorf("url is %q and should be a path; Hugo accepts nothing else", address)
+		return "", fmt.Errorf("url is %q; Hugo accepts only a path", address)
 	}
 	if strings.Contains(address, ":") && p.minor >= newURLs {
 		expanded, err := p.expand(address)
@@ -102,7 +102,7 @@ func (p hugoPage) urlField(address string) (string, error) {
 	return address, nil
 }
 
-// isUgly reports whether the page ends in .html.
+// isUgly reports whether the settings ask for an address that ends in .html (uglyURLs).
 func (p hugoPage) isUgly() bool {
 	ugly := p.setting("uglyURLs")
 	if bySection, ok := ugly.(object); ok {
@@ -111,8 +111,8 @@ func (p hugoPage) isUgly() bool {
 	return isTrue(ugly)
 }
 
-// sanitize removes punctuation from text, replaces spaces by hyphens, and makes it lower case unless
-// the settings say otherwise, as Hugo does for paths.
+// sanitize removes punctuation from text, replaces spaces by hyphens, and converts it to lower case
+// unless the settings disable that, as Hugo does for paths.
 func (p hugoPage) sanitize(text string) string {
 	if isTrue(p.setting("removePathAccents")) {
 		plain := []rune(norm.NFD.String(text))
@@ -155,7 +155,7 @@ func (p hugoPage) permalink(kind string) string {
 			}
 		}
 		if kind != "page" && kind != "term" {
-			break // patterns without a kind are for these two kinds
+			break // patterns without a kind apply to pages and terms only
 		}
 	}
 	return ""
@@ -206,7 +206,7 @@ func (p hugoPage) token(name string) (string, error) {
 	case "filename", "contentbasename":
 		return escaped(p.fileName())
 	case "sectionslug", "sectionslugs":
-		return "", fmt.Errorf(":%s is the slug of another page, which is not supported", name)
+		return "", fmt.Errorf(":%s, the slug of another page, is not supported", name)
 	}
 	if cut, ok := strings.CutPrefix(name, "sections["); ok {
 		return path.Join(slice(p.sections(), strings.TrimSuffix(cut, "]"))...), nil
@@ -218,8 +218,8 @@ func (p hugoPage) token(name string) (string, error) {
 	return "", fmt.Errorf(":%s is not a token of Hugo", name)
 }
 
-// sections returns the folders of the page down to its innermost section: the last folder
-// with an _index file, else the first folder.
+// sections returns the folders from the top to the innermost section of the page: the last folder with
+// an _index file, else the first folder.
 func (p hugoPage) sections() []string {
 	folder, dir := p.container()
 	for strings.Contains(dir, "/") && !p.pagesIn(folder)["_index"] {
@@ -231,8 +231,7 @@ func (p hugoPage) sections() []string {
 	return strings.Split(dir, "/")
 }
 
-// slice returns the names of a range such as 1, 1:, :2, 1:2 or last; none if it is out of
-// range.
+// slice returns the names in a range such as 1, 1:, :2, 1:2 or last; none if it is out of range.
 func slice(names []string, cut string) []string {
 	index := func(text string, empty int) int {
 		switch n, err := strconv.Atoi(text); {

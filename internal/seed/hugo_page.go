@@ -74,7 +74,7 @@ func (h *hugo) splitName(file string) (base, language string) {
 	return base, ""
 }
 
-// normalized returns a path of files as new versions of Hugo normalise it.
+// normalized returns the path of a file in the form to which new versions of Hugo normalise it.
 func (p hugoPage) normalized(path string) string {
 	if p.minor >= newPaths && !isTrue(p.setting("disablePathToLower")) {
 		return strings.ReplaceAll(path, " ", "-")
@@ -134,8 +134,7 @@ func (p hugoPage) checkPublished() error {
 	return nil
 }
 
-// kind returns the kind of the page: page, section, taxonomy or term. The home page is a
-// section.
+// kind returns the kind of the page: page, section, taxonomy or term. The home page counts as a section.
 func (p hugoPage) kind() string {
 	if p.base != "_index" {
 		return "page"
@@ -154,8 +153,7 @@ func (p hugoPage) kind() string {
 	return "section"
 }
 
-// bundle returns the folder of the leaf bundle of which the page is a resource; empty if
-// there is none.
+// bundle returns the folder of the leaf bundle that has the page as a resource; empty if there is none.
 func (p hugoPage) bundle() string {
 	folder, dir := p.container()
 	for ; ; folder, dir = path.Dir(folder), parent(dir) {
@@ -168,7 +166,7 @@ func (p hugoPage) bundle() string {
 	}
 }
 
-// container returns the folder that contains the page, below the project and below the
+// container returns the folder that contains the page, as a path below the project and below the
 // content; for a bundle the folder around it.
 func (p hugoPage) container() (folder, dir string) {
 	if p.base == "index" {
@@ -177,7 +175,7 @@ func (p hugoPage) container() (folder, dir string) {
 	return p.folder, p.dir
 }
 
-// pagesIn reports whether a folder below the project has an index and an _index page.
+// pagesIn returns which of the pages index and _index a folder below the project has.
 func (p hugoPage) pagesIn(folder string) map[string]bool {
 	if known, ok := p.bundles[folder]; ok {
 		return known
@@ -229,11 +227,11 @@ func (p hugoPage) slug() string {
 // aliases are other names of fields that hold dates.
 var aliases = map[string][]string{"lastmod": {"modified"}, "publishdate": {"pubdate", "published"}, "expirydate": {"unpublishdate"}}
 
-// usualSources are the fields that hold a date if the settings name none.
+// usualSources are the fields for a date if the settings name none.
 var usualSources = map[string][]string{"date": {"date", "publishdate", "lastmod"}, "publishdate": {"publishdate", "date"}, "expirydate": {"expirydate"}}
 
-// date returns a date of the page: that of the first source in the settings which has one,
-// or of the usual sources. A date in the file's name comes with a slug.
+// date returns a date of the page, from the first of the sources in the settings, or of the usual
+// sources, that has one. If it is in the file's name, date also returns the rest of the name as slug.
 func (p hugoPage) date(which string) (at time.Time, slug string, ok bool) {
 	zone := location(textOf(p.setting("timeZone")), time.UTC)
 	sources := listOf(p.setting("frontmatter", which))

@@ -119,7 +119,7 @@ func (j *jekyll) page(name string, field fields) (jekyllPage, error) {
 	if j.isHidden(name) {
 		return none("")
 	}
-	p.path, p.dir = name, parent(name) // the folder of collections does not matter to pages
+	p.path, p.dir = name, parent(name) // collections_dir does not apply to pages
 	return p, nil
 }
 
@@ -150,8 +150,8 @@ func (j *jekyll) isIncluded(name string) bool {
 	return matchesAny(patterns, name) || matchesAny(patterns, path.Base(name))
 }
 
-// matchesAny reports whether a path begins with one of the patterns, or the path or a folder
-// around it matches one.
+// matchesAny reports whether a path begins with one of the patterns, or one of them matches the path or
+// a folder around it.
 func matchesAny(patterns []string, name string) bool {
 	for _, pattern := range patterns {
 		pattern = strings.TrimPrefix(pattern, "/")
@@ -188,7 +188,7 @@ func (p jekyllPage) value(name string) any {
 
 func (p jekyllPage) text(name string) string { return textOf(p.value(name)) }
 
-// defaultOf returns the most specific default of a field in the settings.
+// defaultOf returns the most specific default of a field in the settings; nil if there is none.
 func (p jekyllPage) defaultOf(name string) (value any) {
 	kind := cmp.Or(p.collection, "pages")
 	length, typed := -1, false

@@ -160,8 +160,8 @@ func (p jekyllPage) slug() string {
 	return strings.TrimRight(name, ".")
 }
 
-// categories returns the categories of the page in the form of format, each once: the folders
-// above _posts, the defaults, then the page's own.
+// categories returns the categories of the page, each once and converted by format: the folders above
+// _posts, the defaults, then those of the page.
 func (p jekyllPage) categories(format func(string) string) (all []string) {
 	single := listOf(p.value("category"))
 	for _, each := range slices.Concat(p.above, words(p.defaultOf("categories")), words(p.fields.value("categories")), single) {

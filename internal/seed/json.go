@@ -12,8 +12,8 @@ import (
 // maxDepth bounds the depth of JSON objects and lists.
 const maxDepth = 64
 
-// readJSON reads a JSON object. It refuses an object that has a name twice, since programs
-// differ in which of the values they take.
+// readJSON reads a JSON object. It refuses an object with a name twice, since programs differ in which
+// of the two values they use.
 func readJSON(text []byte) (object, int, error) {
 	r := table.NewJSONReader(bytes.NewReader(text), 1)
 	r.UseNumber()

@@ -13,7 +13,7 @@ import (
 // postDate matches the date at the beginning of the name of a Jekyll post.
 var postDate = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2}-`)
 
-// keyOfPath returns the key of the page that is made of a file, given by its path below the
+// keyOfPath returns the key of the page that is made from a file. name is the path of the file below the
 // folder.
 func keyOfPath(name string) string {
 	name = strings.TrimSuffix(name, path.Ext(name))
@@ -40,7 +40,7 @@ func keyOfAddress(address string) (string, error) {
 	return pagekey.Of(address)
 }
 
-// derivesKeys reports whether keys come from the rules of a site generator.
+// derivesKeys reports whether the rules of a site generator determine the keys.
 func (r Rules) derivesKeys() bool {
 	word, _, _ := strings.Cut(r.KeyFrom, "@")
 	_, ok := generatorKinds[word]

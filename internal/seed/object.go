@@ -47,7 +47,7 @@ func (o object) find(name string) (value any, line int, ok bool) {
 	return nil, 0, false
 }
 
-// at returns the value to which names lead; nil if there is none.
+// at returns the value at a path of names; nil if there is none.
 func (o object) at(names ...string) any {
 	var value any = o
 	for _, name := range names {
@@ -69,7 +69,7 @@ func (o object) isTrue(names ...string) bool { return isTrue(o.at(names...)) }
 
 func (o object) list(names ...string) []string { return listOf(o.at(names...)) }
 
-// merge adds the entries of other, which take precedence.
+// merge adds the entries of other, which replace those of o.
 func (o object) merge(other object) {
 	for name, each := range other {
 		below, isObject := each.value.(object)

@@ -14,7 +14,7 @@ const maxPattern = 2048
 
 var errLongPattern = fmt.Errorf("the pattern of its address has more than %d bytes", maxPattern)
 
-// cut returns the first maxPattern bytes of a token's value. A longer key is refused anyway.
+// cut returns the first maxPattern bytes of a token's value. A key of that length is refused anyway.
 func cut(value string) string { return value[:min(len(value), maxPattern)] }
 
 // expandPattern replaces the tokens of a pattern of addresses, such as :title, by their values.

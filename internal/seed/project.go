@@ -13,16 +13,16 @@ import (
 
 // generator derives the keys of pages by the rules of a site generator.
 type generator interface {
-	// key returns the key of the page that is made of a file, given by its path below the
-	// project with slashes. Errors: [*unpublished] if no page is made of the file.
+	// key returns the key of the page that is made from a file. name is the path of the file below
+	// the project, with slashes. Errors: [*unpublished] if no page is made from the file.
 	key(name string, field fields) (string, error)
-	// contains reports whether pages are made of files at or below name.
+	// contains reports whether pages are made from files at or below name.
 	contains(name string) bool
 }
 
-// unpublished is the error of a file of which no page is made.
+// unpublished is the error of a file that no page is made from.
 type unpublished struct {
-	reason string    // empty if the owner expects no page
+	reason string    // empty if the owner expects no page of the file
 	until  time.Time // when the page is published; zero if it is not
 }
 
@@ -31,11 +31,11 @@ func (u *unpublished) Error() string { return u.reason }
 // generatorKind is a site generator such as Hugo.
 type generatorKind struct {
 	name string
-	// settings are the names of the file of settings, of which the first that exists is read.
+	// settings are the possible names of the file of settings. The first one that exists is read.
 	settings []string
 	folders  []string // of further files of settings
-	// content is the name of the folder by which a project without settings is found; may be
-	// empty.
+	// content is the name of the folder of content, by which a project without settings is found; may
+	// be empty.
 	content string
 	// open returns the generator of the project in dir.
 	open func(dir string, settings object) generator
@@ -98,7 +98,7 @@ type project struct {
 	dir   string
 	files []string // of its settings
 	stamp string   // of files
-	at    string   // the folder for which it was found, below dir
+	at    string   // the folder for which the project was found, below dir
 }
 
 // keyOf returns the key of a page below the folder for which the project was found.
@@ -106,8 +106,8 @@ func (p *project) keyOf(name string, field fields) (string, error) {
 	return p.key(path.Join(p.at, name), field)
 }
 
-// findProject returns the project around path, a folder or a file. If there are no settings
-// it assumes the defaults.
+// findProject returns the project around path, which is a folder or a file. If there are no settings it
+// assumes the defaults.
 func findProject(k generatorKind, path string) (*project, error) {
 	start := path
 	if isFile(path) {
@@ -145,7 +145,7 @@ func parents(dir string) iter.Seq[string] {
 	}
 }
 
-// below returns the path of a file below dir, with slashes.
+// below returns the path of a file relative to dir, with slashes.
 func below(dir, file string) string {
 	name, err := filepath.Rel(dir, file)
 	if err != nil {
@@ -165,7 +165,8 @@ func stampOf(files []string) string {
 	return stamp.String()
 }
 
-// projectOf returns the project around a path, which is read again if its settings changed.
+// projectOf returns the project around a path. If the settings of the project changed, it reads them
+// again.
 func (f *Folder) projectOf(k generatorKind, root string) (*project, error) {
 	at := [2]string{k.name, root}
 	p := f.projects[at]
@@ -194,9 +195,8 @@ func (f *Folder) beginScan(p *project, version string) {
 	}
 }
 
-// rulesFor returns the rules for the files at and below a path, with the project around it. If
-// the rules name no site generator, the project serves to find keys that differ from those of
-// the pages.
+// rulesFor returns the rules for the files at and below a path, with the project around it. If the rules
+// name no site generator, the project is used to report keys that differ from those of the pages.
 func (f *Folder) rulesFor(root string) (Rules, error) {
 	rules := f.rules
 	word, version, _ := strings.Cut(rules.KeyFrom, "@")
@@ -221,8 +221,8 @@ func (f *Folder) rulesFor(root string) (Rules, error) {
 	return rules, nil
 }
 
-// notesOn returns notes on the project around a path: that it has no settings, and how many
-// keys differ from those of the pages that it makes.
+// notesOn returns notes about the project around a path: that it has no settings, and how many keys
+// differ from those of the pages that the generator makes.
 func (p *project) notesOn(root string, rules Rules, files []*file) (notes []Problem) {
 	if rules.derivesKeys() && len(p.files) == 0 {
 		notes = append(notes, Problem{File: root, Reason: fmt.Sprintf("has no settings of %s around it, so its defaults are assumed", p.name)})

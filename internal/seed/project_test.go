@@ -66,7 +66,7 @@ func TestFolder_ChangedGeneratorSettings(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "hugo.toml"), "[permalinks]\nposts = '/p/:filename/'\n")
 	expect(t, folder.Scan(t.Context()), "blog/likes/p/a-b=1")
-	// Invalid settings are reported once, and no seed is read by other rules.
+	// Invalid settings are reported once, and no seed is read with other rules.
 	write(t, filepath.Join(dir, "hugo.toml"), "= broken")
 	r := folder.Scan(t.Context())
 	expect(t, r)
@@ -162,7 +162,7 @@ func TestHugo_UnsupportedPermalinks(t *testing.T) {
 	})
 	r := read(t, hugoRules(), dir)
 	expect(t, r)
-	for _, want := range []string{":nonsense is not a token of Hugo", ":sectionslug is the slug of another page", "should be a path", "a key has"} {
+	for _, want := range []string{":nonsense is not a token of Hugo", ":sectionslug, the slug of another page, is not supported", "accepts only a path", "a key has"} {
 		found := false
 		for _, problem := range r.Problems {
 			found = found || strings.Contains(problem.Reason, want)

@@ -49,12 +49,12 @@ type fileResult struct {
 	problems []Problem
 	notes    []Problem
 	due      time.Time // when the page is published; zero if that does not change
-	// key and pageKey are the key of a page and that by the rules of its site generator, if
-	// these rules are not used; else empty.
+	// key is the key of a page, and pageKey the key by the rules of its site generator, if these rules
+	// are not used; else both are empty.
 	key, pageKey string
 }
 
-// refuseKey adds the reason why a page has no key; a note if the page is not published.
+// refuseKey adds the problem of a page without a key, or a note if the page is not published.
 func (f *fileResult) refuseKey(line int, err error) {
 	hidden, ok := errors.AsType[*unpublished](err)
 	switch {
@@ -85,7 +85,7 @@ func (f *fileResult) addRecord(r Rules, rec record) {
 	for _, field := range r.Fields {
 		value, line, ok := rec.field(field.Name)
 		if !ok && r.isHugo() {
-			value, line, ok = rec.field("params." + field.Name) // Hugo reads it as the same
+			value, line, ok = rec.field("params." + field.Name) // the same field to Hugo
 		}
 		if !ok {
 			continue
@@ -117,7 +117,7 @@ func (f *fileResult) addRecord(r Rules, rec record) {
 	}
 }
 
-// compareKey compares the key of a page with that by the rules of its site generator.
+// compareKey records the key of a page, and its key by the rules of its site generator.
 func (f *fileResult) compareKey(r Rules, key string, rec record) {
 	if r.project == nil || r.derivesKeys() || rec.path == "" {
 		return
@@ -129,8 +129,8 @@ func (f *fileResult) compareKey(r Rules, key string, rec record) {
 	f.key, f.pageKey = key, pageKey
 }
 
-// addTopicRecord adds the seed or count of a record that names its topic, as answers and
-// exports of the service do.
+// addTopicRecord adds the seed or count of a record that names its topic, like records in responses and
+// exports of the service.
 func (f *fileResult) addTopicRecord(rec record, name string, line int) {
 	topic, err := tally.ParseTopic(name)
 	if err != nil {

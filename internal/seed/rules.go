@@ -55,15 +55,15 @@ func ParseKeyFrom(text string) (string, error) {
 	return text, nil
 }
 
-// Rules say which topics the numbers in files belong to.
+// Rules determine the topics that the numbers in files belong to.
 type Rules struct {
 	Site   string  // of topics that are given by their key
 	Fields []Field // one or more
 	// KeyFrom is FromPath, FromSlug, FromPermalink, FromHugo, FromJekyll, FromAstro, or the
 	// name of a field. Empty means FromPath.
 	KeyFrom string
-	// StripPrefix is removed from the beginning of keys, as whole segments. Then AddPrefix
-	// is added.
+	// StripPrefix is removed from the beginning of keys if it matches whole segments. Then AddPrefix is
+	// added.
 	StripPrefix, AddPrefix string
 
 	// project is the project around the files, which a [Folder] finds; may be nil.

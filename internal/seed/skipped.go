@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxSkippedNames bounds the files of an extension that are named.
+// maxSkippedNames bounds the files of each extension that [Result.Skipped] names.
 const maxSkippedNames = 3
 
 // Skipped lists the files of folders that were not read, with the reason; empty if all were

@@ -47,8 +47,7 @@ func tomlLine(err error) int {
 	return 0
 }
 
-// below returns the object to which names lead, the last one of a list, and creates it if it
-// is missing.
+// below returns the object at a path of names, in a list the last one. It creates missing objects.
 func (o object) below(names []string, line int) object {
 	for _, name := range names {
 		found := o[name]

@@ -10,11 +10,11 @@ import (
 type Unlisted struct {
 	Site    string
 	Pages   int    // number of seeded pages of the site
-	Missing []Seed // of those that are not in the sitemap, sorted by key
+	Missing []Seed // those that are not in the sitemap, one for each page, sorted by key
 }
 
-// FindUnlisted returns the seeded pages that are not listed in a sitemap, whatever their
-// metrics, by site. It leaves out sites whose pages are all listed.
+// FindUnlisted returns the seeded pages that are not listed in a sitemap, by site. Topics of one key are
+// one page. It omits sites whose pages are all listed.
 func FindUnlisted(seeds []Seed, isListed func(Seed) bool) (all []Unlisted) {
 	seeds = slices.Clone(seeds)
 	slices.SortFunc(seeds, func(a, b Seed) int {

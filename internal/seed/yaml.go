@@ -52,9 +52,9 @@ func readYAML(text []byte) (object, int, error) {
 	return o, 0, nil
 }
 
-// checkNesting returns an error for too many nested brackets, or too many dashes in a line.
-// The size of the text bounds the depth by indentation. A closing bracket without an opening
-// one, as in a comment, does not count.
+// checkNesting returns an error for too many nested brackets, or too many dashes in a line. The size of
+// the text bounds the depth of indentation. It ignores a closing bracket without an opening one, which
+// may be in a comment.
 func checkNesting(text []byte) error {
 	brackets, dashes := 0, 0
 	for i, c := range text {
@@ -119,8 +119,8 @@ func (r *yamlReader) value(node ast.Node) any {
 	return nil
 }
 
-// object returns the pairs of a mapping. Its own names precede those that << adds, of which
-// the first is used.
+// object returns the pairs of a mapping. Names in the mapping itself have precedence over those that <<
+// adds. Of the latter the first one is used.
 func (r *yamlReader) object(pairs []*ast.MappingValueNode) object {
 	own := object{}
 	var merged []object
@@ -149,7 +149,8 @@ func (r *yamlReader) object(pairs []*ast.MappingValueNode) object {
 	return own
 }
 
-// addMissing adds the entries of others, in their order, whose names o lacks in any case.
+// addMissing adds the entries of others, in their order, whose names o does not have in upper or lower
+// case.
 func (o object) addMissing(others []object) {
 	has := map[string]bool{}
 	for name := range o {
