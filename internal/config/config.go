@@ -59,7 +59,7 @@ type Config struct {
 	LogFormat string
 }
 
-// Seeding says where serve reads seeds.
+// Seeding describes where serve reads seeds.
 type Seeding struct {
 	Paths []string // none: serve seeds nothing
 	Rules seed.Rules
@@ -78,7 +78,7 @@ func Parse(values Values) (c Config, problems Problems) {
 		if r.Values["admin-token-file"].IsGiven() {
 			name = "admin-token-file"
 		}
-		r.Reject(name, errors.New("is the same as --server-token; a program that contributes for visitors should not be able to change counts"))
+		r.Reject(name, errors.New("is the same as --server-token, so every program that contributes for visitors could change counts; choose another token"))
 	}
 	c.checkReplica(r)
 	c.checkSeeding(r)
@@ -138,14 +138,13 @@ func (c *Config) checkSeeding(r *Reader) {
 	}
 }
 
-// ReplacedMetric is a default metric with another rule.
+// ReplacedMetric is a default metric whose rule the configuration replaces.
 type ReplacedMetric struct {
 	Name          string
 	Rule, Default tally.Rule
 }
 
-// ReplacedMetrics returns the default metrics whose rule the configuration replaces,
-// sorted by name.
+// ReplacedMetrics returns the replaced metrics, sorted by name.
 func (c Config) ReplacedMetrics() (all []ReplacedMetric) {
 	defaults := tally.DefaultMetrics()
 	for _, name := range slices.Sorted(maps.Keys(defaults)) {

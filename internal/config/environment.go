@@ -20,7 +20,7 @@ func ParseEnvironment(pairs []string) Environment {
 	return env
 }
 
-// variablePrefix begins the names of our variables.
+// variablePrefix is the prefix of the variables of tallycast.
 const variablePrefix = "TALLYCAST_"
 
 // VariableName returns the name of a setting's environment variable.
@@ -28,8 +28,8 @@ func VariableName(setting string) string {
 	return variablePrefix + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
 }
 
-// Unknown returns a problem for each variable with our prefix that no setting has: a
-// mistyped name would silently start the service with other settings.
+// Unknown returns a problem for each variable with the prefix that belongs to no setting. Otherwise a
+// service with a misspelt variable would start with other settings.
 func (env Environment) Unknown(settings []Setting) (problems Problems) {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		own, ok := strings.CutPrefix(name, variablePrefix)
@@ -41,29 +41,29 @@ func (env Environment) Unknown(settings []Setting) (problems Problems) {
 	return problems
 }
 
-// noSuchSetting returns the message for a name that no setting has. It proposes the most
-// similar setting in the form that write gives it.
-func noSuchSetting(name string, settings []Setting, write func(string) string) string {
+// noSuchSetting returns the message about a name that no setting has. It proposes the most similar
+// setting, whose name format converts.
+func noSuchSetting(name string, settings []Setting, format func(string) string) string {
 	names := make([]string, len(settings))
 	for i, s := range settings {
 		names[i] = s.Name
 	}
 	if similar, ok := MostSimilar(name, names); ok {
-		return "there is no such setting; did you mean " + write(similar) + "?"
+		return "there is no such setting; did you mean " + format(similar) + "?"
 	}
 	return "there is no such setting; tallycast serve --help lists them"
 }
 
-// Kubernetes, and Docker links, set variables in every container beside a service called
-// tallycast or tallycast-redis. serviceVariable matches their names without our prefix.
-// A name that ends in _PORT is one of them only if its value is a serviceAddress.
+// Kubernetes and Docker links set variables in every container beside a service with a name such as
+// tallycast or tallycast-redis. serviceVariable matches their names without the prefix. A variable
+// whose name ends in _PORT is one of them only if its value is a serviceAddress.
 var (
 	serviceVariable = regexp.MustCompile(`^(.*_)?SERVICE_(HOST|PORT(_.*)?)$|^(.*_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
 	serviceAddress  = regexp.MustCompile(`^(tcp|udp|sctp)://`)
 )
 
-// hasOtherReader reports whether the variable with that name, without our prefix, is read
-// by tests, clients or service discovery.
+// hasOtherReader reports whether tests, clients or service discovery use the variable. name is without
+// the prefix.
 func hasOtherReader(name, text string) bool {
 	switch {
 	case strings.HasPrefix(name, "TEST_"): // tests

@@ -15,12 +15,12 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// maxFileBytes bounds the configuration file: a thousand times what a configuration
-// needs, and little enough to read a file that turns out to be something else.
+// maxFileBytes bounds the configuration file: a thousand times the size of a usual one, and small
+// enough to read another file that was named by mistake.
 const maxFileBytes = 1 << 20
 
-// File is a configuration file: YAML with the names of the settings. Values are kept as
-// they are written, so that a secret made of digits is not read as a number.
+// File is a configuration file: YAML with the names of the settings. Values stay as they are written,
+// so that a secret of digits is not converted to a number.
 type File struct {
 	path    string // empty: there is no file
 	entries map[string]fileEntry
@@ -69,7 +69,7 @@ func parseFile(path string, text []byte, settings []Setting) (File, Problems) {
 	}
 	tree, err := parser.ParseBytes(text, 0)
 	if invalid, ok := errors.AsType[yaml.Error](err); ok && invalid.GetToken() != nil {
-		// Without text of the file, which may be a secret: some messages quote it after a colon.
+		// Some messages quote the file after a colon. The quotation, which may be a secret, is cut off.
 		message, _, _ := strings.Cut(invalid.GetMessage(), `: "`)
 		return file, fileProblem("%s line %d is not YAML: %s", path, invalid.GetToken().Position.Line, message)
 	}
@@ -77,7 +77,7 @@ func parseFile(path string, text []byte, settings []Setting) (File, Problems) {
 		return file, fileProblem("%s is not YAML", path)
 	}
 	if len(tree.Docs) > 1 {
-		return file, fileProblem("%s holds several documents; it should hold one", path)
+		return file, fileProblem("%s has several documents; it should have one", path)
 	}
 	if len(tree.Docs) == 0 || tree.Docs[0].Body == nil {
 		return file, nil
@@ -90,7 +90,7 @@ func parseFile(path string, text []byte, settings []Setting) (File, Problems) {
 		pairs = []*ast.MappingValueNode{body}
 	case *ast.NullNode, *ast.CommentGroupNode:
 	default:
-		return file, fileProblem(`%s should hold lines such as "listen: :8080"`, path)
+		return file, fileProblem(`%s should have lines such as "listen: :8080"`, path)
 	}
 	return file, file.addPairs(pairs, settings)
 }

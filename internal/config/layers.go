@@ -9,20 +9,20 @@ import (
 // Values are the values of settings by name, before they are parsed.
 type Values map[string]Value
 
-// Value is the text of a setting and where it came from.
+// Value is the text of a setting and its source.
 type Value struct {
-	Texts  []string // one, or any number if the setting is repeatable; nil: not given
+	Texts  []string // one, or any number if the setting is repeatable; nil if it has no value
 	Source Source
 	layer  layer
 }
 
-// IsGiven reports whether the setting has a value, its default included.
+// IsGiven reports whether the setting has a value, which may be its default.
 func (v Value) IsGiven() bool { return v.Texts != nil }
 
 // IsDefault reports whether the value is the setting's default.
 func (v Value) IsDefault() bool { return v.layer == layerDefault }
 
-// layer is where a value comes from. A higher layer overrides a lower one.
+// layer is the kind of a value's source. A higher layer overrides a lower one.
 type layer int
 
 const (
@@ -33,13 +33,13 @@ const (
 	layerFlag
 )
 
-// Source says where a value came from, for people.
+// Source describes for people where a value comes from.
 type Source string
 
 const sourceDefault Source = "default"
 
-// platformVariables are variables that hosting platforms set. They have a lower
-// precedence than all of ours, and are converted to the form of the setting.
+// platformVariables are variables that hosting platforms set, by the setting for which they are used
+// if neither flag, environment nor file gives it. convert returns the value of the setting.
 var platformVariables = map[string]struct {
 	name    string
 	convert func(string) string
@@ -48,9 +48,9 @@ var platformVariables = map[string]struct {
 	"store":  {"REDIS_URL", func(url string) string { return url }},
 }
 
-// Resolve returns the value of each setting from the first of these that has one: flag,
-// environment, file, the platform's variable, default. Of two alternatives only the one
-// of the higher layer keeps its value; if one layer gives both, both keep theirs.
+// Resolve returns the value of each setting from the first of these that has one: flag, environment,
+// file, the platform's variable, default. Of two alternatives the one of the lower layer loses its
+// value; if one layer gives both, both keep their values.
 func Resolve(settings []Setting, flags map[string][]string, env Environment, file File) Values {
 	values := make(Values, len(settings))
 	for _, s := range settings {
@@ -91,8 +91,8 @@ func ResolveOne(s Setting, flag []string, env Environment, file File) Value {
 	return Value{Texts: []string{s.Default}, Source: sourceDefault}
 }
 
-// DidYouMean returns the end of an error message that proposes the most similar of
-// names, each after prefix; empty if none is similar.
+// DidYouMean returns the end of an error message that proposes the most similar of names, with
+// prefix; empty if none is similar.
 func DidYouMean(prefix, name string, names []string) string {
 	if similar, ok := MostSimilar(name, names); ok {
 		return "; did you mean " + prefix + similar + "?"
@@ -100,10 +100,9 @@ func DidYouMean(prefix, name string, names []string) string {
 	return ""
 }
 
-// MostSimilar returns the one of names that is most similar to name; ok is false if none
-// is.
+// MostSimilar returns the most similar of names; ok is false if none is similar to name.
 func MostSimilar(name string, names []string) (best string, ok bool) {
-	least := len(name)/3 + 1 // with more than a third of the letters wrong it is another word
+	least := len(name)/3 + 1 // a name that differs in more than a third of its letters is not similar
 	for _, candidate := range names {
 		if d := distance(strings.ReplaceAll(strings.ToLower(name), "_", "-"), candidate); d < least {
 			best, least = candidate, d

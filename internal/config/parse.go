@@ -28,7 +28,7 @@ func parseRate(text string) (ratelimit.Limit, error) {
 	return ratelimit.Limit{}, fmt.Errorf("%q should be a rate such as 20/s, 600/m or 200/h, or off", text)
 }
 
-// maxLimit bounds numeric limits; a greater number is as good as off.
+// maxLimit bounds numeric limits. A greater number has the same effect as off.
 const maxLimit = 1_000_000_000
 
 // ParseLimit parses a whole number from 1, or off, which is 0.
@@ -54,7 +54,7 @@ func ParseDuration(least, most time.Duration) func(string) (time.Duration, error
 	}
 }
 
-// parseOptionalDuration is [ParseDuration] that accepts off, which is 0.
+// parseOptionalDuration is [ParseDuration], and accepts off, which is 0.
 func parseOptionalDuration(least, most time.Duration) func(string) (time.Duration, error) {
 	return func(text string) (d time.Duration, err error) {
 		if text == "off" {
@@ -67,7 +67,7 @@ func parseOptionalDuration(least, most time.Duration) func(string) (time.Duratio
 	}
 }
 
-// parseHistory parses how long days are kept; off is 0.
+// parseHistory parses the retention of the history; off is 0.
 func parseHistory(text string) (d time.Duration, err error) {
 	if d, err = parseOptionalDuration(tally.Day.Duration(), tally.MaxHistory)(text); err == nil {
 		err = tally.ValidateHistory(d)
@@ -109,7 +109,7 @@ func parseListen(text string) (string, error) {
 	return text, nil
 }
 
-// parseOptionalListen is [parseListen] that accepts an empty text.
+// parseOptionalListen is [parseListen], and accepts an empty text.
 func parseOptionalListen(text string) (string, error) {
 	if text == "" {
 		return "", nil
@@ -138,15 +138,15 @@ func parseBasePath(text string) (string, error) {
 		return "", nil
 	}
 	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." || !isMadeOf(segment, pathRunes) {
+		if segment == "." || segment == ".." || !consistsOf(segment, pathRunes) {
 			return "", fmt.Errorf("%q should be a path such as /tally, of letters, digits and - . _ ~", text)
 		}
 	}
 	return "/" + path, nil
 }
 
-// isMadeOf reports whether text is not empty and contains only runes of allowed.
-func isMadeOf(text, allowed string) bool { return text != "" && strings.Trim(text, allowed) == "" }
+// consistsOf reports whether text is not empty and contains only runes of allowed.
+func consistsOf(text, allowed string) bool { return text != "" && strings.Trim(text, allowed) == "" }
 
 // pathRunes need no escape in a path (RFC 3986, section 2.3).
 const pathRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
@@ -185,11 +185,11 @@ func parseProxies(texts []string) ([]netip.Prefix, error) {
 	return prefixes, errors.Join(problems...)
 }
 
-// parseRedisPrefix parses the prefix of keys in Redis. Braces are refused because they
-// would move the hash tag.
+// parseRedisPrefix parses the prefix of keys in Redis. It refuses braces, which would change the hash
+// tag.
 func parseRedisPrefix(text string) (string, error) {
 	const most = 64 // bytes; it is repeated in every key
-	if len(text) > most || !isMadeOf(text, pathRunes+":") {
+	if len(text) > most || !consistsOf(text, pathRunes+":") {
 		return "", fmt.Errorf("%q should be 1 to %d of letters, digits and : - . _ ~", text, most)
 	}
 	return text, nil

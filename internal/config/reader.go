@@ -9,8 +9,8 @@ import (
 
 // Problem is one error in the configuration.
 type Problem struct {
-	Setting string // without --; empty if the source alone is wrong
-	Source  Source // empty if the message names it
+	Setting string // without --; empty if the problem is not about the value of a setting
+	Source  Source // empty if the message names the source
 	Message string
 }
 
@@ -42,15 +42,15 @@ type Reader struct {
 	Problems Problems
 }
 
-// Reject adds err as a problem of the named setting, one for each line of its text.
+// Reject adds a problem of the named setting for each line of err.
 func (r *Reader) Reject(name string, err error) {
-	for line := range strings.SplitSeq(err.Error(), "\n") { // errors.Join separates by lines
+	for line := range strings.SplitSeq(err.Error(), "\n") { // errors.Join puts each error on a line
 		r.Problems = append(r.Problems, Problem{name, r.Values[name].Source, line})
 	}
 }
 
-// Read parses the value of a setting that is not repeatable. It returns the zero value
-// if the setting is not given or wrong.
+// Read parses the value of a setting that is not repeatable. It returns the zero value if the setting
+// has no value or an invalid one.
 func Read[T any](r *Reader, name string, parse func(string) (T, error)) (zero T) {
 	v := r.Values[name]
 	if len(v.Texts) == 0 {
@@ -76,8 +76,8 @@ func (r *Reader) texts(name string) (items []string) {
 	return items
 }
 
-// GivenOnce reports whether at most one of two alternatives is given, and otherwise
-// rejects the second. what names the thing that both give.
+// GivenOnce reports whether at most one of two alternatives is given. Otherwise it rejects the second.
+// what names the value that both give.
 func (r *Reader) GivenOnce(what, name, alternative string) bool {
 	first, second := r.Values[name], r.Values[alternative]
 	if first.IsGiven() && second.IsGiven() {

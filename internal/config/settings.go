@@ -9,22 +9,22 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Setting declares one setting: a flag and, with the same name, an environment variable
-// and a key of the configuration file. [Settings] are those of serve.
+// Setting declares one setting: a flag, and an environment variable and a key of the configuration
+// file with the same name. [Settings] are those of serve.
 type Setting struct {
 	Name       string // as in --name and in the file
-	Group      string // the heading in the help; empty: a flag of one command, without variable and key
+	Group      string // the heading in the help; empty for a flag of one command, without variable and key
 	Value      string // placeholder for the value in the help; empty: true or false
 	Default    string // in the form that is parsed
 	Help       string
 	Repeatable bool
 	Secret     bool // the value is never printed
 	Empty      bool // an empty environment variable is a value, not the absence of one
-	// Alternative names another setting for the same thing. Of the two the one from the
-	// higher layer applies; one layer may give only one of them.
+	// Alternative names another setting for the same value. The one of the higher layer applies; a
+	// layer may give only one of them.
 	Alternative string
-	// Parse parses the value of the named setting and stores it, as [Into] and [IntoList] do;
-	// nil if the reader of another setting does.
+	// Parse parses the value of the named setting and stores it, as [Into] and [IntoList] do; nil if
+	// the Parse of another setting also parses this one.
 	Parse func(r *Reader, name string)
 }
 
@@ -47,7 +47,7 @@ const (
 	groupProcess  = "Process"
 )
 
-// ListenSettings are the settings that say where an instance can be reached, without Parse.
+// ListenSettings are the settings of the addresses of an instance, without Parse.
 var ListenSettings = withoutParse(new(Config).listenSettings())
 
 func (c *Config) listenSettings() []Setting {
@@ -161,7 +161,7 @@ func (c *Config) settings() []Setting {
 		FileSetting,
 		{Name: "log-level", Group: groupProcess, Value: "LEVEL", Default: "info", Parse: Into(&c.LogLevel, ParseChoice("debug", "info", "warn", "error")),
 			Help: "debug, info, warn or error."},
-		{Name: "log-format", Group: groupProcess, Value: "FORM", Default: "auto", Parse: Into(&c.LogFormat, ParseChoice("auto", "text", "json")),
+		{Name: "log-format", Group: groupProcess, Value: "FORMAT", Default: "auto", Parse: Into(&c.LogFormat, ParseChoice("auto", "text", "json")),
 			Help: "auto, text or json. auto is text on a terminal, json elsewhere."},
 		{Name: "drain", Group: groupProcess, Value: "TIME", Default: "10s", Parse: Into(&c.Drain, ParseDuration(0, 10*time.Minute)),
 			Help: "On SIGTERM or SIGHUP, the time over which viewers are disconnected, in random order."},

@@ -159,7 +159,7 @@ func TestCommands_Watched(t *testing.T) {
 	})
 }
 
-// sentCommands returns how many commands the instance says that it sent, by name.
+// sentCommands returns the numbers of commands in the instance's metric, by name.
 func sentCommands(i *instance) (sent map[string]int, all int) {
 	sent = map[string]int{}
 	for _, sample := range i.store.(tally.Instrumented).Metrics() {

@@ -12,13 +12,13 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// gateTimeout is how long a request waits for the seeds before it is refused: the 3 s that
-// a write may take less what the rest needs.
+// gateTimeout is how long a request waits for the seeds before it is refused. A write may take 3 s,
+// and needs the rest for the store.
 const gateTimeout = 2 * time.Second
 
-// gate passes requests to next after the seeds of the first scan are stored, so that no
-// request reads or changes a count without its seed. Requests that need no seeds pass at
-// once. base is the base path.
+// gate returns a handler that passes requests to next after the seeds of the first scan are stored, so
+// that no request reads or changes a count without its seed. Requests that need no seeds pass at once.
+// base is the base path.
 func (s *seeder) gate(base string, next http.Handler) http.Handler {
 	if s == nil {
 		return next
@@ -32,8 +32,8 @@ func (s *seeder) gate(base string, next http.Handler) http.Handler {
 	})
 }
 
-// needsSeeds reports whether a request shows a count to readers, or changes one that
-// includes its seed. The owner may read what is stored so far.
+// needsSeeds reports whether a request shows a count to readers, or changes one. The owner may read
+// counts without their seeds.
 func needsSeeds(method, path string) bool {
 	switch {
 	case strings.HasPrefix(path, "/v1/"), strings.HasPrefix(path, "/badge/"):
@@ -46,8 +46,7 @@ func needsSeeds(method, path string) bool {
 	return true
 }
 
-// await waits for the seeds, at most for [gateTimeout], and reports whether they are
-// stored.
+// await waits until the seeds are stored, at most for [gateTimeout], and reports whether they are.
 func (s *seeder) await(ctx context.Context) bool {
 	timeout := time.NewTimer(gateTimeout)
 	defer timeout.Stop()

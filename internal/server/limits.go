@@ -13,8 +13,8 @@ import (
 // viewer: browsers open six each, and many people share an address.
 const minConnectionsPerAddress = 256
 
-// limitConnections returns the limiter of the public listener. An address may have as many
-// connections without a viewer as viewers, but at least the minimum.
+// limitConnections returns the limiter of the public listener. An address may have as many connections
+// without a viewer as viewers, and at least minConnectionsPerAddress.
 func limitConnections(c config.Config, files int, log *slog.Logger) *connlimit.Limiter {
 	most := 0
 	if c.MaxViewersPerAddress > 0 {

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// headerTimeout is how long a client may take to send a request's header: longer than
-	// the slowest phone needs, short enough to bound an attack.
+	// headerTimeout is how long a client may take to send the header of a request: longer than the
+	// slowest phone needs, and short enough to bound the connections of an attacker.
 	headerTimeout = 10 * time.Second
 	// bodyTimeout is how long a whole request may take to arrive; bodies have at most
 	// 64 KiB. Hijacked connections are exempt.
 	bodyTimeout = 30 * time.Second
-	// answerTimeout is how long a request may take from its header until the client took
-	// the answer: its body and 10 s. Longer answers, such as an export, extend it.
+	// answerTimeout is how long a request may take from its header until the client has received the
+	// answer: the time of its body and 10 s. Handlers of longer answers, such as an export, extend it.
 	answerTimeout = bodyTimeout + 10*time.Second
-	// idleTimeout is how long a connection waits for the next request: longer than the 60
-	// to 75 s of common proxies, so that the proxy closes first.
+	// idleTimeout is how long a connection waits for the next request: longer than the 60 to 75 s of
+	// common proxies, so that the proxy closes the connection first.
 	idleTimeout = 2 * time.Minute
 	// maxHeaderBytes bounds a header: 1,000 topics in a URL fit.
 	maxHeaderBytes = 256 << 10
@@ -52,7 +52,7 @@ func listen(setting, address string, log *slog.Logger) (*listener, error) {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		// net/http logs the errors of single clients.
+		// Errors of single clients are of no interest to most operators.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return opened, nil
@@ -62,9 +62,9 @@ func listen(setting, address string, log *slog.Logger) (*listener, error) {
 func explainListen(setting, address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("--%s %s: another process listens there; end it, or choose another address: %w", setting, address, err)
+		return fmt.Errorf("--%s %s: another process uses this address; end it, or choose another address: %w", setting, address, err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("--%s %s: this user may not listen there; choose a port from 1024, or give the process CAP_NET_BIND_SERVICE: %w", setting, address, err)
+		return fmt.Errorf("--%s %s: this user may not use this address; choose a port from 1024, or give the process CAP_NET_BIND_SERVICE: %w", setting, address, err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("--%s %s: this machine has no such address: %w", setting, address, err)
 	}

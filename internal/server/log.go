@@ -10,7 +10,7 @@ import (
 	"github.com/tallycast/tallycast/internal/config"
 )
 
-// newLogger returns the log, and whether it is text for people.
+// newLogger returns the logger, and whether it writes text for people.
 func newLogger(c config.Config, out io.Writer) (log *slog.Logger, forPeople bool) {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.LogLevel)) // the configuration was checked
@@ -24,7 +24,7 @@ func newLogger(c config.Config, out io.Writer) (log *slog.Logger, forPeople bool
 	return slog.New(slog.NewJSONHandler(out, options)), false
 }
 
-// durationText writes a duration as text and settings do, 10s, instead of a number of
+// durationText writes a duration in the form of the settings, such as 10s, instead of a number of
 // nanoseconds.
 func durationText(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
@@ -33,7 +33,7 @@ func durationText(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// shortTime leaves out the day and the zone, which a reader at a terminal knows.
+// shortTime writes the time without day and zone, which a reader at a terminal knows.
 func shortTime(groups []string, a slog.Attr) slog.Attr {
 	if a.Key == slog.TimeKey && len(groups) == 0 {
 		a.Value = slog.StringValue(a.Value.Time().Format("15:04:05.000"))

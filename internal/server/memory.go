@@ -8,21 +8,22 @@ import (
 )
 
 const (
-	// freeInterval is how often idle memory is looked for.
+	// freeInterval is the interval of checks for idle memory.
 	freeInterval = time.Second
-	// maxQuiet is how many bytes a quiet process allocates in that time.
+	// maxQuiet is the most bytes that a quiet process allocates in that interval.
 	maxQuiet = 1 << 20
-	// minIdle is how many bytes must be idle, and at least an eighth of the heap.
+	// minIdle is the least number of idle bytes for which memory is returned. It must also be an
+	// eighth of the heap.
 	minIdle = 1 << 20
-	// minLeft is how many viewers and watched topics must have left, and at least a quarter.
+	// minLeft is the least number of viewers and watched topics that must have left. It must also be
+	// a quarter of them.
 	minLeft = 1000
 )
 
-// freeMemory returns memory to the system whenever the process has become quiet, or many viewers
-// have left, until ctx ends. Viewers that connect at once leave as much garbage as they keep; the
-// runtime would hold it for minutes, because a quiet process collects no garbage. It would also
-// hold the memory of viewers that left. watching returns the number of viewers plus that of
-// watched topics.
+// freeMemory returns memory to the system whenever the process has become quiet or many viewers have
+// left, until ctx ends. Many viewers that connect at the same time cause as much garbage as memory in
+// use. The runtime would keep the garbage for minutes, because a quiet process collects none, and also
+// the memory of viewers that left. watching returns the number of viewers plus that of watched topics.
 func freeMemory(ctx context.Context, watching func() int64) error {
 	tick := time.NewTicker(freeInterval)
 	defer tick.Stop()
@@ -54,7 +55,7 @@ func freeMemory(ctx context.Context, watching func() int64) error {
 // and in objects, some of which may be garbage.
 type heap struct{ cycles, allocated, objects uint64 }
 
-// readHeap reads the state of the heap, without a pause of the process.
+// readHeap reads the state of the heap without stopping the process.
 func readHeap() heap {
 	samples := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(samples)

@@ -5,12 +5,12 @@ import (
 	"syscall"
 )
 
-// spareFiles are reserved for the store, requests and listeners.
+// spareFiles is the number of files that are reserved for the store, requests and listeners.
 const spareFiles = 512
 
-// fitViewers raises the limit of open files as far as the process may. It returns the
-// number of viewers that fit, at most most, and the limit, 0 for none. A full instance can
-// refuse clients with a reason; one without free files cannot answer at all.
+// fitViewers raises the limit of open files as far as the process may. It returns the number of viewers
+// for which there are files, at most most, and the limit, 0 for none. An instance without free files
+// could not accept a connection to refuse it.
 func fitViewers(most int, log *slog.Logger) (fit, files int) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -39,8 +39,8 @@ func fitViewers(most int, log *slog.Logger) (fit, files int) {
 // unlimitedFiles is greater than any real limit; RLIM_INFINITY differs between systems.
 const unlimitedFiles = 1 << 40
 
-// viewersWithin returns how many of most viewers fit into files, and whether all do; most
-// is 0 for no limit.
+// viewersWithin returns for how many of most viewers there are files, and whether there are enough;
+// most is 0 for no limit.
 func viewersWithin(most int, files uint64) (fit int, ok bool) {
 	if files >= unlimitedFiles {
 		return most, true

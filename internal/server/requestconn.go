@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// requestListener accepts connections for net/http on which requests take less CPU time. They
-// are [*requestConn].
+// requestListener accepts connections for net/http as [requestConn], on which requests take less CPU
+// time.
 type requestListener struct {
 	net.Listener
 	assertion []byte // beginning of the requests that contribute or read: POST and a path
@@ -49,8 +49,8 @@ type requestConn struct {
 	net.Conn
 	assertion []byte
 
-	// isAssertion is whether the last input began with assertion. The goroutine that serves the
-	// connection sets it, before it starts the one that reads a byte.
+	// isAssertion reports whether the last input began with assertion. The goroutine that serves the
+	// connection sets it, before it starts the goroutine that reads a byte.
 	isAssertion bool
 
 	read deadline
@@ -63,7 +63,7 @@ type deadline struct {
 	wanted, set time.Time // guarded by mu; set is that of the connection
 }
 
-// put stores the deadline that is wanted, and calls set if the one of the connection is later.
+// put stores the wanted deadline, and calls set if the deadline of the connection is later.
 func (d *deadline) put(t time.Time, set func(time.Time) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -75,8 +75,8 @@ func (d *deadline) put(t time.Time, set func(time.Time) error) error {
 	return set(t)
 }
 
-// renew reports whether err means that the deadline of the connection has passed, but not the
-// one that is wanted. It sets that one.
+// renew reports whether err means that the deadline of the connection has passed although the wanted
+// one has not. If so, it sets the wanted one.
 func (d *deadline) renew(err error, set func(time.Time) error) bool {
 	if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
@@ -90,7 +90,8 @@ func (d *deadline) renew(err error, set func(time.Time) error) bool {
 	return set(d.wanted) == nil
 }
 
-// SetDeadline implements [net.Conn]. It reaches the connection, which may be taken over.
+// SetDeadline implements [net.Conn]. It sets the deadlines of the connection at once, since the
+// connection may be taken over.
 func (c *requestConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.read.reset(t, c.Conn.SetReadDeadline), c.Conn.SetWriteDeadline(t))
 }
@@ -126,7 +127,7 @@ func (c *requestConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// CloseWrite ends the output. net/http calls it before it closes a connection with unread input.
+// CloseWrite closes the output. net/http calls it before it closes a connection with unread input.
 func (c *requestConn) CloseWrite() error {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		return tcp.CloseWrite()
@@ -142,5 +143,5 @@ func (c *requestConn) SyscallConn() (syscall.RawConn, error) {
 	return nil, syscall.EINVAL
 }
 
-// NetConn returns the connection below, for those that take it over.
+// NetConn returns the wrapped connection, for callers that take it over.
 func (c *requestConn) NetConn() net.Conn { return c.Conn }

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// The folder is scanned every minScanInterval, or less often if a scan is slow, so that
-	// it takes a twentieth of the time, up to maxScanInterval: a change shows within 2 s.
+	// The folder is scanned every minScanInterval. If a scan is slow, the interval grows up to
+	// maxScanInterval, so that scans take one scanShare of the time. A change shows within 2 s.
 	minScanInterval, maxScanInterval = 500 * time.Millisecond, 1500 * time.Millisecond
 	scanShare                        = 20
 	// storeRetryInterval is the pause after a failed write while requests still wait for
@@ -30,8 +30,8 @@ const (
 	seedBatch = 1000
 )
 
-// seedMarker is implemented by stores that may lose data while they are open. A mark that
-// is lower than before, or missing, shows that the seeds stored after it are lost too.
+// seedMarker is implemented by stores that may lose data while they are open. If the mark is missing or
+// lower than before, the seeds that were stored after it are lost, too.
 type seedMarker interface {
 	SeedMark(ctx context.Context) (int64, error)
 	SetSeedMark(ctx context.Context, mark int64) error
@@ -56,12 +56,12 @@ type seeder struct {
 
 	// Owned by run.
 	folder   *seed.Folder
-	mark     int64             // the highest mark seen
-	warnings map[string]string // last warning about each site's keys
+	mark     int64             // the last mark that was read or stored
+	warnings map[string]string // the last warning about the keys of each site
 
 	recheck atomic.Bool   // the known keys changed
 	stored  chan struct{} // closed when every seed of the first scan is stored
-	opened  atomic.Bool   // the same, for requests
+	opened  atomic.Bool   // the same, for a quick check of each request
 }
 
 // newSeeder returns nil if there is nothing to seed.
@@ -78,9 +78,8 @@ func newSeeder(s config.Seeding, store seedStore, catalog *tally.Catalog, keys *
 	}
 }
 
-// run stores the seeds and their changes until ctx ends. Seeds that the store did not
-// accept stay pending, the newest of each topic. After the store has lost data all seeds
-// are stored again.
+// run stores the seeds and their changes until ctx ends. If the store is unavailable, the newest seed
+// of each topic stays pending. After the store has lost data, run stores all seeds again.
 func (s *seeder) run(ctx context.Context) error {
 	if s == nil {
 		return nil
@@ -180,8 +179,7 @@ func (s *seeder) warnUnlisted() {
 	}
 }
 
-// checkMark starts over if the store has lost data since the seeds were stored: it came
-// back empty, or with older data.
+// checkMark makes run store all seeds again if the store has lost data since they were stored.
 func (s *seeder) checkMark(ctx context.Context) {
 	if s.marker == nil {
 		return
@@ -197,8 +195,8 @@ func (s *seeder) checkMark(ctx context.Context) {
 	s.mark = mark
 }
 
-// raiseMark stores a higher mark before seeds are stored. Seeds that are lost later are
-// then lost together with the mark, or were stored after it.
+// raiseMark stores a higher mark before seeds are stored. If the store loses these seeds later, it also
+// loses the mark.
 func (s *seeder) raiseMark(ctx context.Context, hasPending bool) error {
 	if s.marker == nil || !hasPending {
 		return nil
@@ -211,10 +209,10 @@ func (s *seeder) raiseMark(ctx context.Context, hasPending bool) error {
 	return nil
 }
 
-// storePending stores the pending seeds and removes those that are stored or refused.
-// Its error is that of a store that is unavailable.
+// storePending stores the pending seeds, and removes those that are stored or refused from pending.
+// Errors: [tally.CodeStoreUnavailable].
 func (s *seeder) storePending(ctx context.Context, pending map[tally.Topic]seed.Seed) (changed int, err error) {
-	// In the same order on every instance, so that two that start together do the same.
+	// In the same order on every instance, so that instances that start together do the same.
 	topics := slices.SortedFunc(maps.Keys(pending), func(a, b tally.Topic) int { return strings.Compare(a.String(), b.String()) })
 	for batch := range slices.Chunk(topics, seedBatch) {
 		var edits []tally.Edit

@@ -27,8 +27,8 @@ import (
 	"github.com/tallycast/tallycast/web"
 )
 
-// ErrInterrupted is the cause of a context that ended because of SIGINT: a person
-// at a terminal stopped the process.
+// ErrInterrupted is the cause of a context that ended because of SIGINT, which a person at a terminal
+// sends.
 var ErrInterrupted = errors.New("interrupted")
 
 // Options describe an instance.
@@ -45,8 +45,8 @@ type Options struct {
 
 // Run serves until ctx ends or a part fails.
 func Run(ctx context.Context, o Options) error {
-	// The process goes on without a reader of its log. Other commands end on SIGPIPE, as
-	// any program in a pipe does.
+	// The process continues if the reader of its log ends. Other commands end on SIGPIPE, like any
+	// program in a pipe.
 	signal.Ignore(syscall.SIGPIPE)
 	log, forPeople := newLogger(o.Config, o.Stderr)
 	maxViewers, files := fitViewers(o.Config.MaxViewers, log)
@@ -84,9 +84,8 @@ type instance struct {
 	internal       *listener // nil if it is turned off
 }
 
-// open wires the parts and binds the addresses. files is the limit of open files; 0 means
-// none. Nothing is answered before [instance.serve]; earlier connections wait in the
-// kernel.
+// open wires the parts and binds the addresses. files is the limit of open files; 0 means none.
+// Requests are answered after [instance.serve] was called; earlier connections wait in the kernel.
 func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *instance, err error) {
 	c := o.Config
 	catalog := tally.NewCatalog(c.Sites.Names(), c.Metrics)
@@ -96,7 +95,7 @@ func open(ctx context.Context, o Options, files int, log *slog.Logger) (_ *insta
 			err = errors.Join(err, i.close())
 		}
 	}()
-	// The store comes last, so that an address in use leaves no new file behind.
+	// The store comes last, so that no file is created if an address is in use.
 	if i.public, err = listen("listen", c.Listen, log); err != nil {
 		return nil, err
 	}
@@ -189,7 +188,7 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 	return nil
 }
 
-// followSitemaps returns the known keys of the sites that have some, and prepares to
+// followSitemaps returns the known keys of the sites with known keys, and adds the functions that
 // follow their sitemaps.
 func (i *instance) followSitemaps(o Options) *tally.KnownKeys {
 	known := o.Config.KnownKeys
@@ -235,8 +234,8 @@ func instrumented(parts ...any) (all []tally.Instrumented) {
 	return all
 }
 
-// serve answers until ctx ends or a part fails. It then tells the balancer, disconnects
-// the viewers, answers the requests in flight and closes the store last.
+// serve answers requests until ctx ends or a part fails. Then it makes /readyz report that it is
+// draining, disconnects the viewers, answers the requests in flight, and closes the store last.
 func (i *instance) serve(ctx context.Context) error {
 	// The parts outlive ctx: the last requests need them.
 	parts, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -25,7 +25,7 @@ func (i *instance) status() owner.InstanceStatus {
 	return s
 }
 
-// staleSink is a sink that remembers since when it may have missed changes.
+// staleSink is a sink that records since when changes may be missing.
 type staleSink struct {
 	*hub.Hub
 	staleSince atomic.Int64 // microseconds since the Unix epoch; 0: live

@@ -18,8 +18,8 @@ type Store interface {
 	Close() error
 }
 
-// OpenStore opens the store of the configuration. Redis may be unreachable; an SQLite file
-// is opened at once. With secretKept a Redis that has no secret yet is refused.
+// OpenStore opens the store of the configuration. Redis may be unreachable; an SQLite file is opened
+// at once. With secretKept it refuses a Redis without a secret.
 func OpenStore(ctx context.Context, c config.Config, catalog *tally.Catalog, secretKept bool, log *slog.Logger) (Store, error) {
 	return openStore(ctx, c, catalog, secretKept, redisstore.Intervals{}, log)
 }
@@ -49,7 +49,7 @@ func openStore(ctx context.Context, c config.Config, catalog *tally.Catalog, sec
 	return s, nil
 }
 
-// near returns the store for reads by pages: one that reads at the replica, if s has a replica.
+// near returns the store for reads by pages. If s has a replica, it reads there.
 func near(s Store) tally.ServiceStore {
 	if replicated, ok := s.(interface{ Near() tally.ServiceStore }); ok {
 		return replicated.Near()

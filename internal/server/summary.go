@@ -11,8 +11,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// summary is what an instance reports at its start: addresses, store, sites, and the
-// source of each setting without its default.
+// summary is the report of an instance at its start: addresses, store, sites, and the source of each
+// setting that does not have its default.
 type summary struct {
 	Options
 	public, internal string // addresses as bound
@@ -75,7 +75,7 @@ func (s summary) write(out io.Writer) {
 			line(each.Name, each.Show(value), each.Name)
 		}
 	}
-	_ = lines.Flush() // out is standard error: there is nowhere to report its failure
+	_ = lines.Flush() // out is standard error, so a failure cannot be reported
 	fmt.Fprint(out, "\n  Everything else has its default. Stop with Ctrl+C.\n\n")
 }
 
