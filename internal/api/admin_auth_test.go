@@ -72,7 +72,7 @@ func TestAdminToken_WrongTokensLimitedByAddress(t *testing.T) {
 	if limited.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	// A stranger behind the owner's proxy does not lock the owner out.
+	// Another client behind the owner's proxy cannot lock the owner out.
 	try("203.0.113.7", adminToken).hasStatus(200)
 	o.do("POST", "/admin/v1/session", `{"token":"`+adminToken+`"}`, "X-Forwarded-For", "203.0.113.7").hasStatus(204)
 	try("203.0.113.7", "wrong").hasError(429, tally.CodeRateLimited)

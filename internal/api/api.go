@@ -20,16 +20,12 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/admin"
+	"github.com/tallycast/tallycast/internal/hub"
 	"github.com/tallycast/tallycast/internal/push"
 	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/visitortoken"
 )
-
-// WatchedTopics knows the newest values of the topics that viewers watch.
-type WatchedTopics interface {
-	Newest(topic tally.Topic) (change tally.Change, ok bool)
-}
 
 // Streamer takes over connections. It returns an error only before it writes anything.
 type Streamer interface {
@@ -37,16 +33,10 @@ type Streamer interface {
 	WebSocket(w http.ResponseWriter, r *http.Request, session push.Session) error
 }
 
-// Admin serves the paths below /admin. They come without the base path. Limits of client
-// addresses and origins of sites do not apply.
-type Admin interface {
-	ServeAdmin(w http.ResponseWriter, r *http.Request, caller admin.Caller)
-}
-
 // Options configure an [API]. Service, Hub, Push and Health are required.
 type Options struct {
 	Service *tally.Service
-	Hub     WatchedTopics
+	Hub     *hub.Hub // has the newest values of watched topics
 	Push    Streamer
 	// Health returns the health of the store without I/O.
 	Health func() tally.Health
@@ -57,10 +47,10 @@ type Options struct {
 	// TrustedProxies may name the client: in X-Forwarded-For, else in Forwarded, else in
 	// X-Real-IP.
 	TrustedProxies []netip.Prefix
-	// Limits are those of client addresses; nil allows any number of requests.
+	// Limits limit the requests of each client address; nil allows any number.
 	Limits *ratelimit.Limiter
-	// PresenceLimits limits for how many topics a client address may begin the history by being
-	// present; nil allows any number.
+	// PresenceLimits limit the topics whose history a client address may begin by being present;
+	// nil allows any number.
 	PresenceLimits *ratelimit.Limiter
 	// ServerToken exempts the operator's servers from address limits and origin checks.
 	ServerToken string
@@ -71,9 +61,10 @@ type Options struct {
 	SignedSites map[string]bool
 	// Keys are the topics that visitors may create; nil allows all.
 	Keys *tally.KnownKeys
-	// Admin serves the paths below /admin; nil for none.
-	Admin Admin
-	// BasePath is the prefix of all paths, such as /tally; or empty.
+	// Admin serves the paths below /admin, which it gets without the base path; nil for none.
+	// Limits of client addresses and origins of sites do not apply there.
+	Admin *admin.Server
+	// BasePath is the prefix of all paths, such as /tally, as package config parses it; or empty.
 	BasePath string
 	// WithoutDemo leaves out the demo pages.
 	WithoutDemo bool
@@ -101,8 +92,8 @@ type API struct {
 
 	nextID          atomic.Uint64
 	isDraining      atomic.Bool
-	warnedUntrusted atomic.Bool // of a proxy that is not trusted
-	warnedUnusable  atomic.Bool // of an unusable header of a trusted proxy
+	warnedUntrusted atomic.Bool // a proxy that is not trusted was logged
+	warnedUnusable  atomic.Bool // an unusable header of a trusted proxy was logged
 	silentProxies   silentProxies
 
 	unknownKeys atomic.Int64 // writes refused as unknown_key
@@ -112,9 +103,6 @@ type API struct {
 func New(o Options) (*API, error) {
 	if o.Service == nil || o.Hub == nil || o.Push == nil || o.Health == nil {
 		return nil, errors.New("api: Service, Hub, Push and Health are required")
-	}
-	if o.BasePath != "" && (!strings.HasPrefix(o.BasePath, "/") || strings.HasSuffix(o.BasePath, "/") || strings.ContainsAny(o.BasePath, ":*")) {
-		return nil, errors.New("api: a base path begins with / and does not end with it, and has neither : nor *")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -146,7 +134,7 @@ func (a *API) Public() http.Handler { return a.public }
 // Internal returns the handler of the operator's listener.
 func (a *API) Internal() http.Handler { return a.internal }
 
-// Drain makes the instance not ready for the rest of its life.
+// Drain makes /readyz report that the instance is draining, until the process ends.
 func (a *API) Drain() { a.isDraining.Store(true) }
 
 // now returns the time since the start, which never goes back.

@@ -160,7 +160,7 @@ func TestAssert_InvalidIDs(t *testing.T) {
 			t.Errorf("after %s: %s", id, got)
 		}
 		_ = s.conn.CloseNow() // this address may have three
-		for r.api.options.Hub.(interface{ Viewers() int64 }).Viewers() > 0 {
+		for r.api.options.Hub.Viewers() > 0 {
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -243,7 +243,7 @@ func TestAssert_StoreAway(t *testing.T) {
 	}
 }
 
-// The golden answer is what an assertion is answered with.
+// The answer to an assertion is that of the golden file.
 func TestAssert_GoldenAnswer(t *testing.T) {
 	data, err := os.ReadFile("../push/testdata/frames.json")
 	if err != nil {

@@ -36,7 +36,7 @@ type assertionBody struct {
 	hasAmount bool // whether the amount was given
 	option    int64
 	hasOption bool // whether the option was given
-	withdraws bool // the call means 0
+	withdraws bool // the call is DELETE, which means 0
 }
 
 // assertMessage is an assertion that a client sends on a WebSocket.
@@ -52,7 +52,7 @@ type assertMessage struct {
 const maxID = 1<<53 - 1
 
 // parseAssertMessage parses {"assert":"blog/likes/hello","visitor":"…","amount":1,"id":7}.
-// It returns an error if the id is missing or not valid, and other errors in the message.
+// It returns an error if the id is missing or invalid. Other errors are in the result.
 // Errors: bad_body.
 func parseAssertMessage(message []byte) (m assertMessage, err error) {
 	if body, ok := parseFastAssertion(message, &m); ok && m.topic != "" && m.hasID && m.id <= maxID {
@@ -65,7 +65,7 @@ func parseAssertMessage(message []byte) (m assertMessage, err error) {
 	}
 	m = assertMessage{}
 	if m.id, err = strconv.ParseInt(string(fields["id"]), 10, 64); err != nil || m.id < 0 || m.id > maxID {
-		return assertMessage{}, tally.Errorf(tally.CodeBadBody, "an assertion must have an id, a whole number from 0 to %d, which its answer has too", int64(maxID))
+		return assertMessage{}, tally.Errorf(tally.CodeBadBody, "an assertion must have an id, a whole number from 0 to %d; its answer has the same id", int64(maxID))
 	}
 	var ok bool
 	if m.topic, ok = parseString(fields["assert"]); !ok {
@@ -78,9 +78,8 @@ func parseAssertMessage(message []byte) (m assertMessage, err error) {
 	return m, nil
 }
 
-// contribution returns the amount that the body asserts to a topic with rule, in a choice
-// metric the option: 1 if it is left out, and always 0 if the call withdraws.
-// Errors: bad_amount.
+// contribution returns the amount that the body asserts to a topic with rule, in a choice metric the
+// option. It is 0 if the call withdraws, and 1 if the body has no amount. Errors: bad_amount.
 func (a assertionBody) contribution(rule tally.Rule) (int64, error) {
 	isChoice := rule.Kind == tally.Choice
 	switch {
@@ -157,10 +156,10 @@ func parseVisitor(raw json.RawMessage) (string, error) {
 	return visitor, tally.ValidateVisitor(visitor)
 }
 
-// parseFastAssertion parses the bodies that the elements send without allocating maps: an
-// object with each of the fields at most once and without escapes. It returns false
-// for all others, and agrees with parseAssertion on those that it parses. The topic and
-// the id of a message are stored in m, if it is not nil.
+// parseFastAssertion parses bodies as the elements send them, without allocating maps: an object with
+// each of the fields at most once and without escapes. It returns false for all others. For those
+// that it parses, its result is that of parseAssertion. It stores the topic and the id of a message
+// in m, if m is not nil.
 func parseFastAssertion(body []byte, m *assertMessage) (a assertionBody, ok bool) {
 	if len(body) == 0 {
 		return a, true
@@ -173,13 +172,13 @@ func parseFastAssertion(body []byte, m *assertMessage) (a assertionBody, ok bool
 		if !first && !s.take(',') {
 			return a, false
 		}
-		name, ok := s.word()
+		name, ok := s.text()
 		if !ok || !s.take(':') {
 			return a, false
 		}
 		switch {
 		case string(name) == "visitor" && a.visitor == "":
-			visitor, ok := s.word()
+			visitor, ok := s.text()
 			if !ok || tally.ValidateVisitor(string(visitor)) != nil {
 				return a, false
 			}
@@ -216,7 +215,7 @@ func parseFastAssertion(body []byte, m *assertMessage) (a assertionBody, ok bool
 	return a, len(s.rest) == 0
 }
 
-// scanner reads simple JSON.
+// scanner reads a subset of JSON.
 type scanner struct{ rest []byte }
 
 func (s *scanner) skip() {
@@ -233,23 +232,6 @@ func (s *scanner) take(c byte) bool {
 	}
 	s.rest = s.rest[1:]
 	return true
-}
-
-// word reads a string of A-Z, a-z, 0-9, _ and -.
-func (s *scanner) word() (word []byte, ok bool) {
-	if !s.take('"') {
-		return nil, false
-	}
-	for i, c := range s.rest {
-		switch {
-		case c == '"':
-			word, s.rest = s.rest[:i], s.rest[i+1:]
-			return word, true
-		case (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-':
-			return nil, false
-		}
-	}
-	return nil, false
 }
 
 // text reads a string without escapes.

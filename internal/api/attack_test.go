@@ -260,7 +260,7 @@ func (a *attack) run(t *testing.T, target *attackTarget) {
 	a.attackLeft, a.genuineLeft = left("attacker-", a.likes), left("genuine-", a.genuine)
 }
 
-// The limits, the list of spikes and a revert bound what an attack does to a topic, and spare
+// The limits, the list of spikes and a revert bound the effect of an attack on a topic, and do not affect
 // genuine visitors.
 func TestAttack_DefaultLimits(t *testing.T) {
 	for name, start := range attackStores {

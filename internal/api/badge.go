@@ -15,7 +15,7 @@ import (
 const (
 	// maxBadgeLabel bounds the label of a badge, in characters.
 	maxBadgeLabel = 40
-	// exactBelow is the number from which a badge shows 12.3k. Below it a like is visible.
+	// exactBelow is the number from which a badge shows 12.3k. Below it each like changes the badge.
 	exactBelow = 10_000
 	badgePad   = 6 // px left and right of a text
 )
@@ -62,8 +62,8 @@ func (a *API) badge(q *call) error {
 	return nil
 }
 
-// badgeContent is the right part of a badge: a number, short and in full, after the line of a
-// trend if there is one.
+// badgeContent is the right part of a badge: the line of a trend, if there is one, and a number, in a
+// short form that is shown and in full for the title.
 type badgeContent struct {
 	short, full string
 	trend       []int64 // counts at the end of days, the oldest first
@@ -122,8 +122,7 @@ func (a *API) badgeContent(ctx context.Context, topic tally.Topic, show string) 
 	return badgeContent{short: average, full: average}, nil
 }
 
-// cleanLabel makes a label valid in XML and short: it replaces control characters and
-// broken UTF-8.
+// cleanLabel makes a label valid in XML and short. It replaces control characters and invalid UTF-8.
 func cleanLabel(label string) string {
 	var b strings.Builder
 	n := 0
@@ -140,10 +139,10 @@ func cleanLabel(label string) string {
 	return b.String()
 }
 
-// badgeSVG is a label on grey and a number in colour, in the size of common badges. Its
-// verbs are: 1 the title; 2 the label; 3 the number; the widths of 4 both parts, 5 the
-// left and 6 the right one; the middles of the texts of 7 the label and 8 the number, and
-// their widths, 9 and 10, which textLength gives them in other fonts too; 11 the line.
+// badgeSVG is a label on grey and a number in colour, in the size of common badges. Its arguments:
+// 1 the title, 2 the label, 3 the number; the widths of 4 the badge, 5 its left and 6 its right
+// part; the centres of 7 the label and 8 the number; the widths of 9 the label and 10 the number,
+// which textLength enforces in other fonts, too; 11 the line.
 const badgeSVG = `<svg xmlns="http://www.w3.org/2000/svg" width="%[4]d" height="20" role="img" aria-label="%[1]s"><title>%[1]s</title>` +
 	`<clipPath id="r"><rect width="%[4]d" height="20" rx="3"/></clipPath>` +
 	`<g clip-path="url(#r)"><rect width="%[5]d" height="20" fill="#4b5563"/><rect x="%[5]d" width="%[6]d" height="20" fill="#be123c"/></g>%[11]s` +
@@ -192,8 +191,8 @@ var verdana = [...]uint16{
 	1276, 1276, 874, 1067, 807, 1296, 1212, 1676, 1212, 1212, 1076, 1300, 930, 1300, 1676,
 }
 
-// textWidth returns the width of text at 11 px. Other characters count as the widest
-// common one, or, if they are as wide as high, as 1 em.
+// textWidth returns the width of text at 11 px. Characters outside of the table count as wide as the
+// widest common one, or as 1 em if they have three bytes or more, as those of East Asia do.
 func textWidth(text string) int {
 	units := 0
 	for _, r := range text {

@@ -16,36 +16,25 @@ import (
 // maxBody bounds the body of a request, in bytes: 1,000 topics of usual length fit.
 const maxBody = 64 << 10
 
-// bodyKind is the format of a body.
-type bodyKind uint8
-
-const (
-	jsonBody bodyKind = iota
-	formBody
-)
-
-// bodyKind returns the format of the body. JSON may be sent as text/plain, for which
-// browsers send no preflight, and without a type. Errors: unsupported_media_type.
-func (q *call) bodyKind() (bodyKind, error) {
+// isForm reports whether the body is a form; otherwise it is JSON, which may be sent as
+// text/plain, for which browsers send no preflight, or without a type.
+// Errors: unsupported_media_type.
+func (q *call) isForm() (bool, error) {
 	text := q.r.Header.Get("Content-Type")
 	switch text { // nearly all requests
 	case "", "application/json", "text/plain;charset=UTF-8", "text/plain":
-		return jsonBody, nil
-	case "application/x-www-form-urlencoded":
-		return formBody, nil
+		return false, nil
 	}
 	kind, _, err := mime.ParseMediaType(text)
-	switch {
-	case err == nil && (kind == "application/json" || kind == "text/plain"):
-		return jsonBody, nil
-	case err == nil && kind == "application/x-www-form-urlencoded":
-		return formBody, nil
+	isForm := kind == "application/x-www-form-urlencoded"
+	if err != nil || !isForm && kind != "application/json" && kind != "text/plain" {
+		return false, tally.Errorf(tally.CodeUnsupportedMediaType,
+			"bodies of type %.80q are not supported; send JSON as application/json or text/plain, or a form as application/x-www-form-urlencoded", text)
 	}
-	return 0, tally.Errorf(tally.CodeUnsupportedMediaType,
-		"bodies of type %.80q are not supported; send JSON as application/json or text/plain, or a form as application/x-www-form-urlencoded", text)
+	return isForm, nil
 }
 
-// readBody reads the body, which is valid until the call ends.
+// readBody returns the body, which is valid until the call ends.
 // Errors: body_too_large, bad_body.
 func (q *call) readBody() ([]byte, error) {
 	if q.r.ContentLength > maxBody {
@@ -79,8 +68,8 @@ type listBody struct {
 	hasTopics       bool
 }
 
-// parseList parses {"topics":[…]}. also has the names of the further fields that the body may
-// have: visitor and visitor_token, or present. Errors: bad_body, bad_visitor.
+// parseList parses {"topics":[…]}. also has the names of further fields that the body may have:
+// visitor and visitor_token, or present. Errors: bad_body, bad_visitor.
 func parseList(body []byte, also ...string) (l listBody, err error) {
 	fields, err := parseObject(body, `{"topics":["site/metric/key"]}`)
 	if err != nil {

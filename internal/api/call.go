@@ -41,9 +41,9 @@ type call struct {
 	r     *http.Request
 	stats *routeStats
 
-	isConnection bool // it became a stream or a WebSocket: its duration says nothing
+	isConnection bool // it became a stream or a WebSocket, whose duration is not measured
 
-	returnURL string // link of an error page, checked; or empty
+	returnURL string // link on an error page, checked; or empty
 	start     time.Duration
 	id        string // request id; see requestID
 
@@ -90,8 +90,8 @@ func (q *call) identify() {
 	h["X-Request-Id"] = []string{q.requestID()}
 }
 
-// prepare does what all calls but those below /admin need.
-// Errors: origin_not_allowed, for a wrong server token.
+// prepare sets the headers for origins and checks the server token, for all calls but those below
+// /admin. Errors: origin_not_allowed, for a wrong server token.
 func (q *call) prepare() error {
 	setOriginHeaders(q.w.Header(), q.origin)
 	if err := q.checkServerToken(); err != nil {
@@ -103,8 +103,8 @@ func (q *call) prepare() error {
 	return nil
 }
 
-// checkServerToken makes the call trusted if it has the server token. A wrong token is
-// origin_not_allowed: ignoring it would hide the mistake until a limit is reached.
+// checkServerToken makes the call trusted if it has the server token. It refuses a wrong token,
+// since the mistake would otherwise show only when a limit is reached. Errors: origin_not_allowed.
 func (q *call) checkServerToken() error {
 	headers := q.r.Header["Authorization"]
 	if len(headers) == 0 {
@@ -112,7 +112,7 @@ func (q *call) checkServerToken() error {
 	}
 	scheme, token, ok := strings.Cut(headers[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return nil // for a proxy that requires a password, for example
+		return nil // the header may be for a proxy that requires a password
 	}
 	if len(q.api.options.ServerToken) == 0 {
 		return tally.Errorf(tally.CodeOriginNotAllowed, "this service has no server token; set one with --server-token")
@@ -187,7 +187,7 @@ func isValidRequestID(id string) bool {
 	return true
 }
 
-// respond writes body, and keeps it as the buffer of the call.
+// respond responds with body, and stores it as the buffer of the call.
 func (q *call) respond(status int, body []byte) {
 	q.buffer = body
 	if status != http.StatusOK {

@@ -10,10 +10,10 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// caller is who makes a call: the client, the origin of its page, the visitor and user
-// agent that its headers name, and whether it has the server token. It is fixed once the
-// headers are read; a WebSocket keeps it for its messages, see watcher. Trusted callers have no
-// limits, may use every site and may create any topic.
+// caller describes the sender of a call: the client, the origin of its page, the visitor in its
+// headers, and whether it has the server token. It is fixed once the headers are read; a WebSocket
+// keeps it for its messages, see watcher. Trusted callers have no limits, may use every site and may
+// create any topic.
 type caller struct {
 	api       *API
 	client    clientInfo
@@ -63,8 +63,8 @@ func (c *caller) visitor(ctx context.Context, site string, inBody identity) (str
 	return c.visitors[0], tally.ValidateVisitor(c.visitors[0])
 }
 
-// hasToken reports whether the body or the headers have a token. Then no other visitor
-// counts, even if the token is invalid.
+// hasToken reports whether the body or the headers have a token. If so, other names of a visitor are
+// ignored, even if the token is invalid.
 func (c *caller) hasToken(inBody identity) bool { return inBody.token != "" || len(c.tokens) > 0 }
 
 // signedVisitor verifies the token in the body, or in the header.
@@ -82,9 +82,9 @@ func (c *caller) signedVisitor(ctx context.Context, site, inBody string) (string
 	return c.api.options.VisitorTokens.Visitor(ctx, token, site)
 }
 
-// assertion returns the assertion of body to topic, by the visitor that it or the headers
-// name, or one derived from the client address and the user agent. A token counts against
-// the read limit too, since its verification takes as long as a read.
+// assertion returns the assertion of body to topic, by the visitor that the body or the headers name,
+// or by one derived from the client address and the user agent. A token counts against the read
+// limit, too, since its verification takes as long as a read.
 // Errors: bad_amount, bad_visitor, rate_limited, signed_visitor_required, store_unavailable.
 func (c *caller) assertion(ctx context.Context, topic tally.Topic, body assertionBody, agent string) (tally.Assertion, error) {
 	rule := c.api.catalog.Rule(topic)
@@ -111,7 +111,7 @@ func (c *caller) assertion(ctx context.Context, topic tally.Topic, body assertio
 func (c *caller) derivedVisitor(agent string, topic tally.Topic) (string, error) {
 	switch {
 	case c.isTrusted:
-		return "", tally.Errorf(tally.CodeBadVisitor, "a call with the server token must name a visitor, since all these calls come from the same server")
+		return "", tally.Errorf(tally.CodeBadVisitor, "a call with the server token must name a visitor, since all calls of the server have one address")
 	case c.client.hidingHeader != "" && c.client.viaProxy:
 		return "", tally.Errorf(tally.CodeBadVisitor, "the request names no visitor, and the client address is unknown: the %s header of a proxy named in --trusted-proxy contains none; name a visitor, or configure the proxy to send the address", c.client.hidingHeader)
 	case c.client.hidingHeader != "":
@@ -120,8 +120,8 @@ func (c *caller) derivedVisitor(agent string, topic tally.Topic) (string, error)
 	return c.api.options.Service.DerivedVisitor(c.client.limitAddress(), agent, topic)
 }
 
-// permit is the allowance of a client address for an assertion. A trusted caller has the zero
-// permit.
+// permit has what the limits of a client address allow for an assertion. That of a trusted caller is
+// zero.
 type permit struct {
 	caller  *caller
 	topic   tally.Topic
@@ -129,8 +129,8 @@ type permit struct {
 	limits  ratelimit.Permit
 }
 
-// permit takes one write of the client address, and sets what the assertion may do. The
-// caller must settle the permit. Errors: rate_limited.
+// permit counts one write of the client address, and sets what the assertion may do. It must be
+// followed by [permit.settle]. Errors: rate_limited.
 func (c *caller) permit(a *tally.Assertion) (permit, error) {
 	if c.isTrusted {
 		a.MayCreate, a.Client = true, netip.Addr{}
@@ -147,12 +147,12 @@ func (c *caller) permit(a *tally.Assertion) (permit, error) {
 	return p, nil
 }
 
-// mayReachTopicLimit reports whether --topic-limit applies to an assertion. Withdrawals and
-// signed visitors are free; the store decides which of the others are new contributions.
+// mayReachTopicLimit reports whether --topic-limit may apply to an assertion. It does not apply to
+// withdrawals and signed visitors; the store determines which of the others are new contributions.
 func mayReachTopicLimit(a *tally.Assertion) bool { return a.Amount > 0 && !tally.IsSigned(a.Visitor) }
 
-// settle ends the permit of an assertion that was answered. It returns the error for the
-// client. Errors: unknown_key, rate_limited and err.
+// settle counts the result of the assertion against the limits, and returns the error for the client.
+// Errors: unknown_key, rate_limited and err.
 func (p permit) settle(result tally.Result, err error) error {
 	if p.caller == nil {
 		return err
@@ -173,8 +173,8 @@ func (p permit) settle(result tally.Result, err error) error {
 	return rateLimited(p.limits.WaitToCreate, "new topic limit reached: this address created as many new topics as it may (--new-topic-limit)")
 }
 
-// assert makes an assertion within the limits of the client address. It creates topics
-// with known keys. Errors: rate_limited, unknown_key and those of [tally.Service.Assert].
+// assert makes an assertion within the limits of the client address. It creates topics with known
+// keys only. Errors: rate_limited, unknown_key and those of [tally.Service.Assert].
 func (c *caller) assert(ctx context.Context, a tally.Assertion) (tally.Result, error) {
 	p, err := c.permit(&a)
 	if err != nil {
@@ -186,7 +186,7 @@ func (c *caller) assert(ctx context.Context, a tally.Assertion) (tally.Result, e
 
 // appendResult appends the answer to an assertion.
 func appendResult(dst []byte, result tally.Result) []byte {
-	dst = reading{Reading: tally.Reading{Change: result.Change, Mine: result.Mine}}.appendJSON(dst, true)
+	dst = appendReading(dst, tally.Reading{Change: result.Change, Mine: result.Mine}, true)
 	dst = append(dst[:len(dst)-1], `,"changed":`...)
 	return append(strconv.AppendBool(dst, result.Changed), '}')
 }

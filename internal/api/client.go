@@ -24,11 +24,11 @@ type clientInfo struct {
 	address netip.Addr // never the zero Addr
 	// viaProxy means that the peer is a trusted proxy.
 	viaProxy bool
-	// isProxy means that address is that of a trusted proxy, which names no client.
+	// isProxy means that address is that of a trusted proxy that names no client.
 	isProxy bool
-	// hidingHeader is a forwarding header that hides the client: the peer is not trusted,
-	// or the header of a trusted peer names no address. Then only the peer's address is
-	// known, and all its clients look the same. Empty otherwise.
+	// hidingHeader is the name of a forwarding header that cannot be used: the peer is not trusted,
+	// or the header of a trusted peer names no address. Then only the peer's address is known, so
+	// all clients of the peer look the same. Empty otherwise.
 	hidingHeader string
 }
 
@@ -36,9 +36,9 @@ type clientInfo struct {
 // derived.
 func (c clientInfo) limitAddress() netip.Addr { return ratelimit.ClientAddress(c.address) }
 
-// clientOf returns the client of r. Without a forwarding header that is the peer. If the
-// peer is a trusted proxy, the right-most address in the header that is no trusted
-// proxy's is the client: the client itself may have written those left of it.
+// clientOf returns the client of r. Without a forwarding header that is the peer. If the peer is a
+// trusted proxy, the client is the right-most address in the header that is not a trusted proxy. A
+// client may have written the addresses to the left of it.
 func (a *API) clientOf(r *http.Request) clientInfo {
 	peer := netip.IPv6Unspecified()
 	if p, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -90,8 +90,7 @@ func (a *API) forwardedAddress(header string, values []string) (netip.Addr, bool
 	return parseHop(strings.TrimSpace(values[0]))
 }
 
-// forwardedFor reads X-Forwarded-For from its end until an address that is no trusted
-// proxy's.
+// forwardedFor reads X-Forwarded-For from its end until an address that is not a trusted proxy.
 func (a *API) forwardedFor(values []string) (client netip.Addr, ok bool) {
 	for i := len(values) - 1; i >= 0; i-- {
 		list := values[i]
@@ -112,10 +111,10 @@ func (a *API) forwardedFor(values []string) (client netip.Addr, ok bool) {
 	return client, ok
 }
 
-// forwarded reads Forwarded. It reads from the beginning, since a quoted string may
-// contain commas. A client that sends an open quote makes the whole header invalid.
+// forwarded reads Forwarded from the beginning, since a quoted string may contain commas. A quote that
+// is not closed makes the whole header invalid.
 func (a *API) forwarded(values []string) (client netip.Addr, ok bool) {
-	isProxy := true // all hops until now are trusted proxies
+	isProxy := true // all hops so far are trusted proxies
 	for _, rest := range values {
 		for more := true; more; {
 			var element string
@@ -167,8 +166,8 @@ func parseForwardedElement(text string) (node string, isEmpty, ok bool) {
 	return node, isEmpty, true
 }
 
-// cutUnquoted cuts text at the first separator that is not in a quoted string. ok is false
-// if a quote is open.
+// cutUnquoted cuts text at the first separator that is not in a quoted string. ok is false if a quote
+// is not closed.
 func cutUnquoted(text string, separator byte) (before, after string, found, ok bool) {
 	isQuoted := false
 	for i := 0; i < len(text); i++ {

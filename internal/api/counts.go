@@ -12,10 +12,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-const (
-	// defaultTop and maxTop are the default and the maximum number of topics in /v1/top.
-	defaultTop, maxTop = 10, 100
-)
+// defaultTop and maxTop are the default and the maximum number of topics in /v1/top.
+const defaultTop, maxTop = 10, 100
 
 // counts serves GET /v1/counts.
 func (a *API) counts(q *call) error {
@@ -40,11 +38,11 @@ func (a *API) countsOfBody(q *call) error {
 
 // readList reads the body of a call for several topics, which may have the further fields also.
 func (q *call) readList(also ...string) (listBody, error) {
-	kind, err := q.bodyKind()
+	isForm, err := q.isForm()
 	if err != nil {
 		return listBody{}, err
 	}
-	if kind == formBody {
+	if isForm {
 		return listBody{}, tally.Errorf(tally.CodeUnsupportedMediaType, "send a list of topics as JSON, with Content-Type: application/json (curl --json does) or text/plain, and not as a form (as curl -d does)")
 	}
 	body, err := q.readBody()
@@ -82,13 +80,13 @@ func (a *API) respondCounts(q *call, names []name, inBody identity) error {
 		if i > 0 {
 			answer = append(answer, ',')
 		}
-		r := reading{Reading: tally.Reading{Err: refused[i]}}
+		r := tally.Reading{Err: refused[i]}
 		if r.Err == nil {
 			r, readings = readings[0], readings[1:]
 			isStale = isStale || r.IsStale || isUnavailable(r.Err)
 		}
 		if r.Err == nil {
-			answer = r.appendJSON(answer, visitor != "")
+			answer = appendReading(answer, r, visitor != "")
 			continue
 		}
 		answer = append(answer, `{"topic":`...)
@@ -100,8 +98,8 @@ func (a *API) respondCounts(q *call, names []name, inBody identity) error {
 	return nil
 }
 
-// resolveAll returns the topics that the caller may read, in their order, the error of each
-// name that is refused, and the visitor; or an error if no site accepts the visitor.
+// resolveAll returns the topics that the caller may read, in the order of names, the error of each
+// name that is refused, and the visitor. It returns an error if no site accepts the visitor.
 func (q *call) resolveAll(names []name, inBody identity) (topics []tally.Topic, refused []error, visitor string, err error) {
 	type answer struct {
 		visitor string
@@ -133,12 +131,9 @@ func (q *call) resolveAll(names []name, inBody identity) (topics []tally.Topic, 
 	return topics, refused, visitor, nil
 }
 
-// reading is the state of a topic from the store, or the newest value in memory, which is stale
-// since the store is away.
-type reading struct{ tally.Reading }
-
-// read reads topics. It returns an error if it can read none of them.
-func (a *API) read(ctx context.Context, topics []tally.Topic, visitor string) ([]reading, error) {
+// read reads topics: from the store, or, if the store is away, the newest values in memory, which are
+// stale. It returns an error if it can read none of them.
+func (a *API) read(ctx context.Context, topics []tally.Topic, visitor string) ([]tally.Reading, error) {
 	if len(topics) == 0 {
 		return nil, nil
 	}
@@ -146,15 +141,15 @@ func (a *API) read(ctx context.Context, topics []tally.Topic, visitor string) ([
 	if err != nil && !isUnavailable(err) {
 		return nil, err
 	}
-	readings, failed := make([]reading, len(topics)), 0
+	readings, failed := make([]tally.Reading, len(topics)), 0
 	for i, topic := range topics {
 		r := &readings[i]
 		if r.Err = err; err == nil {
-			r.Reading = stored[i]
+			*r = stored[i]
 		}
 		if isUnavailable(r.Err) {
 			if newest, ok := a.options.Hub.Newest(topic); ok {
-				*r = reading{tally.Reading{Change: newest, IsStale: true}}
+				*r = tally.Reading{Change: newest, IsStale: true}
 			}
 		}
 		if r.Err != nil {
@@ -167,8 +162,8 @@ func (a *API) read(ctx context.Context, topics []tally.Topic, visitor string) ([
 	return readings, nil
 }
 
-// appendJSON appends the frame of r, with the visitor's contribution if it is personal.
-func (r reading) appendJSON(dst []byte, isPersonal bool) []byte {
+// appendReading appends the frame of r, with the visitor's contribution if it is personal.
+func appendReading(dst []byte, r tally.Reading, isPersonal bool) []byte {
 	dst = tally.AppendFrame(dst, r.Change)
 	switch {
 	case r.IsStale:
@@ -180,12 +175,12 @@ func (r reading) appendJSON(dst []byte, isPersonal bool) []byte {
 	return dst
 }
 
-// markStale adds to a JSON object that its numbers may be old.
+// markStale adds "stale" to a JSON object: its numbers may be old.
 func markStale(object []byte) []byte { return append(object[:len(object)-1], `,"stale":true}`...) }
 
-// respondReading responds with what was read. A client may cache it and revalidate it by
-// the ETag, or, if that is empty, one of the content; not if the content is personal, with
-// a visitor's contributions, or stale.
+// respondReading responds with an answer that was read. Clients may cache it and revalidate it by
+// etag, or by a hash of the answer if etag is empty. They may not if the answer is personal, which
+// means that it has a visitor's contributions, or stale.
 func (q *call) respondReading(answer []byte, isPersonal, isStale bool, etag string) {
 	q.buffer = answer
 	h := q.w.Header()

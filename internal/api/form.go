@@ -12,18 +12,18 @@ import (
 // maxReturn bounds the return URL of a form, in bytes.
 const maxReturn = 2048
 
-// parseForm parses the fields amount or option, and return, which becomes the returnURL of
-// the call. It refuses others, in particular a visitor, since a form on a page is the same
-// for everybody. Errors: bad_body, bad_amount, bad_visitor.
+// parseForm parses the fields amount or option, and return, which becomes the returnURL of the call.
+// It refuses other fields, in particular a visitor, since a form in a page is the same for all
+// readers. Errors: bad_body, bad_amount, bad_visitor.
 func (q *call) parseForm(body []byte) (asserted assertionBody, err error) {
 	if text := bytes.TrimLeft(body, " \t\r\n"); len(text) > 0 && (text[0] == '{' || text[0] == '[') {
-		return asserted, tally.Errorf(tally.CodeBadBody, "the body is JSON, but it is sent as a form (curl -d does that): send it with Content-Type: application/json, such as curl --json '{\"amount\":1}'")
+		return asserted, tally.Errorf(tally.CodeBadBody, "the body is JSON, but its Content-Type is that of a form (as curl -d sends): use Content-Type: application/json, such as curl --json '{\"amount\":1}'")
 	}
 	fields, err := url.ParseQuery(string(body))
 	if err != nil {
 		return asserted, tally.Errorf(tally.CodeBadBody, "the encoding of the form is broken")
 	}
-	// First the return URL, so that the page of any other error has it.
+	// First the return URL, so that the page of another error has its link.
 	back := fields["return"]
 	if len(back) != 1 || back[0] == "" {
 		return asserted, tally.Errorf(tally.CodeBadBody, "a form must have the field return once, with the page to go back to; other clients send JSON, with Content-Type: application/json")
@@ -35,7 +35,7 @@ func (q *call) parseForm(body []byte) (asserted assertionBody, err error) {
 		switch {
 		case name == "return":
 		case name == "visitor" || name == "visitor_token":
-			return asserted, tally.Errorf(tally.CodeBadVisitor, "a form must not name a visitor, which would be the same for everybody who loads the page")
+			return asserted, tally.Errorf(tally.CodeBadVisitor, "a form must not name a visitor, which would be the same for all readers of the page")
 		case name != "amount" && name != "option":
 			return asserted, unknownFieldError(name, "amount, option and return")
 		case len(values) != 1:
@@ -49,16 +49,16 @@ func (q *call) parseForm(body []byte) (asserted assertionBody, err error) {
 	return asserted, nil
 }
 
-// checkReturn returns the URL that a form returns to. It must have the origin of the form,
-// which is allowed for the site: the service is not an open redirect.
-// A path is a page of the service. Errors: bad_body.
+// checkReturn returns the URL that a form returns to. To prevent open redirects it must have the
+// origin of the form, which is allowed for the site. A path is a page of the service.
+// Errors: bad_body.
 func (q *call) checkReturn(back string) (string, error) {
 	bad := tally.Errorf(tally.CodeBadBody, "return must be a page of the origin that the form comes from")
 	u, err := url.Parse(back)
 	if err != nil || u.User != nil || u.Opaque != "" || len(back) > maxReturn || strings.Contains(back, `\`) || strings.IndexFunc(back, isSpaceOrControl) >= 0 {
 		return "", bad
 	}
-	isOfSite := q.origin.text != "" && !q.origin.isOwn // the form is on a page of the site, not of the service
+	isOfSite := q.origin.text != "" && !q.origin.isOwn // the form is in a page of the site, not of the service
 	host, _ := requestHost(q.r, q.client.viaProxy)
 	target := u.Scheme + "://" + strings.ToLower(u.Host)
 	isAllowed := false
@@ -77,7 +77,7 @@ func (q *call) checkReturn(back string) (string, error) {
 	return u.String(), nil
 }
 
-// withoutDefaultPort leaves out the port that the scheme implies, as browsers do.
+// withoutDefaultPort removes the default port of the scheme, as browsers do.
 func withoutDefaultPort(target string) string {
 	if strings.HasPrefix(target, "https:") {
 		return strings.TrimSuffix(target, ":443")
@@ -87,7 +87,7 @@ func withoutDefaultPort(target string) string {
 
 func isSpaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }
 
-// likeByForm is like for a form.
+// likeByForm is [API.like] for a form.
 func (a *API) likeByForm(q *call, topic tally.Topic, body []byte) error {
 	asserted, err := q.parseForm(body)
 	if err != nil {

@@ -21,8 +21,8 @@ func (a *API) healthz(q *call) error {
 	return nil
 }
 
-// notReadyReason returns why the instance should get no requests, or "". A store that is
-// away is no reason: taking every instance out of the balancer would help nobody.
+// notReadyReason returns the reason why the instance should get no requests, or "". A store that is
+// away is no reason, since then a balancer would stop sending requests to all instances.
 func (a *API) notReadyReason(health tally.Health) string {
 	switch {
 	case a.isDraining.Load():
@@ -49,7 +49,7 @@ type readiness struct {
 
 // replicaReadiness describes the replica in the body of /readyz.
 type replicaReadiness struct {
-	Status     string  `json:"status"` // used, or away: the store serves instead
+	Status     string  `json:"status"` // used; or away, while the store is used instead
 	LagSeconds float64 `json:"lag_seconds"`
 	Error      string  `json:"error,omitempty"`
 }

@@ -1,13 +1,13 @@
 package api
 
 import (
-	"strconv"
+	"encoding/json"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// defaultLast is the number of points of a history unless the client asks for another.
+// defaultLast is the number of points of a history without ?last=.
 const defaultLast = 30
 
 // history serves GET /v1/history/{site}/{metric}/{key}.
@@ -27,7 +27,10 @@ func (a *API) history(q *call) error {
 	if err != nil {
 		return err
 	}
-	answer := appendHistory(q.buffer[:0], &h, h.Points(a.catalog.Rule(topic).Kind == tally.Presence, last))
+	answer, err := encodeHistory(&h, h.Points(a.catalog.Rule(topic).Kind == tally.Presence, last))
+	if err != nil {
+		return err
+	}
 	if h.IsStale {
 		answer = markStale(answer)
 	}
@@ -54,24 +57,20 @@ func (q *call) historyParameters() (period tally.Period, last int, err error) {
 	return period, last, err
 }
 
-func appendHistory(dst []byte, h *tally.History, points []tally.Point) []byte {
-	dst = append(dst, `{"topic":`...)
-	dst = tally.AppendJSONString(dst, h.Topic.String())
-	dst = append(dst, `,"by":"`...)
-	dst = append(dst, h.Period.String()...)
-	dst = append(dst, `","points":[`...)
-	for i, point := range points {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, `{"at":"`...)
-		dst = point.At.AppendFormat(dst, time.RFC3339)
-		dst = append(dst, `","count":`...)
-		dst = strconv.AppendInt(dst, point.Count, 10)
-		dst = append(dst, '}')
+func encodeHistory(h *tally.History, points []tally.Point) ([]byte, error) {
+	type point struct {
+		At    time.Time `json:"at"`
+		Count int64     `json:"count"`
 	}
-	dst = append(dst, `],"count":`...)
-	dst = strconv.AppendInt(dst, h.Count, 10)
-	dst = append(dst, `,"version":`...)
-	return append(strconv.AppendInt(dst, h.Version, 10), '}')
+	shown := make([]point, len(points))
+	for i, p := range points {
+		shown[i] = point{p.At.UTC(), p.Count}
+	}
+	return json.Marshal(struct {
+		Topic   tally.Topic `json:"topic"`
+		By      string      `json:"by"`
+		Points  []point     `json:"points"`
+		Count   int64       `json:"count"`
+		Version int64       `json:"version"`
+	}{h.Topic, h.Period.String(), shown, h.Count, h.Version})
 }

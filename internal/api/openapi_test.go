@@ -19,7 +19,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// document is openapi.yaml with the schemas compiled until now.
+// document is openapi.yaml with the schemas that are compiled so far.
 type document struct {
 	root map[string]any
 

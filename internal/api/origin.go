@@ -28,13 +28,13 @@ const nullOrigin = "null"
 
 // requestOrigin is the origin of the page that sends a request.
 type requestOrigin struct {
-	text  string // as sent; empty if no page sends it, or the browser omits it
-	isOwn bool   // is the service's own origin
+	text  string // as sent; empty without the header
+	isOwn bool   // it is the origin of the service
 }
 
-// originOf reads the Origin header. The service's own origin has the host of the request,
-// since browsers let no page forge either. The scheme matters only if the request is
-// known to be encrypted: a proxy may terminate TLS without telling.
+// originOf reads the Origin header. An origin is the service's own if it has the host of the request:
+// no page can make a browser send another origin or host. The scheme is compared only if the request
+// is known to be encrypted, since a proxy may terminate TLS without a header that tells so.
 func (a *API) originOf(r *http.Request, viaProxy bool) requestOrigin {
 	headers := r.Header["Origin"]
 	if len(headers) == 0 {
@@ -79,7 +79,7 @@ func sameHost(origin, host string, secure bool) bool {
 	return host != "" && (strings.EqualFold(at, host) || strings.EqualFold(at, strings.TrimSuffix(host, port)))
 }
 
-// mayUse reports whether the caller may use site. No restricted caller may use "".
+// mayUse reports whether the caller may use site. Only callers without restrictions may use "".
 func (c *caller) mayUse(site string) bool {
 	if c.isTrusted || c.origin.text == "" || c.origin.isOwn {
 		return true
@@ -89,8 +89,8 @@ func (c *caller) mayUse(site string) bool {
 	})
 }
 
-// checkSite returns nil if the caller may use site. Errors: origin_not_allowed, with the
-// flag that would allow it.
+// checkSite returns an error unless the caller may use site. Errors: origin_not_allowed, with the flag
+// that would allow the origin.
 func (c *caller) checkSite(site string) error {
 	if c.mayUse(site) {
 		return nil
@@ -98,8 +98,8 @@ func (c *caller) checkSite(site string) error {
 	return originError(c.origin.text, site)
 }
 
-// checkAnySite returns an error if the caller may use no site. The error names the site of
-// the first topic given; without topics, as on a WebSocket, the flags for any site.
+// checkAnySite returns an error if the caller may use no site. The error is about the site of the first
+// topic; without topics, as on a WebSocket, about all sites.
 func (c *caller) checkAnySite(topics ...[]name) error {
 	if c.mayUse("") {
 		return nil
@@ -121,7 +121,7 @@ func (c *caller) checkAnySite(topics ...[]name) error {
 // with scheme and port.
 const maxShownOrigin = 280
 
-// originError returns the error of an origin that may not use site, or any site if empty.
+// originError returns the error of an origin that may not use site; any site if site is empty.
 func originError(origin, site string) error {
 	if origin == nullOrigin {
 		return tally.Errorf(tally.CodeOriginNotAllowed,
@@ -133,15 +133,15 @@ func originError(origin, site string) error {
 	}
 	switch site {
 	case "":
-		return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may use no site; --site NAME=%s allows them one, --allow-origin %s the site %q", origin, shown, shown, tally.DefaultSite)
+		return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may not use any site; allow them with --allow-origin %s for the site %q, or with --site NAME=%s for another one", origin, shown, tally.DefaultSite, shown)
 	case tally.DefaultSite:
 		return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may not use the site %q; --allow-origin %s allows them", origin, site, shown)
 	}
 	return tally.Errorf(tally.CodeOriginNotAllowed, "pages of %.280q may not use the site %q; --site %s=%s allows them", origin, site, site, shown)
 }
 
-// Headers of cross-origin requests. Every origin may read its responses, since none
-// depends on cookies. So a page that may not use a site can show why.
+// Headers of cross-origin requests. Pages of every origin may read the responses, none of which
+// depends on cookies. So a page that may not use a site can show the reason.
 var (
 	varyOrigin    = []string{"Origin"}
 	exposeHeaders = []string{"Retry-After, ETag"}
@@ -167,8 +167,8 @@ func setOriginHeaders(h http.Header, p requestOrigin) {
 	}
 }
 
-// preflight serves OPTIONS. It allows every origin: the request itself is refused if
-// necessary, and the page can read why.
+// preflight serves OPTIONS. It allows every origin. If the origin is not allowed, the request after it
+// is refused, with a reason that the page can read.
 func (a *API) preflight(q *call) error {
 	h := q.w.Header()
 	h["Access-Control-Allow-Methods"] = allowMethods

@@ -8,8 +8,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// queryPairs returns the parameters of a query. Unlike [url.ParseQuery] it separates them
-// only at &, and continues after a broken encoding.
+// queryPairs returns the parameters of a query. Unlike [url.ParseQuery] it accepts semicolons in
+// them, and continues after a broken encoding.
 func queryPairs(query string) iter.Seq2[string, name] {
 	return func(yield func(string, name) bool) {
 		for query != "" {
@@ -33,7 +33,7 @@ func queryPairs(query string) iter.Seq2[string, name] {
 	}
 }
 
-// name is the value of a parameter, mostly a topic as a client names it.
+// name is the name of a topic that a client sends, or the value of another parameter.
 type name struct {
 	text     string
 	isBroken bool // its percent-encoding is broken; text is as sent

@@ -128,8 +128,7 @@ func newRigOn(t testing.TB, store storage, change func(*Options)) *rig {
 	return r
 }
 
-// limits returns limits of so many writes, reads and new topics an hour; 0 means any
-// number.
+// limits returns limits of that many writes, reads and new topics an hour; 0 means any number.
 func limits(writes, reads, topics int) *ratelimit.Limiter {
 	return ratelimit.New(ratelimit.Limits{Writes: hourly(writes), Reads: hourly(reads), NewTopics: hourly(topics)}, nil)
 }

@@ -22,7 +22,7 @@ func (a *API) newEngine() *gin.Engine {
 	_ = engine.SetTrustedProxies(nil)  // nil cannot fail
 	engine.NoRoute(a.handle("none", notFound))
 	engine.NoMethod(a.handle("none", func(q *call) error {
-		return tally.Errorf(tally.CodeMethodNotAllowed, "the method %.40q is not allowed here; the header Allow lists those that are", q.r.Method)
+		return tally.Errorf(tally.CodeMethodNotAllowed, "the method %.40q is not allowed here; the header Allow lists the allowed ones", q.r.Method)
 	}))
 	return engine
 }
@@ -32,7 +32,7 @@ func notFound(q *call) error {
 }
 
 func readOnly(*call) error {
-	return tally.Errorf(tally.CodeMethodNotAllowed, "this can only be read")
+	return tally.Errorf(tally.CodeMethodNotAllowed, "this address can only be read")
 }
 
 // mount adds routes to a group.
@@ -78,7 +78,7 @@ func (a *API) newPublic() http.Handler {
 	at.get("/v1/counts", a.counts)
 	at.on("/v1/counts", a.countsOfBody, http.MethodPost)
 	at.get(top, a.top)
-	// Otherwise the router takes these for topics of a site named top.
+	// Without these routes the router would take the paths for topics of a site named top.
 	at.on(top, readOnly, http.MethodPost, http.MethodDelete)
 	at.on(top+"/*key", notFound, http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete)
 	at.get(history, a.history)
@@ -118,8 +118,7 @@ func (a *API) newPublic() http.Handler {
 	return engine
 }
 
-// admin serves everything below /admin. Package admin decides on tokens, limits and
-// headers there.
+// admin serves everything below /admin. Package admin checks tokens and limits, and sets headers.
 func (m mount) admin() {
 	handler := m.api.handleBare("/admin", m.api.serveAdmin)
 	m.group.Any("/admin", handler)

@@ -10,19 +10,18 @@ import (
 )
 
 const (
-	// maxProxyAgents is how many user agents one client has: fewer than that many
-	// browsers and scripts of one person.
+	// maxProxyAgents is more user agents than the browsers and scripts of one person have.
 	maxProxyAgents = 8
-	// proxyWindow is the time in which they must be seen: browsers on one machine change
-	// their user agents with each update.
+	// proxyWindow is the time in which they must occur, since browsers change their user agents with
+	// each update.
 	proxyWindow = 24 * time.Hour
 	// maxObservedProxies bounds how many addresses are observed: more than a deployment
 	// has proxies.
 	maxObservedProxies = 64
 )
 
-// silentProxies detects a trusted proxy that does not name its clients: requests of many
-// user agents have the proxy's own address. It is safe for concurrent use.
+// silentProxies detects a trusted proxy that does not name its clients, by requests of many user
+// agents with the proxy's own address. It is safe for concurrent use.
 type silentProxies struct {
 	isFound atomic.Bool // ends observing
 
@@ -67,8 +66,8 @@ func (p *silentProxies) observe(proxy netip.Addr, agent string, now time.Duratio
 	return len(seen.hashes) >= maxProxyAgents && p.isFound.CompareAndSwap(false, true)
 }
 
-// silentProxyWarning is the warning in /readyz and doctor. It contains no address, since
-// everybody can read it.
+// silentProxyWarning is the warning in /readyz and doctor. It contains no address, since /readyz is
+// public.
 const silentProxyWarning = "a proxy named in --trusted-proxy does not name its clients: requests of many user agents have one address; configure it to send X-Forwarded-For, Forwarded or X-Real-IP"
 
 // observeProxy logs a warning once if the client of q is a silent proxy.

@@ -13,8 +13,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// countedStatuses are the statuses of this service. All others count as the last one, so
-// that counting is one addition.
+// countedStatuses are the statuses of this service. All others count as the last one. So counting
+// takes one addition, without a map.
 var countedStatuses = [...]int{
 	http.StatusOK, http.StatusSwitchingProtocols, http.StatusNoContent, http.StatusSeeOther, http.StatusNotModified,
 	http.StatusPermanentRedirect, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
@@ -78,8 +78,8 @@ func (s *requestStats) route(name string) *routeStats {
 
 const metricPrefix = "tallycast_"
 
-// collector collects the metrics of all parts for Prometheus. It describes none
-// beforehand, since they depend on the configuration.
+// collector collects the metrics of all parts for Prometheus. It describes none in advance, since they
+// depend on the configuration.
 type collector struct {
 	api                 *API
 	requests, durations *prometheus.Desc
@@ -173,8 +173,8 @@ func (s instanceSamples) Metrics() []tally.Sample {
 	health := s.api.options.Health()
 	return []tally.Sample{
 		{Name: "store_up", Help: "1 while the store can be used.", Value: flag(health.Reached && health.Err == nil && health.Conflict == nil)},
-		{Name: "store_conflict", Help: "1 while the configuration forbids to use the store.", Value: flag(health.Conflict != nil)},
-		{Name: "ready", Help: "1 while /readyz says so.", Value: flag(s.api.notReadyReason(health) == "")},
+		{Name: "store_conflict", Help: "1 while the configuration conflicts with the store, which is then not used.", Value: flag(health.Conflict != nil)},
+		{Name: "ready", Help: "1 while /readyz reports that the instance is ready.", Value: flag(s.api.notReadyReason(health) == "")},
 		{Name: "unknown_keys_total", Counter: true, Help: "Writes refused with unknown_key.", Value: float64(s.api.unknownKeys.Load())},
 		{Name: "info", Help: "The running version.", Label: "version", LabelValue: s.api.options.Version, Value: 1},
 	}

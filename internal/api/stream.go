@@ -68,7 +68,7 @@ func (a *API) webSocket(q *call) error {
 	if err != nil {
 		return err
 	}
-	q.w.WriteHeader(http.StatusSwitchingProtocols) // for metrics; an error has another status
+	q.w.WriteHeader(http.StatusSwitchingProtocols) // for metrics; an error replaces it
 	err = a.options.Push.WebSocket(q.w, q.r, session)
 	q.isConnection = err == nil
 	return err

@@ -64,7 +64,7 @@ func (a *API) readTopic(q *call) error {
 	}
 	r := readings[0]
 	etag := `"` + strconv.FormatInt(r.Change.Version, 10) + `"`
-	q.respondReading(r.appendJSON(q.buffer[:0], visitor != ""), visitor != "", r.IsStale, etag)
+	q.respondReading(appendReading(q.buffer[:0], r, visitor != ""), visitor != "", r.IsStale, etag)
 	return nil
 }
 
@@ -74,7 +74,7 @@ func (a *API) like(q *call) error {
 	if err != nil {
 		return err
 	}
-	kind, err := q.bodyKind()
+	isForm, err := q.isForm()
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (a *API) like(q *call) error {
 		return err
 	}
 	withdraws := q.r.Method == http.MethodDelete
-	if kind == formBody && !withdraws {
+	if isForm && !withdraws {
 		return a.likeByForm(q, topic, body)
 	}
 	asserted, err := parseAssertion(body)

@@ -33,7 +33,7 @@ func (a *API) trendContent(ctx context.Context, topic tally.Topic) (badgeContent
 	if len(points) == 0 {
 		return content, nil
 	}
-	// The line ends at the number beside it, also for presence.
+	// The line ends at the count beside it. The last point of presence may be higher.
 	content.trend[len(points)-1] = history.Count
 	if len(points) > 1 {
 		content.full += fmt.Sprintf(" (%+d since %s)", history.Count-points[0].Count, points[0].At.Format(time.DateOnly))
@@ -59,5 +59,5 @@ func trendLine(counts []int64, left int) string {
 		strings.TrimSuffix(points.String(), " "), decimal(x), decimal(y))
 }
 
-// decimal formats a coordinate with one digit, which is enough for the eye.
+// decimal formats a coordinate with one decimal, which is as exact as a reader can see.
 func decimal(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }

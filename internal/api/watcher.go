@@ -11,8 +11,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// watcher is a client that watches topics, as its messages need it. It implements [push.Rights].
-// Each WebSocket has one, so it is small: clients with the same headers share one page.
+// watcher describes a client that watches topics, for the messages that it sends. It implements
+// [push.Rights]. Each WebSocket has one, so it is small: clients with the same headers share one page.
 type watcher struct {
 	api     *API
 	address netip.Addr
@@ -77,8 +77,8 @@ func (w *watcher) MayRecord(topic tally.Topic) bool {
 	return p.MayCreate
 }
 
-// ParseAssertion implements [push.Rights]. The rules, the limits and the answer are those
-// of POST. Errors: bad_body.
+// ParseAssertion implements [push.Rights]. Rules, limits and answers are those of POST.
+// Errors: bad_body.
 func (w *watcher) ParseAssertion(message []byte) (push.Assertion, error) {
 	m, err := parseAssertMessage(message)
 	if err != nil {
