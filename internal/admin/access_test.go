@@ -137,8 +137,8 @@ func testEveryCall(t *testing.T, how string) {
 	}
 }
 
-// checkHidden checks that the answer to a role of the site blog hides what it must. The
-// answer may repeat what a body said.
+// checkHidden checks that the answer to a role of the site blog contains nothing that it must hide. The
+// answer may repeat the content of the body.
 func (s *sites) checkHidden(name string, role owner.Role, answer answerOf, isRead bool) {
 	s.t.Helper()
 	hidden := []string{"docs", adminAddress, "secret.db", `"token":"`}
@@ -204,7 +204,7 @@ func TestAccess_ImportedSettings(t *testing.T) {
 	}
 }
 
-// A setting of a foreign site does not keep an import from storing the other lines.
+// An import stores the other lines if one has a setting of a foreign site.
 func TestAccess_ImportedForeignSetting(t *testing.T) {
 	s := newSites(t, nil)
 	head, _, _ := strings.Cut(s.header("admin", "GET", "export", "").body, "\n")
@@ -292,7 +292,7 @@ func TestAccess_GuessedTokens(t *testing.T) {
 	}
 }
 
-// The files of the dashboard have no data, and are the same for everybody.
+// The files of the dashboard have no data, and are the same for all clients.
 func TestAccess_Pages(t *testing.T) {
 	s := newSites(t, nil)
 	for _, name := range []string{"viewer", "editor", "admin", ""} {

@@ -8,19 +8,19 @@ import (
 	"github.com/tallycast/tallycast/internal/ratelimit"
 )
 
-// wrongTokenRate is how many wrong tokens of one address are logged and answered with
-// not_authorized; further ones are answered with rate_limited. A person mistypes fewer.
+// wrongTokenRate is the number of wrong tokens of one address that are logged and answered with
+// not_authorized. Further ones are answered with rate_limited. A person mistypes fewer.
 var wrongTokenRate = ratelimit.NewRate(ratelimit.Limit{Count: 10, Per: time.Minute}, 1)
 
-// maxAttemptAddresses bounds of how many addresses wrong tokens are remembered.
+// maxAttemptAddresses bounds the addresses whose wrong tokens are counted.
 const maxAttemptAddresses = 4096
 
-// attempts counts wrong tokens by client address, so that guessing does not fill the
-// log. The right token never waits: otherwise a stranger behind the owner's proxy could
-// lock the owner out, and a token has 16 bytes or more. It is safe for concurrent use.
+// attempts counts wrong tokens by client address, so that guessing does not fill the log. The right
+// token is always accepted: otherwise another client behind the owner's proxy could lock the owner
+// out, and guessing a token of 16 bytes or more is hopeless. It is safe for concurrent use.
 type attempts struct {
 	mu      sync.Mutex
-	buckets map[netip.Addr]time.Duration // when each is full again, in Unix time
+	buckets map[netip.Addr]time.Duration // when each bucket is full again, in Unix time
 }
 
 // wrong counts a wrong token. wait is above 0 if the address sent too many.
@@ -39,8 +39,7 @@ func (a *attempts) wrong(client netip.Addr, at time.Time) (wait time.Duration) {
 	return 0
 }
 
-// makeRoomLocked forgets the addresses whose bucket is full, and if that is not enough
-// any other.
+// makeRoomLocked removes the addresses whose bucket is full, and if that is not enough any others.
 func (a *attempts) makeRoomLocked(now time.Duration) {
 	if len(a.buckets) < maxAttemptAddresses {
 		return

@@ -34,8 +34,8 @@ var exportFormats = map[string]exportFormat{
 		if err != nil {
 			return err
 		}
-		_, err = transfer.Export(ctx, q.owner.Store(), q.owner.Catalog(), transfer.NewHeader(secret, q.s.exportSecret && q.access.Role == owner.Admin, q.s.now()), scope, w, nil)
-		return err
+		header := transfer.NewHeader(secret, q.s.exportSecret && q.access.Role == owner.Admin, q.s.now())
+		return transfer.Export(ctx, q.owner.Store(), q.owner.Catalog(), header, scope, w)
 	}},
 	"csv":  {"text/csv; charset=utf-8", "csv", exportCounts(false)},
 	"json": {"application/json", "json", exportCounts(true)},
@@ -43,8 +43,7 @@ var exportFormats = map[string]exportFormat{
 
 func exportCounts(asJSON bool) func(context.Context, *request, tally.Scope, *exportWriter) error {
 	return func(ctx context.Context, q *request, scope tally.Scope, w *exportWriter) error {
-		_, err := transfer.ExportCounts(ctx, q.owner.Store(), scope, asJSON, w, nil)
-		return err
+		return transfer.ExportCounts(ctx, q.owner.Store(), scope, asJSON, w)
 	}
 }
 
@@ -63,7 +62,7 @@ func (q *request) exportData() (any, error) {
 		w.begin()
 		return responded{}, nil
 	}
-	// A client that stopped reading does not delay the end of an export whose token was revoked.
+	// The export of a revoked token ends at once, even if the client stopped reading.
 	defer context.AfterFunc(q.r.Context(), func() { _ = w.control.SetWriteDeadline(time.Now()) })()
 	err = format.write(q.r.Context(), q, scope, w)
 	if err != nil && !w.hasBegun {
@@ -87,7 +86,8 @@ type exportWriter struct {
 	hasBegun bool
 }
 
-// begin sets the headers, once the export is known to succeed so far.
+// begin sets the headers. It is called with the first bytes of the export, so that an error before
+// them has its own response.
 func (w *exportWriter) begin() {
 	w.hasBegun = true
 	h := w.q.w.Header()
@@ -101,7 +101,8 @@ func (w *exportWriter) Write(p []byte) (int, error) {
 		w.begin()
 	}
 	_ = w.control.SetWriteDeadline(time.Now().Add(exportWriteTimeout)) // no error if deadlines are unsupported
-	if err := w.q.r.Context().Err(); err != nil {                      // checked after it: the end of the context may have set an earlier deadline
+	// Check the context afterwards: its end sets an earlier deadline, which may be replaced now.
+	if err := w.q.r.Context().Err(); err != nil {
 		return 0, err
 	}
 	return w.q.w.Write(p)
@@ -110,11 +111,7 @@ func (w *exportWriter) Write(p []byte) (int, error) {
 // importTypes are the media types of an export.
 var importTypes = []string{"application/jsonl", "application/x-ndjson", "application/x-jsonlines", "application/octet-stream"}
 
-// maxRefusals bounds the refusals in a response, which has the first ones: more than a piece
-// of an export has lines. In another file, each byte may be refused.
-const maxRefusals = 10_000
-
-// importData answers POST /admin/v1/import: a piece of an export, its header first.
+// importData answers POST /admin/v1/import: a part of an export, its header first.
 func (q *request) importData() (any, error) {
 	values, err := q.query("mode")
 	if err != nil {
@@ -132,27 +129,20 @@ func (q *request) importData() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	refused := []transfer.Refusal{}
-	target := siteRecorder{transfer.NewStoreTarget(q.owner.Store(), q.owner.Catalog(), q.owner.NewImportCheck().Admit), map[string]bool{}}
+	target := transfer.NewStoreTarget(q.owner.Store(), q.owner.Catalog(), q.owner.NewImportCheck().Admit)
 	report, err := transfer.Import(q.detached(), target, bytes.NewReader(body), transfer.ImportOptions{
 		Fingerprint: tally.NewHasher(secret).Fingerprint(),
 		Replace:     replace,
 		Part:        true,
-		OnRefusal: func(r transfer.Refusal) {
-			if len(refused) < maxRefusals {
-				refused = append(refused, r)
-			}
-		},
 	})
-	report.Refusals = refused
 	if report.Settings > 0 {
 		err = errors.Join(err, q.owner.Reload(q.detached()))
 	}
-	return report, errors.Join(err, q.auditImport(report, replace, target.sites))
+	return report, errors.Join(err, q.auditImport(report, replace))
 }
 
 // auditImport writes an import to the audit log, if it stored something.
-func (q *request) auditImport(report transfer.Report, replace bool, sites map[string]bool) error {
+func (q *request) auditImport(report transfer.Report, replace bool) error {
 	if report.Topics+report.Contributions+report.Settings == 0 {
 		return nil
 	}
@@ -162,34 +152,8 @@ func (q *request) auditImport(report transfer.Report, replace bool, sites map[st
 	}
 	entry.Detail = fmt.Sprintf("part of an export with %s, %s and %s",
 		tally.Quantity(int(report.Topics), "topic"), tally.Quantity(int(report.Contributions), "contribution"), tally.Quantity(int(report.Settings), "setting"))
-	if !sites[""] {
-		entry.Sites = strings.Join(slices.Sorted(maps.Keys(sites)), " ")
+	if !report.Sites[""] {
+		entry.Sites = strings.Join(slices.Sorted(maps.Keys(report.Sites)), " ")
 	}
 	return q.owner.Audit(q.detached(), entry)
-}
-
-// siteRecorder is a target that records the sites of the lines that it stored; "" for a line that
-// concerns all sites.
-type siteRecorder struct {
-	transfer.Target
-	sites map[string]bool
-}
-
-func (t siteRecorder) Store(ctx context.Context, replace bool, batch transfer.Batch) ([]transfer.Refusal, error) {
-	refused, err := t.Target.Store(ctx, replace, batch)
-	isRefused := map[int64]bool{}
-	for _, each := range refused {
-		isRefused[each.Line] = true
-	}
-	for _, setting := range batch.Settings {
-		if !isRefused[setting.Number] {
-			t.sites[tally.SettingSite(setting.Name)] = true
-		}
-	}
-	for _, line := range batch.Lines {
-		if !isRefused[line.Number] {
-			t.sites[line.Topic.Site()] = true
-		}
-	}
-	return refused, err
 }

@@ -2,15 +2,17 @@ package admin
 
 import "github.com/tallycast/tallycast/internal/tally"
 
-// moved is the topic that others became.
-type moved struct {
+// merged is the topic into which others were merged or renamed.
+type merged struct {
 	Topic   string        `json:"topic"`
 	Count   int64         `json:"count"`
 	Options tally.Options `json:"options,omitempty"`
 	Version int64         `json:"version"`
 }
 
-func movedOf(c tally.Change) moved { return moved{c.Topic.String(), c.Count, c.Options, c.Version} }
+func mergedOf(c tally.Change) merged {
+	return merged{c.Topic.String(), c.Count, c.Options, c.Version}
+}
 
 type renameBody struct {
 	From string `json:"from"`
@@ -24,7 +26,7 @@ func (q *request) rename(body renameBody) (any, error) {
 		return nil, err
 	}
 	change, err := q.owner.Rename(q.detached(), q.actor(), topics[0], topics[1])
-	return movedOf(change), err
+	return mergedOf(change), err
 }
 
 type mergeBody struct {
@@ -43,5 +45,5 @@ func (q *request) merge(body mergeBody) (any, error) {
 		return nil, err
 	}
 	change, err := q.owner.Merge(q.detached(), q.actor(), from, to[0])
-	return movedOf(change), err
+	return mergedOf(change), err
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// rejectForeign refuses every call of a page of another origin, so that no browser can be
-// made to guess tokens or to use a cookie. Errors: origin_not_allowed.
+// rejectForeign refuses calls of pages of other origins, so that no page can make a browser guess
+// tokens or use a cookie. Errors: origin_not_allowed.
 func (q *request) rejectForeign() error {
 	site := q.r.Header.Get("Sec-Fetch-Site")
 	if q.caller.Origin != "" && !q.caller.SameOrigin || site == "cross-site" || site == "same-site" {
@@ -19,8 +19,8 @@ func (q *request) rejectForeign() error {
 	return nil
 }
 
-// checkForgery verifies that a change with a cookie comes from the dashboard: the browser
-// must say so, and the page must send the secret that only the session's owner received.
+// checkForgery verifies that a change with a cookie comes from the dashboard: by the headers of the
+// browser, and by the secret that only a page of this origin can read.
 // Errors: origin_not_allowed.
 func (q *request) checkForgery() error {
 	if !q.caller.SameOrigin && q.r.Header.Get("Sec-Fetch-Site") != "same-origin" {
@@ -33,16 +33,16 @@ func (q *request) checkForgery() error {
 	return nil
 }
 
-// tokenNames are the parameter names that people would use for a token in a URL.
+// tokenNames are the parameter names that a client may use by mistake for a token in a URL.
 var tokenNames = []string{"token", "admin_token", "admin-token", "access_token", "authorization"}
 
-// checkURL refuses URLs that contain a token, since URLs are logged and remembered, and
-// those that the router would redirect to another topic. Errors: bad_topic, not_authorized.
+// checkURL refuses URLs that contain a token, since URLs are in logs and histories, and URLs that the
+// router would redirect to another topic. Errors: bad_topic, not_authorized.
 func checkURL(r *http.Request) error {
 	query := r.URL.Query()
 	for _, name := range tokenNames {
 		if query.Has(name) {
-			return unauthorized("never send a token in a URL, which is logged and remembered; if this was the admin token, change it")
+			return unauthorized("never send a token in a URL, since URLs are in logs and browser histories; if this was the admin token, change it")
 		}
 	}
 	escaped := r.URL.EscapedPath()

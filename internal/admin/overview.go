@@ -16,8 +16,5 @@ func (q *request) listAudit() (any, error) {
 		return nil, err
 	}
 	entries, next, err := q.owner.AuditLog(q.r.Context(), values.Get("before"), limit)
-	return struct {
-		Entries []tally.AuditEntry `json:"entries"`
-		Next    string             `json:"next"`
-	}{append([]tally.AuditEntry{}, entries...), next}, err
+	return map[string]any{"entries": append([]tally.AuditEntry{}, entries...), "next": next}, err
 }

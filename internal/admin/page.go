@@ -1,9 +1,7 @@
 package admin
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
+	"cmp"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -13,7 +11,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// pagePolicy lets the dashboard load its own files and connect to this service, and nothing
+// pagePolicy allows the dashboard to load its own files and to connect to this service, and nothing
 // else. No page may embed it. It has no inline scripts or styles.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -21,8 +19,8 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 // indexPage is the file at /admin/.
 const indexPage = "index.html"
 
-// pageTypes are the media types of the dashboard's files. Those of the system differ
-// between machines.
+// pageTypes are the media types of the dashboard's files: constants, since the tables of systems
+// differ.
 var pageTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
@@ -31,7 +29,7 @@ var pageTypes = map[string]string{
 	".json": "application/json",
 }
 
-// servePage responds with a file of the dashboard. The files are public: they contain no
+// servePage responds with a file of the dashboard. The files are public, since they contain no
 // data.
 func (s *Server) servePage(q *request) error {
 	if q.r.Method != http.MethodGet && q.r.Method != http.MethodHead {
@@ -46,13 +44,10 @@ func (s *Server) servePage(q *request) error {
 		q.w.WriteHeader(http.StatusPermanentRedirect)
 		return nil
 	}
-	name := strings.TrimPrefix(q.r.URL.Path, "/admin/")
-	if name == "" {
-		name = indexPage
-	}
-	content, err := readPage(s.pages, name)
+	name := cmp.Or(strings.TrimPrefix(q.r.URL.Path, "/admin/"), indexPage)
+	content, err := fs.ReadFile(s.pages, name) // refuses folders, and names such as ../x
 	if err != nil {
-		return err
+		return errNotFound
 	}
 	kind, ok := pageTypes[path.Ext(name)]
 	if !ok {
@@ -61,21 +56,6 @@ func (s *Server) servePage(q *request) error {
 	h := q.w.Header()
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Content-Type", kind)
-	_, _ = bytes.NewReader(content).WriteTo(q.w) // the client may have disconnected
+	_, _ = q.w.Write(content) // the client may have disconnected
 	return nil
-}
-
-// readPage returns the content of a file. Errors: not_found, also for a folder.
-func readPage(pages fs.FS, name string) ([]byte, error) {
-	info, err := fs.Stat(pages, name) // rejects names such as ../x
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) || err == nil && info.IsDir() {
-		return nil, errNotFound
-	}
-	if err == nil {
-		var content []byte
-		if content, err = fs.ReadFile(pages, name); err == nil {
-			return content, nil
-		}
-	}
-	return nil, fmt.Errorf("read page %s: %w", name, err)
 }

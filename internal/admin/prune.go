@@ -15,7 +15,5 @@ func (q *request) prune(body pruneBody) (any, error) {
 		return nil, err
 	}
 	pruned, err := q.owner.Prune(q.r.Context(), q.actor(), scope, body.UntouchedSince, body.Preview)
-	return struct {
-		Topics []state `json:"topics"`
-	}{statesOf(pruned)}, err
+	return map[string]any{"topics": statesOf(pruned)}, err
 }

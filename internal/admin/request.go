@@ -25,7 +25,7 @@ import (
 // every character escaped.
 const maxBody = 4 << 20
 
-// request is one HTTP request. Handlers reach the use cases through it alone.
+// request is one HTTP request. Handlers call the use cases only through it.
 type request struct {
 	s       *shared
 	w       http.ResponseWriter
@@ -38,7 +38,7 @@ type request struct {
 	owner  *owner.Service // sees the sites of access only
 }
 
-// requestKey is the key of the request in its context, where the router's handlers find it.
+// requestKey is the key of the request in its context, from which the router's handlers take it.
 type requestKey struct{}
 
 // actor returns the name of the client in the audit log.
@@ -51,8 +51,8 @@ func (q *request) actor() string {
 // (prune, undo, forget) end with their client.
 func (q *request) detached() context.Context { return context.WithoutCancel(q.r.Context()) }
 
-// clearDeadlines removes the connection's deadlines once the whole request of the owner
-// has arrived: they would end the context and the response of a call that takes longer.
+// clearDeadlines removes the connection's deadlines after the whole request has arrived. Otherwise
+// they would end the context and the response of a long call.
 func (q *request) clearDeadlines() {
 	connection := http.NewResponseController(q.w)
 	// A connection without support for deadlines has none.
@@ -63,7 +63,7 @@ func (q *request) clearDeadlines() {
 // jsonTypes are the media types of most bodies.
 var jsonTypes = []string{"application/json"}
 
-// checkType refuses bodies of other media types, in particular those that a form can send.
+// checkType refuses bodies of other media types, in particular of those that an HTML form can send.
 // Errors: unsupported_media_type.
 func (q *request) checkType(types []string) error {
 	text := q.r.Header.Get("Content-Type")
@@ -139,7 +139,7 @@ func decodeProblem(err error) string {
 	return fmt.Sprintf("%s is %s and must be %s", name, mismatch.Value, expected)
 }
 
-// respond sends v as JSON, or a response without a body if v is nil.
+// respond responds with v as JSON, or without a body if v is nil.
 func (q *request) respond(v any) {
 	if v == nil {
 		q.w.WriteHeader(http.StatusNoContent)
@@ -156,11 +156,11 @@ func (q *request) respond(v any) {
 	_, _ = q.w.Write(body.Bytes()) // the client may have disconnected
 }
 
-// query parses the URL's query, which has each of names at most once. Errors: bad_body.
+// query parses the URL's query, which may have each of names once. Errors: bad_body.
 func (q *request) query(names ...string) (url.Values, error) {
 	values, err := url.ParseQuery(q.r.URL.RawQuery)
 	if err != nil {
-		return nil, tally.Errorf(tally.CodeBadBody, "the query is not percent-encoded correctly")
+		return nil, tally.Errorf(tally.CodeBadBody, "the percent-encoding of the query is broken")
 	}
 	for name, given := range values {
 		if !slices.Contains(names, name) {

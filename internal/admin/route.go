@@ -16,10 +16,10 @@ import (
 // callsPath is the prefix of the calls. Other paths below /admin are pages.
 const callsPath = "/admin/v1/"
 
-// answer carries out a call. It returns the content of the response, which is empty for nil.
+// answer carries out a call. It returns the content of the response; nil for none.
 type answer func(*request) (any, error)
 
-// responded is the result of an answer that sent the response itself.
+// responded is the result of an answer that has sent the response itself.
 type responded struct{}
 
 // withBody returns the answer of a call whose body is the JSON object of a B.
@@ -44,9 +44,9 @@ type route struct {
 	answer answer
 }
 
-// Calls see the sites of their caller only, see [owner.Service.Within]. Calls of view change
-// nothing and show no addresses of clients. Calls of edit may do both. Calls of administer
-// concern all sites, or tokens.
+// Calls see only the sites of their caller, see [owner.Service.Within]. Calls of view change nothing
+// and show no addresses of clients. Calls of edit may do both. Calls of administer concern all
+// sites, or tokens. Calls of open need no authorization.
 func view(a answer) route       { return route{role: owner.Viewer, answer: a} }
 func edit(a answer) route       { return route{role: owner.Editor, answer: a} }
 func administer(a answer) route { return route{role: owner.Admin, answer: a} }
@@ -149,7 +149,7 @@ func (m methods) call(s *Server, q *request, allow []string) (any, error) {
 	return q.untilRevoked(call.answer)
 }
 
-// untilRevoked carries out a call with a token. Its reads end when the token is revoked.
+// untilRevoked carries out a call of a caller with a token. Its reads end when the token is revoked.
 func (q *request) untilRevoked(answer answer) (any, error) {
 	ctx, cancel := context.WithCancel(q.r.Context())
 	defer cancel()
@@ -157,7 +157,7 @@ func (q *request) untilRevoked(answer answer) (any, error) {
 	q.r = q.r.WithContext(ctx)
 	result, err := answer(q)
 	if err != nil && q.access.Revoked.Err() != nil {
-		err = unauthorized("the token was revoked meanwhile")
+		err = unauthorized("the token was revoked during the call")
 	}
 	return result, err
 }

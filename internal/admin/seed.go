@@ -1,37 +1,39 @@
 package admin
 
-import (
-	"github.com/tallycast/tallycast/internal/tally"
-)
+import "github.com/tallycast/tallycast/internal/tally"
 
-// seedResult is one topic of the response to a seed call.
-type seedResult struct {
+// SeedResult is the effect of one seed in the response to a call of seeds.
+type SeedResult struct {
 	Topic   string        `json:"topic"`
 	Seed    tally.Numbers `json:"seed"`
 	Before  tally.Numbers `json:"before"`
 	Changed bool          `json:"changed"`
-	// Unlisted reports that the site has a sitemap that does not list the key.
+	// Unlisted is true if the site has a sitemap without the key.
 	Unlisted bool       `json:"unlisted,omitempty"`
-	Error    *itemError `json:"error,omitempty"`
+	Error    *ItemError `json:"error,omitempty"`
 }
 
-type seedBody struct {
-	Seeds []struct {
-		Topic string        `json:"topic"`
-		Seed  tally.Numbers `json:"seed"`
-	} `json:"seeds"`
-	Preview bool `json:"preview"`
+// SeedBody is the body of a call of seeds.
+type SeedBody struct {
+	Seeds   []SeedEdit `json:"seeds"`
+	Preview bool       `json:"preview"` // changes nothing
+}
+
+// SeedEdit sets the seed of one topic.
+type SeedEdit struct {
+	Topic string        `json:"topic"`
+	Seed  tally.Numbers `json:"seed"`
 }
 
 // seed answers POST /admin/v1/seeds. An invalid topic has its own error and does not stop
 // the others.
-func (q *request) seed(body seedBody) (any, error) {
+func (q *request) seed(body SeedBody) (any, error) {
 	if err := tally.CheckTopicCount(len(body.Seeds)); err != nil {
 		return nil, err
 	}
-	results := make([]seedResult, len(body.Seeds))
+	results := make([]SeedResult, len(body.Seeds))
 	var edits []tally.Edit
-	var indexes []int // in results, of each edit
+	var ofEdits []*SeedResult // of each edit
 	for i, each := range body.Seeds {
 		result := &results[i]
 		result.Topic, result.Seed = each.Topic, each.Seed
@@ -48,26 +50,23 @@ func (q *request) seed(body seedBody) (any, error) {
 		result.Topic = edit.Topic.String()
 		isListed, isKnown := q.s.keys.Contains(edit.Topic)
 		result.Unlisted = isKnown && !isListed
-		edits, indexes = append(edits, edit), append(indexes, i)
+		edits, ofEdits = append(edits, edit), append(ofEdits, result)
 	}
 	if err := q.editSeeds(edits, body.Preview); err != nil {
 		return nil, err
 	}
-	for n, e := range edits {
-		result := &results[indexes[n]]
+	for i, e := range edits {
 		if e.Err != nil {
-			result.Error = itemErrorOf(e.Err)
+			ofEdits[i].Error = itemErrorOf(e.Err)
 			continue
 		}
-		result.Before, result.Changed = e.Before.Seeds(), e.Changed
+		ofEdits[i].Before, ofEdits[i].Changed = e.Before.Seeds(), e.Changed
 	}
-	return struct {
-		Seeds []seedResult `json:"seeds"`
-	}{results}, nil
+	return map[string]any{"seeds": results}, nil
 }
 
-// editSeeds carries out the edits, or previews them. It returns an error only if all edits
-// failed; otherwise each failed edit has its own error.
+// editSeeds carries out the edits, or previews them. It returns an error only if all of them failed;
+// otherwise each failed edit has its own error.
 func (q *request) editSeeds(edits []tally.Edit, preview bool) error {
 	if preview {
 		for i := range edits {

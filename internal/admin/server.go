@@ -21,14 +21,14 @@ import (
 // Caller describes the client of a request, as the HTTP edge determined it.
 type Caller struct {
 	Address netip.Addr // the client's, behind trusted proxies
-	// Client is the address by which wrong tokens are counted, see
-	// [ratelimit.ClientAddress].
+	// Client is the address under which wrong tokens are counted, see [ratelimit.ClientAddress].
 	Client     netip.Addr
 	Origin     string // the Origin header; may be empty
 	SameOrigin bool   // Origin is that of the service
 	Secure     bool   // the client used https
 	RequestID  string
-	// Actor is the actor in the audit log; empty: "admin" and Address.
+	// Actor is the actor in the audit log; if it is empty, the actor is "admin" or "token" with the
+	// token's name, and Address.
 	Actor string
 }
 
@@ -46,7 +46,7 @@ type Options struct {
 	ExportSecret bool
 	// BasePath is the path prefix of the service, such as /tally; may be empty.
 	BasePath string
-	// Pages are the dashboard's files, with index.html; nil: no dashboard.
+	// Pages are the dashboard's files in memory, with index.html; nil: no dashboard.
 	Pages fs.FS
 
 	Logger *slog.Logger     // default: slog.Default()
@@ -70,10 +70,10 @@ type Server struct {
 	calls     *http.ServeMux
 
 	attempts attempts
-	hinted   atomic.Bool // the log says how to enable the server
+	hinted   atomic.Bool // how to enable the server was logged
 }
 
-// shared is what the handlers of all requests share. It is fixed after construction.
+// shared is the part of a Server that handlers may use. It is fixed after construction.
 type shared struct {
 	keys         *tally.KnownKeys
 	exportSecret bool
@@ -175,7 +175,7 @@ func (s *Server) authorize(q *request) (err error) {
 	return q.checkForgery()
 }
 
-// access returns the access of the token in the header, or else that of the session.
+// access returns the access of the token in the header, else that of the session in the cookie.
 func (s *Server) access(q *request) (owner.Access, error) {
 	if scheme, token, ok := strings.Cut(q.r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return s.checkToken(q, strings.TrimSpace(token))
@@ -207,7 +207,7 @@ var errSessionEnded = unauthorized("the session has ended; sign in again")
 // site. It limits and logs wrong tokens by the client's address.
 // Errors: not_authorized, rate_limited, store_unavailable.
 func (s *Server) checkToken(q *request, token string) (owner.Access, error) {
-	sum := sha256.Sum256([]byte(token)) // so that the time of the comparison does not reveal the length
+	sum := sha256.Sum256([]byte(token)) // sums have one length, so the comparison does not reveal that of the token
 	if subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1 {
 		return adminAccess, nil
 	}

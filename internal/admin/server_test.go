@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	token = "admin-token-of-this-test"
-	// serverTimeout is the servers' read and write timeout.
+	// serverTimeout is the read and write timeout of the servers.
 	serverTimeout = 300 * time.Millisecond
 	// testTimeout bounds every wait of these tests.
 	testTimeout = 20 * time.Second
@@ -337,7 +337,7 @@ func TestServer_LongCallOfClientThatLeft(t *testing.T) {
 		}
 		processtest.Within(t, testTimeout, "the audit log says that the change is not finished", func() bool {
 			_, text, err := call(t.Context(), t, server, "GET", "audit", "")
-			return err == nil && strings.Contains(text, "until the caller left")
+			return err == nil && strings.Contains(text, "until the client disconnected")
 		})
 	}
 }

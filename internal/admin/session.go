@@ -24,11 +24,11 @@ const (
 	nonceBytes = 16
 )
 
-// sessions makes and reads cookies. A cookie is its expiry, a nonce, for the token of a
-// site's owners its id and name, and the MAC of these under a key derived from the admin
-// token. It proves to every instance with the same admin token that an instance knew a valid
-// token when it made the cookie, without revealing a token. Changing the admin token ends all
-// sessions. The owner service knows which sessions were signed out, and which tokens exist.
+// sessions makes and reads cookies. A cookie consists of its expiry, a nonce, the id and the name of
+// the token if it is one for the owners of a site, and the MAC of these under a key derived from the
+// admin token. It proves to every instance with the same admin token that the client sent a valid
+// token when it signed in, and reveals no token. Changing the admin token ends all sessions. The
+// owner service knows which sessions were signed out, and which tokens exist.
 type sessions struct{ key []byte }
 
 // session is the content of a valid cookie.
@@ -53,7 +53,7 @@ const (
 	tokenCookieBytes = adminCookieBytes + len(owner.TokenID{})
 )
 
-// begin returns the value of a new cookie for the access.
+// begin returns the value of a new cookie for a client with the access.
 func (s sessions) begin(access owner.Access, now time.Time) string {
 	content := make([]byte, adminCookieBytes)
 	binary.BigEndian.PutUint64(content, uint64(now.Add(sessionTTL).Unix()))
@@ -109,7 +109,7 @@ func (s *Server) signIn(q *request, body signInBody) (any, error) {
 // showSession answers GET /admin/v1/session.
 func (q *request) showSession() (any, error) {
 	if q.session == nil {
-		return nil, unauthorized("this request carries the token itself and has no session")
+		return nil, unauthorized("this request has a token in its header, so it has no session")
 	}
 	return struct {
 		CSRF  string     `json:"csrf"`
@@ -120,9 +120,9 @@ func (q *request) showSession() (any, error) {
 	}{q.session.csrf, q.session.until, q.access.Role, q.access.Token, append([]string{}, q.owner.Catalog().Sites()...)}, nil
 }
 
-// signOut answers DELETE /admin/v1/session. The browser removes the cookie in any case, and
-// all instances refuse it. If the store is away, only this instance does, and the response
-// is the store's error.
+// signOut answers DELETE /admin/v1/session. The browser removes the cookie in any case. All instances
+// refuse the cookie from now on; if the store is away, only this one does, and the response is the
+// store's error.
 func (q *request) signOut() (any, error) {
 	q.setCookie("", -1)
 	if q.session == nil {

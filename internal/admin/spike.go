@@ -8,7 +8,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// defaultSince and maxSince are how far back spikes are searched.
+// defaultSince and maxSince are the default and the maximum of the period in which spikes are
+// searched.
 const (
 	defaultSince = time.Hour
 	maxSince     = 31 * 24 * time.Hour
@@ -27,9 +28,7 @@ func (q *request) listSpikes() (any, error) {
 		}
 	}
 	spikes, err := q.owner.Spikes(q.r.Context(), scope, since)
-	return struct {
-		Spikes []owner.Spike `json:"spikes"`
-	}{spikes}, err
+	return map[string]any{"spikes": spikes}, err
 }
 
 type undoBody struct {
@@ -77,7 +76,5 @@ func (q *request) listReverts() (any, error) {
 		return nil, tally.Errorf(tally.CodeBadBody, "since must be a time such as 2026-11-22T10:00:00Z")
 	}
 	reverts, err := q.owner.Reverts(q.r.Context(), topics[0], since)
-	return struct {
-		Reverts []owner.PastRevert `json:"reverts"`
-	}{reverts}, err
+	return map[string]any{"reverts": reverts}, err
 }

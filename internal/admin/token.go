@@ -5,9 +5,7 @@ import "github.com/tallycast/tallycast/internal/owner"
 // listTokens answers GET /admin/v1/tokens.
 func (q *request) listTokens() (any, error) {
 	tokens, err := q.owner.Tokens(q.r.Context())
-	return struct {
-		Tokens []owner.Token `json:"tokens"`
-	}{tokens}, err
+	return map[string]any{"tokens": tokens}, err
 }
 
 type tokenBody struct {
@@ -25,7 +23,7 @@ func (q *request) createToken(body tokenBody) (any, error) {
 	}{token, created}, err
 }
 
-// description is embedded in a response beside the token itself.
+// description is the name of the type when it is embedded beside a field Token.
 type description = owner.Token
 
 // revokeToken answers DELETE /admin/v1/tokens/{name}.

@@ -6,54 +6,56 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// state is a topic's state in a response.
-type state struct {
+// State is the state of a topic in a response.
+type State struct {
 	Topic      string        `json:"topic"`
 	Count      int64         `json:"count"`
 	Options    tally.Options `json:"options,omitempty"`
 	Version    int64         `json:"version"`
 	Seed       tally.Numbers `json:"seed"`
 	Adjustment tally.Numbers `json:"adjustment"`
-	Changed    string        `json:"changed,omitempty"` // RFC 3339; empty if the topic does not exist
+	Changed    time.Time     `json:"changed,omitzero"` // in seconds; zero if the topic does not exist
 }
 
-func stateOf(s tally.State) state {
-	shown := state{Topic: s.Topic.String(), Count: s.Count, Options: s.Options, Version: s.Version, Seed: s.Seeds(), Adjustment: s.Adjustments()}
+func stateOf(s tally.State) State {
+	shown := State{Topic: s.Topic.String(), Count: s.Count, Options: s.Options, Version: s.Version, Seed: s.Seeds(), Adjustment: s.Adjustments()}
 	if s.Version > 0 {
-		shown.Changed = time.UnixMicro(s.Version).UTC().Format(time.RFC3339)
+		shown.Changed = time.UnixMicro(s.Version).UTC().Truncate(time.Second)
 	}
 	return shown
 }
 
-func statesOf(states []tally.State) []state {
-	shown := make([]state, len(states))
+func statesOf(states []tally.State) []State {
+	shown := make([]State, len(states))
 	for i, s := range states {
 		shown[i] = stateOf(s)
 	}
 	return shown
 }
 
-// edited is the effect of an edit, in a response.
-type edited struct {
-	Before  state `json:"before"`
-	After   state `json:"after"`
+// Edited is the effect of an edit in a response.
+type Edited struct {
+	Before  State `json:"before"`
+	After   State `json:"after"`
 	Changed bool  `json:"changed"`
 }
 
-func editedOf(e tally.Edit) edited {
+func editedOf(e tally.Edit) Edited {
 	e.Before.Topic, e.After.Topic = e.Topic, e.Topic
-	return edited{stateOf(e.Before), stateOf(e.After), e.Changed}
+	return Edited{stateOf(e.Before), stateOf(e.After), e.Changed}
 }
 
-// itemError is the error of one item of a list.
-type itemError struct {
+// ItemError is the error of one item of a response.
+type ItemError struct {
 	Code    tally.Code `json:"code"`
 	Message string     `json:"message"`
 }
 
-func itemErrorOf(err error) *itemError {
+func (e *ItemError) Error() string { return e.Message }
+
+func itemErrorOf(err error) *ItemError {
 	e := tally.AsError(err)
-	return &itemError{e.Code, e.Message}
+	return &ItemError{e.Code, e.Message}
 }
 
 var orders = map[string]tally.Order{"": tally.ByTopic, "topic": tally.ByTopic, "newest": tally.ByNewest, "count": tally.ByCount}
@@ -72,9 +74,9 @@ func (q *request) listTopics() (any, error) {
 	if !ok {
 		return nil, tally.Errorf(tally.CodeBadBody, "order must be topic, newest or count")
 	}
-	page, err := q.owner.List(q.r.Context(), tally.Listing{Scope: scope, Order: order, Limit: limit, After: values.Get("after")})
+	page, err := q.owner.Store().List(q.r.Context(), tally.Listing{Scope: scope, Order: order, Limit: limit, After: values.Get("after")})
 	return struct {
-		Topics []state `json:"topics"`
+		Topics []State `json:"topics"`
 		Next   string  `json:"next"`
 	}{statesOf(page.States), page.Next}, err
 }
@@ -127,7 +129,7 @@ func (q *request) changeTopic(body changeBody) (any, error) {
 		}
 	}
 	if edit.Kind == 0 {
-		return nil, tally.Errorf(tally.CodeBadBody, `the body sets one of count, seed, adjustment and base: {"count":N}, or {"count":[N,…]} with a number for each option`)
+		return nil, tally.Errorf(tally.CodeBadBody, `the body must set one of count, seed, adjustment and base: {"count":N}, or {"count":[N,…]} with a number for each option`)
 	}
 	return q.edit(edit)
 }
@@ -155,7 +157,7 @@ type resetBody struct {
 // reset answers POST /admin/v1/reset.
 func (q *request) reset(body resetBody) (any, error) {
 	if len(body.Topics) == 0 {
-		return nil, tally.Errorf(tally.CodeBadBody, `the body names topics: {"topics":["site/metric/key"]}`)
+		return nil, tally.Errorf(tally.CodeBadBody, `the body must name topics: {"topics":["site/metric/key"]}`)
 	}
 	topics, err := q.resolve(body.Topics)
 	if err != nil {
@@ -168,8 +170,8 @@ func (q *request) reset(body resetBody) (any, error) {
 	err = q.owner.Edit(q.detached(), q.actor(), edits)
 	type item struct {
 		Topic string `json:"topic"`
-		*edited
-		Error *itemError `json:"error,omitempty"`
+		*Edited
+		Error *ItemError `json:"error,omitempty"`
 	}
 	items, changed := make([]item, len(edits)), 0
 	for i, e := range edits {
@@ -179,15 +181,13 @@ func (q *request) reset(body resetBody) (any, error) {
 			continue
 		}
 		result := editedOf(e)
-		items[i].edited = &result
+		items[i].Edited = &result
 		if e.Changed {
 			changed++
 		}
 	}
 	if changed > 0 {
-		err = nil // each item has its own
+		err = nil // each item has its own error
 	}
-	return struct {
-		Topics []item `json:"topics"`
-	}{items}, err
+	return map[string]any{"topics": items}, err
 }

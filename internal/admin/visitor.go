@@ -19,9 +19,7 @@ func (q *request) forget(body forgetBody) (any, error) {
 		return nil, err
 	}
 	n, err := q.owner.Forget(q.r.Context(), q.actor(), body.Visitor, scope)
-	return struct {
-		Contributions int `json:"contributions"`
-	}{n}, err
+	return map[string]any{"contributions": n}, err
 }
 
 type blockBody struct {
@@ -31,7 +29,7 @@ type blockBody struct {
 	Reason  string `json:"reason"`
 }
 
-// target returns what the body names. Errors: bad_body.
+// target returns the range or the visitor that the body names. Errors: bad_body.
 func (b blockBody) target() (owner.BlockTarget, error) {
 	target := owner.BlockTarget{Site: b.Site, Visitor: b.Visitor}
 	var err error
@@ -74,7 +72,5 @@ func parseRange(text string) (netip.Prefix, error) {
 // listBlocks answers GET /admin/v1/blocks.
 func (q *request) listBlocks() (any, error) {
 	blocks, err := q.owner.Blocks(q.r.Context())
-	return struct {
-		Blocks []owner.Block `json:"blocks"`
-	}{blocks}, err
+	return map[string]any{"blocks": blocks}, err
 }

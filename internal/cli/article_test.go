@@ -10,9 +10,9 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// article is the like system that people come from: one number for each post in a Redis.
-// It starts with the likes in the post's frontmatter when the post is first opened, and is
-// changed by INCR and DECR.
+// article is the like system of the article that tallycast replaces: one number for each post in a Redis.
+// The number starts with the likes in the post's frontmatter when the post is first opened, and
+// changes by INCR and DECR.
 type article struct {
 	t     *testing.T
 	redis *redistest.Server
@@ -125,7 +125,7 @@ func TestArticle_Migration(t *testing.T) {
 	r.stop()
 	r.waitExit(t)
 	shared := redistest.Start(t, redistest.Options{})
-	if out := mustRun(t, "copy", "--from", store, "--to", shared.URL(0)); !strings.Contains(out, "both stores hold the same") {
+	if out := mustRun(t, "copy", "--from", store, "--to", shared.URL(0)); !strings.Contains(out, "Both stores have the same") {
 		t.Error(out)
 	}
 	r = start(t, variables(), "--store", shared.URL(0), "--drain", "0s", "--site", "blog")

@@ -20,18 +20,18 @@ type backend struct {
 // isService reports whether b is a running service.
 func (b backend) isService() bool { return b.store == config.StoreURL{} }
 
-// backendSettings name a store and a service. Without a service, commands use the store
-// that serve would use.
+// backendSettings name a store and a service.
 var backendSettings = append(settingsNamed("store"), config.Setting{
 	Name: "at", Group: groupService, Value: "URL", Default: defaultService, Alternative: "store",
 })
 
-// backend returns the backend that flags, environment and configuration file name. Of --at
-// and --store the one from the higher layer applies. If neither is given, it is the default
-// service, or, if onlyStore, the default store. Its error is a [usageError].
+// backend returns the backend that flags, environment and configuration file name. If both --at
+// and --store are given, the one of the higher layer applies, see [config.Resolve]. If neither is
+// given, it is the default service, or, with onlyStore, the default store. Its error is a
+// [usageError].
 func (p *process) backend(onlyStore bool) (backend, error) {
 	file, problems := p.configFile()
-	// A mistyped name would mean another store.
+	// If a misspelt variable were ignored, the command would work on another store.
 	problems = append(p.env.Unknown(config.Settings), problems...)
 	values := config.Resolve(backendSettings, p.flags, p.env, file)
 	r := &config.Reader{Values: values, Problems: problems}
@@ -46,23 +46,22 @@ func (p *process) backend(onlyStore bool) (backend, error) {
 	case !url.IsGiven():
 		return backend{source: at.Source}, nil
 	case !at.IsDefault():
-		return backend{}, usagef("%s names a running service and %s a store; it should be one of them: --at or --store on the command line decides", at.Source, url.Source)
+		return backend{}, usagef("%s names a running service and %s a store; choose one with --at or --store on the command line", at.Source, url.Source)
 	case onlyStore:
 		return backend{store, url.Source}, nil
 	}
 	return backend{source: at.Source}, nil
 }
 
-// storeFile returns the path of the SQLite store that a command works on; redisAdvice is
-// the advice for a Redis.
-// Errors: a [usageError] for a service or a Redis.
+// storeFile returns the path of the SQLite store that a command works on. For a service or a Redis
+// its error is a [usageError] with redisAdvice.
 func (p *process) storeFile(command, redisAdvice string) (string, error) {
 	b, err := p.backend(true)
 	switch {
 	case err != nil:
 		return "", err
 	case b.isService():
-		return "", usagef("%s names a running service, and %s works on the file of an SQLite store: name that with --store sqlite:PATH, on the machine that has it. If the service is on Redis: %s", b.source, command, redisAdvice)
+		return "", usagef("%s names a running service, but %s works on the file of an SQLite store: run it on the machine of the store, with --store sqlite:PATH. If the service uses Redis: %s", b.source, command, redisAdvice)
 	case b.store.RedisURL != "":
 		return "", usagef("the store is %s (%s): %s", b.store.Name(), b.source, redisAdvice)
 	}
@@ -94,8 +93,8 @@ var targetFlags = slices.Concat(adminFlags, []config.Setting{
 	{Name: "store", Group: groupDirect, Value: "URL", Help: "Work on this store (a URL as for serve): an SQLite file that no service uses, or a Redis."},
 }, storeFlags)
 
-// openClient returns the admin client that flags, environment and configuration file name:
-// of a running service, or of a store that is opened as u says.
+// openClient returns the admin client of the backend that flags, environment and configuration file
+// name. A store is opened as u says.
 func (p *process) openClient(u storeUse) (*adminClient, error) {
 	b, err := p.backend(false)
 	if err != nil {

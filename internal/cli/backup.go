@@ -26,14 +26,14 @@ Examples:
   tallycast backup --store sqlite:data/tallycast.db backup-$(date +%F).db
 `
 
-// redisBackup is the advice for a Redis.
+// redisBackup is the advice of backup for a Redis.
 const redisBackup = `a Redis makes its own backups:
   appendonly yes             acknowledged writes survive a crash,
   appendfsync everysec       except those of the last second; always: all of them
   save 3600 1                a snapshot (dump.rdb) each hour, to be copied elsewhere
   maxmemory-policy noeviction
-and "redis-cli --rdb FILE" takes a snapshot now. "tallycast export --with-secret" is a
-copy that either store can be restored from`
+and "redis-cli --rdb FILE" takes a snapshot now. An export that was written with
+"tallycast export --with-secret" can be imported into Redis and into SQLite`
 
 // storeFileFlags name the SQLite store of a command.
 var storeFileFlags = slices.Concat([]config.Setting{
@@ -74,7 +74,7 @@ func (c *backupCommand) run(p *process) error {
 	}
 	totals, err := p.readBackup(to)
 	if err != nil {
-		return fmt.Errorf("the backup was written and cannot be read: %w", err)
+		return fmt.Errorf("the backup was written, but it cannot be read: %w", err)
 	}
 	fmt.Fprintf(p.stdout, "%s in %s.\n", totalsText(totals), to)
 	return nil
@@ -99,7 +99,7 @@ func (p *process) readBackup(path string) (totals transfer.Totals, err error) {
 	defer func() {
 		m.end()
 		err = errors.Join(err, reader.Close())
-		// Reading leaves an empty log and its index.
+		// SQLite leaves an empty log and its index after reading.
 		for _, suffix := range []string{"-wal", "-shm"} {
 			_ = os.Remove(path + suffix)
 		}

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/config"
@@ -39,7 +38,7 @@ var adminFlags = []config.Setting{
 // opened. It is for one goroutine.
 type adminClient struct {
 	base    string // URL, without a slash at its end
-	label   string // what is called, for messages
+	label   string // the service or store, for messages
 	token   string
 	http    *http.Client
 	release func() error // closes the store; nil: there is none
@@ -124,13 +123,13 @@ func (c *adminClient) call(ctx context.Context, method, path string, in, out any
 	return raw, nil
 }
 
-// unreadable is the error of an answer that is not the expected JSON.
+// unreadable returns the error of an answer that is not the expected JSON.
 func (c *adminClient) unreadable(err error) error {
-	return fmt.Errorf("the answer of %s cannot be read: %w", c.label, err)
+	return fmt.Errorf("%s answered with unexpected data: %w", c.label, err)
 }
 
-// stream is [adminClient.call] for bodies of any length and type. The caller closes the
-// body of the response, whose status is a success.
+// stream is [adminClient.call] for bodies of any length and type. The caller closes the body of
+// the response.
 func (c *adminClient) stream(ctx context.Context, method, path string, body io.Reader, contentType string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
@@ -164,9 +163,9 @@ func connectionError(at string, err error) error {
 		err = e.Err // without method and address
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("no service answers at %s; --at says where it is: %w", at, err)
+		return fmt.Errorf("no service answers at %s; --at should be its URL: %w", at, err)
 	}
-	return fmt.Errorf("ask the service at %s: %w", at, err)
+	return fmt.Errorf("send a request to %s: %w", at, err)
 }
 
 // adminError is an answer of the admin API that is not a success.
@@ -178,8 +177,8 @@ type adminError struct {
 
 func (e *adminError) Error() string { return e.message }
 
-// isAboutTopic reports whether err concerns one topic, and other topics may succeed.
-func isAboutTopic(err error) bool {
+// isTopicError reports whether err concerns one topic, so that a call for another one may succeed.
+func isTopicError(err error) bool {
 	var e *adminError
 	if !errors.As(err, &e) {
 		return false
@@ -200,13 +199,13 @@ func (c *adminClient) refusal(response *http.Response) error {
 	e := &adminError{status: response.StatusCode, code: code}
 	switch {
 	case response.StatusCode >= 300 && response.StatusCode < 400:
-		e.message = fmt.Sprintf("%s redirects to %s; give that to --at, if it is yours", c.label, printable(response.Header.Get("Location")))
+		e.message = fmt.Sprintf("%s redirects to %s; if that is your service, name it with --at", c.label, printable(response.Header.Get("Location")))
 	case code == "":
-		e.message = fmt.Sprintf("%s answered %s, and not as tallycast does; --at says where the service is, with its base path", c.label, response.Status)
+		e.message = fmt.Sprintf("%s answered %s, which is not an answer of tallycast; --at should be the URL of the service, with its base path", c.label, response.Status)
 	case code == tally.CodeNotAuthorized:
-		e.message = fmt.Sprintf("%s does not take this token; send its --admin-token, or a token of some sites that was not revoked", c.label)
+		e.message = fmt.Sprintf("%s does not accept this token; give its --admin-token, or a token of some sites that was not revoked", c.label)
 	case code == tally.CodeOriginNotAllowed:
-		e.message = fmt.Sprintf("%s has no /admin/ there; --at says where the service is, with its base path", c.label)
+		e.message = fmt.Sprintf("%s has no admin API at this path; --at should be the URL of the service, with its base path", c.label)
 	default:
 		e.message = fmt.Sprintf("%s (%s)", printable(message), printable(string(code)))
 	}
@@ -220,70 +219,21 @@ func topicPath(topic string) string {
 	return "/admin/v1/topics/" + site + "/" + metric + "/" + url.PathEscape(key)
 }
 
-// topicState is a topic in answers of the admin API.
-type topicState struct {
-	Topic      string
-	Count      int64
-	Options    tally.Options
-	Version    int64
-	Seed       tally.Numbers
-	Adjustment tally.Numbers
-	Changed    time.Time
-}
-
-// count returns the count for people, with that of each option.
-func (s topicState) count() string {
+// countText returns the count of a topic for people, with that of each option.
+func countText(s admin.State) string {
 	return tally.Numbers{Total: s.Count, Options: s.Options}.Text(thousands)
 }
-
-// state returns s as the store has it.
-func (s topicState) state(topic tally.Topic) tally.State {
-	return tally.State{
-		Change: tally.Change{Topic: topic, Count: s.Count, Options: s.Options, Version: s.Version},
-		Seed:   s.Seed.Total, SeedOptions: s.Seed.Options, Adjustment: s.Adjustment.Total, AdjustmentOptions: s.Adjustment.Options,
-	}
-}
-
-// editResult is the effect of an edit in answers of the admin API.
-type editResult struct {
-	Topic         string
-	Before, After topicState
-	Changed       bool
-	Error         *refusal
-}
-
-// refusal is the error of one item of an answer, or of a frame.
-type refusal struct {
-	Code    tally.Code `json:"code"`
-	Message string     `json:"message"`
-}
-
-func (r *refusal) Error() string { return r.Message }
-
-// seedEdit is a seed to be set, and seedResult what that changed or would change.
-type (
-	seedEdit struct {
-		Topic string        `json:"topic"`
-		Seed  tally.Numbers `json:"seed"`
-	}
-	seedResult struct {
-		Before   tally.Numbers // the previous seed
-		Changed  bool
-		Unlisted bool     // the service knows a sitemap that does not have the key
-		Error    *refusal // why the seed was refused
-	}
-)
 
 // seedBatch is how many seeds one call carries: the most that the service accepts.
 const seedBatch = 1000
 
-// setSeeds sets seeds, or with preview finds out what that would change, and returns a
-// result for each. With an error it returns the results before.
-func (c *adminClient) setSeeds(ctx context.Context, seeds []seedEdit, preview bool, m *meter) (results []seedResult, err error) {
+// setSeeds sets seeds, or with preview computes what that would change, and returns a result for
+// each. After an error it returns the results until then.
+func (c *adminClient) setSeeds(ctx context.Context, seeds []admin.SeedEdit, preview bool, m *meter) (results []admin.SeedResult, err error) {
 	m.total = int64(len(seeds))
 	for batch := range slices.Chunk(seeds, seedBatch) {
-		var answer struct{ Seeds []seedResult }
-		if _, err := c.call(ctx, http.MethodPost, "/admin/v1/seeds", map[string]any{"seeds": batch, "preview": preview}, &answer); err != nil {
+		var answer struct{ Seeds []admin.SeedResult }
+		if _, err := c.call(ctx, http.MethodPost, "/admin/v1/seeds", admin.SeedBody{Seeds: batch, Preview: preview}, &answer); err != nil {
 			return results, err
 		}
 		if len(answer.Seeds) != len(batch) {

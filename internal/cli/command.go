@@ -18,8 +18,8 @@ type command struct {
 	about    string // one line
 	details  string // printed before the flags in the help
 	examples string // printed after them
-	takes    string // its arguments in the help; [X] may be left out, and X… may be repeated
-	needs    string // describes takes in the error of a wrong number of arguments
+	takes    string // the arguments, for the help; [X] may be left out, and X… may be repeated
+	needs    string // the arguments, for the error about a wrong number of them
 	new      func() action
 	sub      []command // the commands below it, instead of new
 }
@@ -100,13 +100,12 @@ func (c command) checkArgs(n int) error {
 	return nil
 }
 
-// errHelp means that help was asked for: of a command, or of the program if parse returns
-// none.
-var errHelp = errors.New("help was asked for")
+// errHelp means that the arguments ask for the help of the command that parse returns, or of the
+// program if parse returns none.
+var errHelp = errors.New("help is requested")
 
-// parse returns the command that args name, the values of its flags and its arguments.
-// Errors: errHelp with the command, if one is named; any other error with the command
-// whose help explains it, if there is one.
+// parse returns the command that args name, the values of its flags and its arguments. Its error
+// is errHelp, or comes with the command whose help explains it, if there is one.
 func parse(args []string) (c command, given map[string][]string, rest []string, err error) {
 	c, args = commands[0], normalize(args)
 	named := len(args) > 0 && !strings.HasPrefix(args[0], "-")
@@ -148,8 +147,8 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 	return c, given, flags.Args(), nil
 }
 
-// find returns the command that args name, and the rest of args. The command is one of all,
-// or below one of them. group is the name of the command above all, and a space.
+// find returns the command that args name, and the other args. It searches all and the commands
+// below them. group is the name of the command above all, with a space at its end.
 func find(group string, all []command, args []string) (c command, rest []string, err error) {
 	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
 	if i < 0 {
@@ -171,12 +170,12 @@ func find(group string, all []command, args []string) (c command, rest []string,
 	case len(rest) > 0 && (rest[0] == "--help" || rest[0] == "-h"):
 		return c, nil, errHelp
 	case len(rest) == 0 || strings.HasPrefix(rest[0], "-"):
-		return c, nil, fmt.Errorf("a command follows %[1]s, such as %[1]s %[2]s, and then flags", c.name, c.sub[0].name)
+		return c, nil, fmt.Errorf("%[1]s needs a command directly after it, such as %[1]s %[2]s", c.name, c.sub[0].name)
 	}
 	return find(c.name+" ", c.sub, rest)
 }
 
-// helpWord asks for help as --help does, of the command that follows it, if any.
+// helpWord before a command means the same as --help after it.
 const helpWord = "help"
 
 // normalize returns args with help and --version in the form that parse knows.
@@ -194,8 +193,7 @@ func normalize(args []string) []string {
 	return append(slices.Clone(args[1:]), "--help")
 }
 
-// flagValue is the value of a flag that takes one. Its text is parsed after all layers
-// are known.
+// flagValue is the value of a flag that takes one. Its text is parsed later, by [command.start].
 type flagValue struct{ config.Setting }
 
 func (flagValue) String() string   { return "" }

@@ -57,7 +57,7 @@ func TestCommandLine_Mistakes(t *testing.T) {
 		"topics list --at localhost:8080 --admin-token 0123456789abcdef":                  `"localhost:8080" is not the URL of a service, such as https://counts.example.com; did you mean http://localhost:8080?`,
 		"watch --at counts.example.com default/likes/x":                                   "did you mean http://counts.example.com?",
 		"watch --url ftp://x default/likes/x":                                             `"ftp://x" is not the URL of a service, such as https://counts.example.com` + "\n",
-		"watch --at " + strings.TrimSuffix(service.public, "/tally") + " default/likes/x": "--at says where the service is, with its base path",
+		"watch --at " + strings.TrimSuffix(service.public, "/tally") + " default/likes/x": "--at should be the URL of the service, with its base path",
 		"doctor blog.example.com/post":                                                    "did you mean http://blog.example.com/post?",
 		"doctor /tmp/index.html":                                                          `"/tmp/index.html" is not the URL of a page, such as https://blog.example.com/post` + "\n",
 		"doctor --timeout soon http://x":                                                  "tallycast: --timeout (flag --timeout)",
@@ -73,7 +73,7 @@ func TestCommandLine_Mistakes(t *testing.T) {
 		"topics set default/likes/x -5 --store sqlite:x":                                  "-5 is not a flag, and numbers below 0 are not accepted",
 		"topics seed default/likes/x -12 --store sqlite:x":                                "-12 is not a flag",
 		"topics set -x default/likes/x 5 --store sqlite:x":                                "unknown shorthand flag: 'x'",
-		"export --at http://127.0.0.1:1 --admin-token 0123456789abcdef":                   "no service answers at http://127.0.0.1:1; --at says where it is",
+		"export --at http://127.0.0.1:1 --admin-token 0123456789abcdef":                   "no service answers at http://127.0.0.1:1; --at should be its URL",
 	} {
 		code, out, errors := call(t, variables(), strings.Fields(args)...)
 		if code == exitOK || out != "" || !strings.Contains(errors, want) {

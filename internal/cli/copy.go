@@ -23,8 +23,8 @@ recognised; a store with another secret is refused. The source may be in use: to
 change during the copy are listed, and another copy brings their changes. A target SQLite
 file must not be in use by a service.
 
-The exit code is 0 if the target has everything, 3 if it lacks only changes that the
-source got during the copy, and 1 if anything else differs.
+The exit code is 0 if the target has everything, 3 if it lacks only changes that were made
+to the source during the copy, and 1 if anything else differs.
 `
 
 const copyExamples = `
@@ -53,8 +53,8 @@ func (c *copyCommand) flags() []config.Setting {
 	}, storeFlags)
 }
 
-// exitChanged is the exit code of a complete copy whose source changed meanwhile. To move
-// for good, copy until it is 0.
+// exitChanged is the exit code of a copy whose source changed during the copy. Another copy
+// transfers the changes.
 const exitChanged = 3
 
 // maxListed is how many topics a message lists.
@@ -102,14 +102,14 @@ func (c *copyCommand) copy(p *process, opener storeOpener) (report transfer.Copy
 	if server.IsTerminal(p.stderr) {
 		total = totalContributions(p.ctx, source, c.scope)
 	}
-	report, err = transfer.Copy(p.ctx, source, target, opener.catalog, transfer.CopyOptions{Scope: c.scope, Replace: c.mode == "replace", OnProgress: func(step string, done transfer.Progress) {
+	report, err = transfer.Copy(p.ctx, source, target, opener.catalog, transfer.CopyOptions{Scope: c.scope, Replace: c.mode == "replace", OnProgress: func(step string, done transfer.Totals) {
 		m := meters[step]
 		if m == nil {
 			m = p.meter(step)
 			m.total = total
 			meters[step] = m
 		}
-		m.at(done.Contributions, m.progress(done.Totals))
+		m.at(done.Contributions, m.progress(done))
 	}})
 	for _, m := range meters {
 		m.end()
@@ -127,17 +127,17 @@ func (c *copyCommand) copy(p *process, opener storeOpener) (report transfer.Copy
 	}))
 }
 
-// checkDistinct returns an error if both are the same store by two names: replacing a topic
-// while it is read would lose the part that is not read yet.
+// checkDistinct returns an error if source and target are one store with two names. Replacing a
+// topic that is being read would lose the part that was not read yet.
 func checkDistinct(ctx context.Context, source tally.SettingsReader, target tally.SettingsStore) (err error) {
-	name := "copying " + rand.Text() // no other setting has this name
+	name := "copying " + rand.Text() // a name of its own
 	if err := tally.SetSetting(ctx, target, name, "begins"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, tally.SetSetting(context.WithoutCancel(ctx), target, name, "")) }()
 	settings, err := source.Settings(ctx, name)
 	if err == nil && settings[name] != "" {
-		err = errors.New("--from and --to are the same store, by two names")
+		err = errors.New("--from and --to are one store with two names")
 	}
 	return err
 }
@@ -158,14 +158,14 @@ func (c *copyCommand) print(out io.Writer, report transfer.CopyReport) error {
 	for _, topic := range report.ChangedInSource {
 		changed = append(changed, topic.String())
 	}
-	printTopics(out, "held something before and hold more now", more)
-	printTopics(out, "changed in the source meanwhile; copying again brings that over", changed)
-	printTopics(out, "not the same in both stores", different)
+	printTopics(out, "had data in the target before the copy; the target now has more than the source", more)
+	printTopics(out, "changed in the source during the copy; copy again to transfer the changes", changed)
+	printTopics(out, "with differences between the stores", different)
 	switch {
 	case len(different) > 0:
 		return exitStatus(exitFailure)
 	case len(more) == 0:
-		fmt.Fprintln(out, "Compared: both stores hold the same for these topics.")
+		fmt.Fprintln(out, "Both stores have the same data of these topics.")
 	}
 	if len(changed) > 0 {
 		return exitStatus(exitChanged)
@@ -173,13 +173,13 @@ func (c *copyCommand) print(out io.Writer, report transfer.CopyReport) error {
 	return nil
 }
 
-// printTopics prints the number of topics, what they have in common and the first lines,
-// each about a topic; nothing without topics.
-func printTopics(out io.Writer, what string, lines []string) {
+// printTopics prints the number of topics, which property they share, and the first lines, of which
+// each is about one topic. It prints nothing without lines.
+func printTopics(out io.Writer, property string, lines []string) {
 	if len(lines) == 0 {
 		return
 	}
-	fmt.Fprintf(out, "%s %s:\n", counted(int64(len(lines)), "topic"), what)
+	fmt.Fprintf(out, "%s %s:\n", counted(int64(len(lines)), "topic"), property)
 	for _, line := range lines[:min(len(lines), maxListed)] {
 		fmt.Fprintf(out, "  %s\n", printable(line))
 	}

@@ -24,7 +24,7 @@ func TestCopy_RedisAndBack(t *testing.T) {
 	}
 	for _, pair := range [][2]string{{from, redis.URL(0)}, {redis.URL(0), back}, {back, redis.URL(0)}} {
 		out := mustRun(t, "copy", "--from", pair[0], "--to", pair[1])
-		if !strings.Contains(out, "40 topics and 60 contributions copied") || !strings.Contains(out, "both stores hold the same") {
+		if !strings.Contains(out, "40 topics and 60 contributions copied") || !strings.Contains(out, "Both stores have the same") {
 			t.Errorf("%v: %s", pair, out)
 		}
 	}
@@ -40,7 +40,7 @@ func TestCopy_RedisAndBack(t *testing.T) {
 	// Missing data is reported by topic.
 	mustRun(t, "import", "--store", back, "--as", "adjustment", write(t, "x.csv", "topic,count\nblog/likes/posts/3,5\n"))
 	code, out, errors := call(t, variables(), "copy", "--from", from, "--to", back)
-	if code != exitOK || !strings.Contains(out, "1 topic held something before and hold more now") || !strings.Contains(out, "blog/likes/posts/3  adjustment: 0 in the source, 5 in the target") {
+	if code != exitOK || !strings.Contains(out, "1 topic had data in the target before the copy; the target now has more than the source") || !strings.Contains(out, "blog/likes/posts/3  adjustment: 0 in the source, 5 in the target") {
 		t.Errorf("exit %d, %s%s", code, out, errors)
 	}
 	mustRun(t, "copy", "--from", from, "--to", back, "--mode", "replace")
@@ -51,7 +51,7 @@ func TestCopy_RedisAndBack(t *testing.T) {
 			t.Fatalf("%s has no other name", store)
 		}
 		code, _, errors := call(t, variables(), "copy", "--from", store, "--to", alias, "--mode", "replace")
-		if code != exitFailure || !strings.Contains(errors, "the same store, by two names") {
+		if code != exitFailure || !strings.Contains(errors, "one store with two names") {
 			t.Errorf("from %s to %s: exit %d, %s", store, alias, code, errors)
 		}
 	}
@@ -75,7 +75,7 @@ func TestCopy_SourceChanges(t *testing.T) {
 	likes := likesWhile(t, "blog/likes/posts/1", stop, r.public)
 	eventually(t, "a copy of what changes", func() bool {
 		code, out, errors := call(t, variables(), "copy", "--from", from, "--to", to)
-		if code != exitOK && code != exitChanged || (code == exitChanged) != strings.Contains(out, "changed in the source meanwhile") {
+		if code != exitOK && code != exitChanged || (code == exitChanged) != strings.Contains(out, "changed in the source during the copy") {
 			t.Fatalf("exit %d, %s%s", code, out, errors)
 		}
 		return code == exitChanged

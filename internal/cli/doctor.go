@@ -19,9 +19,9 @@ import (
 
 const doctorDetails = `
 Loads the page as a browser does, finds the script and the elements, and sends the
-service the requests of such a page: does it allow the page's origin, and does it have
-the sites and metrics of the elements? Nothing is counted. The exit code is 1 if
-something prevents the elements from working. Elements that scripts add are not found.
+service the requests of such a page, to check that it allows the page's origin and has the
+sites and metrics of the elements. Nothing is counted. The exit code is 1 if something
+prevents the elements from working. Elements that scripts add are not found.
 `
 
 // doctorCommand checks a page.
@@ -38,8 +38,8 @@ const (
 	maxPageBytes = 4 << 20
 	// maxRedirects is how many redirects are followed.
 	maxRedirects = 5
-	// firstFrameTimeout is how long the first frame of a stream may take: it comes at once
-	// unless a proxy buffers it.
+	// firstFrameTimeout is how long the first frame of a stream may take. Without a proxy that
+	// buffers it, the frame comes at once.
 	firstFrameTimeout = 3 * time.Second
 )
 
@@ -48,7 +48,7 @@ type pageCheck struct {
 	ctx    context.Context
 	client *http.Client
 	out    io.Writer
-	failed bool // something prevents the widgets from working
+	failed bool // something prevents the elements from working
 
 	page     *url.URL // after redirects
 	header   http.Header
@@ -83,7 +83,7 @@ func (c *doctorCommand) run(p *process) error {
 	return nil
 }
 
-// run runs the checks until one makes the next ones pointless.
+// run runs the checks, and stops after one that the next ones depend on has failed.
 func (c *pageCheck) run(page string) {
 	if !c.readPage(page) || !c.findScript() {
 		return
@@ -109,7 +109,7 @@ func (c *pageCheck) hint(what, format string, args ...any) {
 	fmt.Fprintf(c.out, "hint  %-12s %s\n", what, printable(fmt.Sprintf(format, args...)))
 }
 
-// fail reports what prevents the widgets from working, and returns false.
+// fail reports a fault that prevents the elements from working, and returns false.
 func (c *pageCheck) fail(what, format string, args ...any) bool {
 	c.failed = true
 	fmt.Fprintf(c.out, "FAIL  %-12s %s\n", what, printable(fmt.Sprintf(format, args...)))
@@ -119,8 +119,7 @@ func (c *pageCheck) fail(what, format string, args ...any) bool {
 // origin returns the page's origin as browsers send it.
 func (c *pageCheck) origin() string { return c.page.Scheme + "://" + c.page.Host }
 
-// send sends the request of a page of the origin. A body is sent with the type that the
-// widgets use.
+// send sends a request as a page of this origin does. A body has the type that the elements use.
 func (c *pageCheck) send(method, address string, body any) (*http.Response, error) {
 	text := []byte(nil)
 	if body != nil {
@@ -142,7 +141,7 @@ func (c *pageCheck) send(method, address string, body any) (*http.Response, erro
 	return c.client.Do(request)
 }
 
-// get reads up to limit bytes.
+// get sends a GET and reads up to limit bytes of the body.
 func (c *pageCheck) get(address string, limit int64) (*http.Response, []byte, error) {
 	response, err := c.send(http.MethodGet, address, nil)
 	if err != nil {
@@ -153,7 +152,7 @@ func (c *pageCheck) get(address string, limit int64) (*http.Response, []byte, er
 	return response, body, err
 }
 
-// post sends the service a body.
+// post sends a body to a path of the service.
 func (c *pageCheck) post(path string, body any) (*http.Response, error) {
 	return c.send(http.MethodPost, c.api.String()+path, body)
 }
@@ -171,7 +170,7 @@ func (c *pageCheck) readPage(page string) bool {
 	return true
 }
 
-// scriptNames matches the paths of the script, also with the hash of its content.
+// scriptNames matches the paths of the script, with and without the hash of its content.
 var scriptNames = regexp.MustCompile(`(?:^|/)tally(?:-[0-9a-f]{16})?\.js$`)
 
 func (c *pageCheck) findScript() bool {
@@ -204,18 +203,18 @@ func (c *pageCheck) loadScript() bool {
 	case response.StatusCode != http.StatusOK:
 		return c.fail("script", "%s answers %s", c.source, response.Status)
 	case !strings.Contains(response.Header.Get("Content-Type"), "javascript"):
-		return c.fail("script", "%s is %q and no script: something else answers at this address", c.source, response.Header.Get("Content-Type"))
+		return c.fail("script", "%s has the type %q, which is no script: another program answers at this address", c.source, response.Header.Get("Content-Type"))
 	case c.crosses() && response.Header.Get("Access-Control-Allow-Origin") == "":
-		return c.fail("script", "%s comes without Access-Control-Allow-Origin: a proxy removes it", c.source)
+		return c.fail("script", "the answer for %s lacks Access-Control-Allow-Origin: a proxy removes it", c.source)
 	}
 	if integrity := c.script.attributes["integrity"]; integrity != "" {
 		sum := sha512.Sum384(body)
 		is := "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
 		if strings.Contains(integrity, "sha384-") && !strings.Contains(integrity, is) {
-			return c.fail("script", "does not match its integrity attribute; it is %s now: load it by its hash, as the gallery shows", is)
+			return c.fail("script", "its content does not match its integrity attribute; the hash is %s: load the script by its hash, as the gallery shows", is)
 		}
 		if strings.HasSuffix(c.source.Path, "/tally.js") {
-			c.hint("script", "tally.js changes with each release and its integrity attribute does not: load it by its hash, as the gallery shows")
+			c.hint("script", "tally.js changes with each release, after which it will not match its integrity attribute: load it by its hash, as the gallery shows")
 		}
 	}
 	c.ok("script", "%s, %d bytes", c.source, len(body))
@@ -248,7 +247,7 @@ func (c *pageCheck) checkPolicies() {
 			if !policy.allows("connect-src", c.page, c.api) {
 				ok = c.fail("policy", "forbids requests: add %s://%s to connect-src", c.api.Scheme, c.api.Host)
 			} else if !policy.allows("connect-src", c.page, &socket) {
-				c.hint("policy", "forbids the WebSocket, so that streaming is used: add %s://%s to connect-src", socket.Scheme, socket.Host)
+				c.hint("policy", "forbids the WebSocket, so the elements use a stream instead: add %s://%s to connect-src", socket.Scheme, socket.Host)
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -40,12 +41,12 @@ var widgets = map[string]widget{
 	"tally-trend":     {metric: "likes", attributes: []string{"days"}},
 }
 
-// probeKey is the key of the topics that the doctor asks for and never changes.
+// probeKey is the key of the topics that the doctor reads and never changes.
 const probeKey = "tallycast-doctor"
 
-// maxTopicsAsked bounds the topics that are checked: each may cost a request, and a page
-// has a handful.
-const maxTopicsAsked = 50
+// maxTopicsChecked bounds the topics that are checked: each may take a request, and a page has
+// few.
+const maxTopicsChecked = 50
 
 // defaultReactions are the metrics of a <tally-reactions> without the attribute.
 var defaultReactions = []string{"heart", "party", "rocket", "laugh", "wow", "sad"}
@@ -125,7 +126,7 @@ func (c *pageCheck) checkElements() {
 		}
 	}
 	if len(c.widgets) == 0 {
-		c.hint("elements", "the page has none yet; scripts may add them")
+		c.hint("elements", "the HTML of the page has none; scripts may add them")
 	}
 	c.site = siteOf(c.widgets, cmp.Or(c.source.Query().Get("site"), tally.DefaultSite))
 	unknown := map[string]bool{} // already reported
@@ -173,7 +174,7 @@ func globalAttribute(name string) bool {
 // visitors can contribute to them. Nothing is counted.
 func (c *pageCheck) checkTopics() {
 	var topics []string
-	of := map[string]element{} // the element of each topic; preferably one that writes
+	of := map[string]element{} // an element of each topic; one that writes, if there is one
 	for _, e := range c.widgets {
 		if _, ok := widgets[e.name]; !ok {
 			continue
@@ -190,7 +191,7 @@ func (c *pageCheck) checkTopics() {
 	if len(topics) == 0 {
 		return
 	}
-	topics = topics[:min(len(topics), maxTopicsAsked)]
+	topics = topics[:min(len(topics), maxTopicsChecked)]
 	counts, _, ok := c.readCounts("elements", topics)
 	if !ok {
 		return
@@ -209,16 +210,17 @@ func (c *pageCheck) checkTopics() {
 	}
 }
 
-// refusedWrite returns why visitors cannot contribute to topic; nil if they can.
-func (c *pageCheck) refusedWrite(topic string) *refusal {
+// refusedWrite returns the reason why visitors cannot contribute to topic; nil if they can.
+func (c *pageCheck) refusedWrite(topic string) *admin.ItemError {
 	code, message, err := c.writeInvalid(topic)
 	if err != nil || code != tally.CodeReadOnlyMetric {
 		return nil // checkAddress reports an error
 	}
-	return &refusal{code, message}
+	return &admin.ItemError{Code: code, Message: message}
 }
 
-// writeInvalid sends an invalid amount, which is refused in any case, and returns the error.
+// writeInvalid sends an invalid amount, which the service refuses in any case, and returns the
+// code and message of the refusal.
 func (c *pageCheck) writeInvalid(topic string) (code tally.Code, message string, err error) {
 	response, err := c.post("v1/"+topic, map[string]any{"amount": -1})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// probe returns a topic that the doctor asks for and never changes.
+// probe returns a topic that the doctor reads and never changes.
 func (c *pageCheck) probe() string { return c.site + "/likes/" + probeKey }
 
 // unbuffer is the advice for a proxy that buffers the stream.
@@ -54,7 +54,7 @@ func (c *pageCheck) readCounts(what string, topics []string) (counts []frame, he
 	}
 	var answer struct{ Counts []frame }
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxPageBytes)).Decode(&answer); err != nil || len(answer.Counts) != len(topics) {
-		return nil, nil, c.fail(what, "%s does not answer as tallycast does", c.api)
+		return nil, nil, c.fail(what, "the answer of %s is not one of tallycast", c.api)
 	}
 	return answer.Counts, response.Header, true
 }
@@ -76,7 +76,7 @@ func (c *pageCheck) checkStream() {
 	took := time.Since(began).Round(time.Millisecond)
 	switch {
 	case err != nil:
-		c.fail("stream", "has no frames: %s", unbuffer)
+		c.fail("stream", "sends no frames: %s", unbuffer)
 	case took > firstFrameTimeout:
 		c.fail("stream", "the first frame took %s: %s", took, unbuffer)
 	default:
@@ -98,12 +98,12 @@ func (c *pageCheck) checkSocket() {
 	}
 	response, err := c.client.Do(request)
 	if err != nil {
-		c.hint("socket", "does not open, so that streaming is used: %v", err)
+		c.hint("socket", "does not open, so the elements use a stream instead: %v", err)
 		return
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		c.hint("socket", "%s, so that streaming is used: pass Upgrade and Connection on for /v1/ws", response.Status)
+		c.hint("socket", "the service answers %s, so the elements use a stream instead: a proxy must forward the headers Upgrade and Connection for /v1/ws", response.Status)
 		return
 	}
 	c.ok("socket", "opens")

@@ -190,7 +190,7 @@ func TestDoctor_UntrustedProxy(t *testing.T) {
 	}))
 	defer proxy.Close()
 	_, out, _ := call(t, variables(), "doctor", pageOf(t, `<script type="module" src="`+proxy.URL+`/tally.js"></script>`))
-	for _, want := range []string{"hint  socket", "so that streaming is used", "FAIL  address", "--trusted-proxy"} {
+	for _, want := range []string{"hint  socket", "so the elements use a stream instead", "FAIL  address", "--trusted-proxy"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("lacks %q:\n%s", want, out)
 		}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,7 +26,7 @@ contributions as hashes, in JSON Lines that tallycast import restores. The last 
 the totals, so that an import notices an incomplete file. A file whose name ends in .csv
 or .json has only topics and counts, for spreadsheets; .gz at the end compresses.
 
-The hashes are of use only with the secret of the store. --with-secret, which needs
+The hashes can only be used with the secret of the store. --with-secret, which needs
 --store, puts the secret into the file. Keep such a file as safe as the store.
 `
 
@@ -41,7 +40,7 @@ Examples:
       Likes of a site by page, for a spreadsheet.
 `
 
-// scopeFlag narrows a command to a part of a store.
+// scopeFlag limits a command to a part of a store.
 func scopeFlag(scope *tally.Scope) config.Setting {
 	return config.Setting{Name: "scope", Value: "SITE/METRIC/KEYS", Parse: config.Into(scope, parseScope),
 		Help: "Only the topics of a site, of a metric of it, or of keys that begin with KEYS."}
@@ -60,8 +59,8 @@ type exportCommand struct {
 
 func (c *exportCommand) flags() []config.Setting {
 	return slices.Concat([]config.Setting{
-		{Name: "format", Value: "FORM", Default: "auto", Parse: config.Into(&c.format, config.ParseChoice("auto", "jsonl", "csv", "json")),
-			Help: "jsonl, csv or json; auto finds it by the end of the name of FILE; otherwise jsonl."},
+		{Name: "format", Value: "FORMAT", Default: "auto", Parse: config.Into(&c.format, config.ParseChoice("auto", "jsonl", "csv", "json")),
+			Help: "jsonl, csv or json; auto is csv or json if the name of FILE ends so, and jsonl otherwise."},
 		scopeFlag(&c.scope),
 		{Name: "with-secret", Parse: config.Into(&c.withSecret, config.ParseBool), Help: "Put the secret of the store into the file."},
 		forceFlag(&c.force),
@@ -87,7 +86,7 @@ func (c *exportCommand) run(p *process) (err error) {
 	}
 	switch {
 	case c.withSecret && c.backend.isService():
-		return usagef("--with-secret needs a store, such as --store sqlite:data/tallycast.db: a service does not tell its secret")
+		return usagef("--with-secret needs a store, such as --store sqlite:data/tallycast.db: a service does not export its secret")
 	case c.withSecret && c.format != "jsonl":
 		return usagef("--with-secret is for jsonl: plain counts need no secret")
 	}
@@ -117,12 +116,8 @@ func (c *exportCommand) run(p *process) (err error) {
 
 // copy writes the export of the client to w, and returns the totals of its last line.
 func (c *exportCommand) copy(ctx context.Context, client *adminClient, w io.Writer, m *meter) (totals transfer.Totals, err error) {
-	query := url.Values{"format": {c.format}}
-	for name, value := range map[string]string{"site": c.scope.Site, "metric": c.scope.Metric, "prefix": c.scope.Prefix} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
+	query := scopeQuery(c.scope.Site, c.scope.Metric, c.scope.Prefix)
+	query.Set("format", c.format)
 	response, err := client.stream(ctx, http.MethodGet, "/admin/v1/export?"+query.Encode(), nil, "")
 	if err != nil {
 		return totals, err
@@ -130,19 +125,19 @@ func (c *exportCommand) copy(ctx context.Context, client *adminClient, w io.Writ
 	defer response.Body.Close()
 	end := &tail{out: w, m: m}
 	if _, err := io.Copy(end, response.Body); err != nil {
-		return totals, fmt.Errorf("%s ended the export early: %w", client.label, err)
+		return totals, fmt.Errorf("the export of %s is incomplete: %w", client.label, err)
 	}
 	if c.format != "jsonl" {
 		return totals, nil
 	}
 	var last struct{ Total *transfer.Totals }
 	if json.Unmarshal(end.lastLine(), &last) != nil || last.Total == nil {
-		return totals, fmt.Errorf("%s ended the export early: its last line is missing", client.label)
+		return totals, fmt.Errorf("the export of %s is incomplete: its last line is missing", client.label)
 	}
 	return *last.Total, nil
 }
 
-// tail passes text on and keeps its end.
+// tail writes text to out, keeps the end of it and shows the progress.
 type tail struct {
 	out   io.Writer
 	m     *meter
@@ -166,7 +161,7 @@ func (t *tail) lastLine() []byte {
 	return text[bytes.LastIndexByte(text, '\n')+1:]
 }
 
-// write calls produce with the destination. A file gets its name when it is complete.
+// write calls produce with the file or standard output. A file gets its name when it is complete.
 // Errors: [fs.ErrExist] if the file exists and must not be replaced.
 func (c *exportCommand) write(stdout io.Writer, produce func(io.Writer) error) error {
 	if c.path == "" {

@@ -17,11 +17,11 @@ Finds the instance by the configuration that it was started with: --config, the
 environment and the flags below.
 `
 
-// healthcheckName is the command that never ends with exit code 2 once it has started,
-// because container runtimes reserve 2.
+// healthcheckName is the command that fails with exit code 1 also for an invalid configuration,
+// since container runtimes reserve 2.
 const healthcheckName = "healthcheck"
 
-// healthcheckCommand asks an instance for its health.
+// healthcheckCommand requests the health of an instance.
 type healthcheckCommand struct {
 	url     string // empty: that of the configuration
 	live    bool
@@ -66,8 +66,7 @@ func healthURL(c config.Config, live bool) string {
 	return config.LocalURL(c.Listen) + c.BasePath + path
 }
 
-// ask returns an error unless url answers 200 within the timeout, and copies the answer to
-// out.
+// ask returns an error unless url answers 200 within the timeout. It writes the answer to out.
 func ask(ctx context.Context, url string, timeout time.Duration, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

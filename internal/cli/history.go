@@ -18,8 +18,8 @@ import (
 )
 
 const historyDetails = `
-Days and hours are those of UTC; the last one is the current count. On a terminal each has a bar;
-elsewhere they are printed as CSV.
+Days and hours are those of UTC. The last line has the current count. A terminal shows a bar
+for each line; elsewhere the output is CSV.
 `
 
 const historyExamples = `
@@ -29,7 +29,7 @@ Examples:
   tallycast history --url https://counts.example.com --last 400 blog/likes/hello > likes.csv
 `
 
-// historyCommand shows the past of a topic.
+// historyCommand shows the history of a topic.
 type historyCommand struct {
 	publicService
 	period tally.Period
@@ -77,7 +77,7 @@ func (c *historyCommand) run(p *process) error {
 		return err
 	}
 	if c.last > c.period.Max() {
-		return usagef("--last is %d; there are at most %d points by %s", c.last, c.period.Max(), c.period)
+		return usagef("--last is %d; with --by %[3]s it is at most %[2]d", c.last, c.period.Max(), c.period)
 	}
 	points, err := c.read(p.ctx, topics[0])
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *historyCommand) run(p *process) error {
 	return err
 }
 
-// read asks the service for the points of a topic.
+// read returns the points of a topic.
 func (c *historyCommand) read(ctx context.Context, topic string) ([]historyPoint, error) {
 	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
 	defer cancel()
@@ -115,14 +115,14 @@ func (c *historyCommand) read(ctx context.Context, topic string) ([]historyPoint
 	}
 	var answer struct{ Points []historyPoint }
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		return nil, fmt.Errorf("%s does not answer as tallycast does: %w", printable(c.at), err)
+		return nil, fmt.Errorf("%s answered with unexpected data: %w", printable(c.at), err)
 	}
 	return answer.Points, nil
 }
 
 // plotHistory prints a bar for each point.
 func plotHistory(out io.Writer, period tally.Period, points []historyPoint) error {
-	const columns = 50 // of the longest bar, so that a line has less than 80
+	const columns = 50 // of the longest bar, so that a line has fewer than 80
 	if len(points) == 0 {
 		_, err := fmt.Fprintln(out, "no history yet")
 		return err
@@ -144,7 +144,7 @@ func plotHistory(out io.Writer, period tally.Period, points []historyPoint) erro
 	return err
 }
 
-// bar returns a bar of so many columns, in eighths.
+// bar returns a bar of that many columns, rounded to eighths.
 func bar(columns float64) string {
 	eighths := int(columns*8 + 0.5)
 	text := strings.Repeat("█", eighths/8)

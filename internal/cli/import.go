@@ -95,8 +95,8 @@ type importCommand struct {
 
 func (c *importCommand) flags() []config.Setting {
 	return slices.Concat([]config.Setting{
-		{Name: "format", Value: "FORM", Default: "auto", Parse: config.Into(&c.format, config.ParseChoice("auto", "jsonl", "csv", "json", "goatcounter", "umami", "applause", "busuanzi")),
-			Help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto finds it by the end of the name of FILE or the content of a zip file; otherwise jsonl."},
+		{Name: "format", Value: "FORMAT", Default: "auto", Parse: config.Into(&c.format, config.ParseChoice("auto", "jsonl", "csv", "json", "goatcounter", "umami", "applause", "busuanzi")),
+			Help: "jsonl, csv, json, goatcounter, umami, applause or busuanzi; auto takes it from the end of the name of FILE or the content of a zip file, and is jsonl otherwise."},
 		{Name: "mode", Value: "WORD", Default: "merge", Parse: config.Into(&c.mode, config.ParseChoice("merge", "replace")),
 			Help: "For an export: merge or replace."},
 		{Name: "as", Value: "WORD", Default: "seed", Parse: config.Into(&c.as, config.ParseChoice("seed", "adjustment", "base", "count")),
@@ -134,7 +134,7 @@ func (c *importCommand) run(p *process) (err error) {
 	}
 	if c.format == "auto" {
 		if c.format = formatOf(c.path); c.format == unknownArchive {
-			return fmt.Errorf("%s: the archive holds no export of GoatCounter or Umami; unpack it and import a file of it", c.path)
+			return fmt.Errorf("%s: the archive is no export of GoatCounter or Umami; unpack it and import one of its files", c.path)
 		}
 	}
 	if err := c.checkFlags(p.flags); err != nil {
@@ -213,7 +213,7 @@ func parseTaken(items []string) (map[string]string, error) {
 	return taken, errors.Join(problems...)
 }
 
-// input is an export that is read, decompressed if necessary.
+// input reads an export, decompressed if necessary.
 type input struct {
 	*bufio.Reader
 	file *os.File
@@ -246,8 +246,7 @@ func openInput(path string) (in *input, err error) {
 	return in, nil
 }
 
-// header returns the header of an export, which remains to be read. Lines after it may not be
-// readable. Errors: [tally.CodeBadBody].
+// header returns the header of an export without advancing the reader. Errors: [tally.CodeBadBody].
 func (in *input) header() (transfer.Header, error) {
 	text, err := in.Peek(maxHeader)
 	if err != nil && !errors.Is(err, io.EOF) && !bytes.Contains(text, []byte("\n")) {

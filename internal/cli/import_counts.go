@@ -12,12 +12,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/importer"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// countResult is what became of a count, or would in a dry run.
+// countResult is the effect of importing a count, or what it would be in a dry run.
 type countResult struct {
 	before, after int64 // counts of the topic; only of a dry run
 	changed       bool
@@ -34,7 +35,7 @@ func (c *importCommand) importCounts(p *process) error {
 		fmt.Fprintln(p.stderr, printable(c.refusalPlace(r)+r.Reason))
 	}
 	if more := found.Refused - int64(len(found.Refusals)); more > 0 {
-		fmt.Fprintf(p.stderr, "and %d more of them\n", more)
+		fmt.Fprintf(p.stderr, "and %d more entries that cannot be read\n", more)
 	}
 	topics := namesOf(found.Counts, func(c importer.Count) string { return c.Topic.String() })
 	client, err := p.openBackend(c.backend, storeUse{command: "import", sites: sitesOf(topics), create: true, readOnly: c.dry})
@@ -102,7 +103,7 @@ func openCounts(path string) (file importer.File, closeFile func() error, err er
 	var in *os.File
 	if path == "-" {
 		if in, err = os.CreateTemp("", "tallycast-import-"); err != nil {
-			return file, nil, fmt.Errorf("keep standard input: %w", err)
+			return file, nil, fmt.Errorf("copy standard input to a file: %w", err)
 		}
 		if err = os.Remove(in.Name()); err == nil { // the open file stays readable
 			_, err = io.Copy(in, os.Stdin)
@@ -138,8 +139,8 @@ func (c *importCommand) refusalPlace(r importer.Refusal) string {
 	return fmt.Sprintf("%s:%d: ", c.path, r.Line)
 }
 
-// applyCounts sets the counts, or finds out what that would change. Its error ends the
-// import; results of topics that were refused have their own.
+// applyCounts sets the counts, or computes what that would change. Its error ends the import; a
+// topic that was refused has an error in its result.
 func (c *importCommand) applyCounts(p *process, client *adminClient, counts []importer.Count) (results []countResult, err error) {
 	if err := padOptions(p.ctx, client, counts); err != nil {
 		return nil, err
@@ -147,9 +148,9 @@ func (c *importCommand) applyCounts(p *process, client *adminClient, counts []im
 	m := p.meter("import")
 	defer m.end()
 	if c.as == "seed" && !c.dry {
-		seeds := make([]seedEdit, len(counts))
+		seeds := make([]admin.SeedEdit, len(counts))
 		for i, each := range counts {
-			seeds[i] = seedEdit{each.Topic.String(), each.Numbers()}
+			seeds[i] = admin.SeedEdit{Topic: each.Topic.String(), Seed: each.Numbers()}
 		}
 		answers, err := client.setSeeds(p.ctx, seeds, false, m)
 		for _, each := range answers {
@@ -164,7 +165,7 @@ func (c *importCommand) applyCounts(p *process, client *adminClient, counts []im
 	m.total = int64(len(counts))
 	for _, each := range counts {
 		result, err := c.applyCount(p.ctx, client, each)
-		if err != nil && !isAboutTopic(err) {
+		if err != nil && !isTopicError(err) {
 			return results, err
 		}
 		result.err = cmp.Or(result.err, err)
@@ -174,7 +175,7 @@ func (c *importCommand) applyCounts(p *process, client *adminClient, counts []im
 	return results, nil
 }
 
-// padOptions adds a 0 for each option of a metric that comes after the last one of a count.
+// padOptions appends a 0 to each count for each further option of its metric.
 func padOptions(ctx context.Context, client *adminClient, counts []importer.Count) error {
 	rules := map[string]tally.Rule{} // by metric
 	for i := range counts {
@@ -184,8 +185,8 @@ func padOptions(ctx context.Context, client *adminClient, counts []importer.Coun
 		}
 		metric := count.Topic.Metric()
 		if _, known := rules[metric]; !known {
-			var s topicState
-			if _, err := client.call(ctx, http.MethodGet, topicPath(count.Topic.String()), nil, &s); err != nil && !isAboutTopic(err) {
+			var s admin.State
+			if _, err := client.call(ctx, http.MethodGet, topicPath(count.Topic.String()), nil, &s); err != nil && !isTopicError(err) {
 				return err
 			}
 			rules[metric] = tally.Rule{Kind: tally.Choice, Max: int64(s.Options.Len())}
@@ -195,15 +196,15 @@ func padOptions(ctx context.Context, client *adminClient, counts []importer.Coun
 	return nil
 }
 
-// applyCount sets one number of a topic, or finds out what that would change.
+// applyCount sets one number of a topic, or computes what that would change.
 func (c *importCommand) applyCount(ctx context.Context, client *adminClient, count importer.Count) (countResult, error) {
 	path := topicPath(count.Topic.String())
 	if !c.dry {
-		var answer editResult
+		var answer admin.Edited
 		_, err := client.call(ctx, http.MethodPatch, path, map[string]tally.Numbers{c.as: count.Numbers()}, &answer)
 		return countResult{changed: answer.Changed}, err
 	}
-	var s topicState
+	var s admin.State
 	if _, err := client.call(ctx, http.MethodGet, path, nil, &s); err != nil {
 		return countResult{}, err
 	}
@@ -216,12 +217,15 @@ func (c *importCommand) applyCount(ctx context.Context, client *adminClient, cou
 	if err := edit.Validate(rule); err != nil {
 		return countResult{err: err}, nil
 	}
-	edit.Preview(s.state(count.Topic))
+	edit.Preview(tally.State{
+		Change: tally.Change{Topic: count.Topic, Count: s.Count, Options: s.Options, Version: s.Version},
+		Seed:   s.Seed.Total, SeedOptions: s.Seed.Options, Adjustment: s.Adjustment.Total, AdjustmentOptions: s.Adjustment.Options,
+	})
 	return countResult{before: s.Count, after: edit.After.Count, changed: edit.Changed}, nil
 }
 
-// print prints what would change, the topics in which the number of visitors seen differs
-// from the count, and a summary.
+// print prints what would change, the topics whose number of visitors by --seen differs from the
+// count, and a summary.
 func (c *importCommand) print(out io.Writer, found importer.Result, results []countResult) error {
 	t := newTable("TOPIC", "FOUND")
 	if c.dry {
@@ -259,10 +263,10 @@ func (c *importCommand) print(out io.Writer, found importer.Result, results []co
 	entries := strings.Replace(counted(found.Entries, found.Unit), "entrys", "entries", 1)
 	fmt.Fprintf(out, "%s in %s, together %s; %d %s.\n", counted(int64(len(found.Counts)), "topic"), entries, thousands(sum), changed, changedVerb(c.dry))
 	if c.seen != "" {
-		fmt.Fprintf(out, "%s were seen by the keys of visitors. If that differs from the count, the count is imported.\n", thousands(seen))
+		fmt.Fprintf(out, "The keys of --seen hold %s visitors. These numbers are not imported.\n", thousands(seen))
 	}
 	for _, why := range slices.Sorted(maps.Keys(found.Skipped)) {
-		fmt.Fprintf(out, "Left out: %s (%s).\n", why, thousands(found.Skipped[why]))
+		fmt.Fprintf(out, "Skipped: %s (%s).\n", why, thousands(found.Skipped[why]))
 	}
 	for _, note := range found.Notes {
 		fmt.Fprintln(out, printable(note))

@@ -13,8 +13,8 @@ import (
 	"github.com/tallycast/tallycast/internal/transfer"
 )
 
-// importRetry is how long an import waits for a store or a service that is unavailable:
-// longer than a failover or a restart.
+// importRetry is how long an import retries while a store or a service is unavailable: longer than
+// a failover or a restart takes.
 const importRetry = time.Minute
 
 // importExport restores an export.
@@ -32,7 +32,7 @@ func (c *importCommand) importExport(p *process) error {
 	if c.dry {
 		verb = "would be imported"
 	}
-	fmt.Fprintf(p.stdout, "%s %s; %s refused.\n", totalsText(transfer.Totals{Topics: report.Topics, Contributions: report.Contributions}), verb, counted(report.Refused, "line"))
+	fmt.Fprintf(p.stdout, "%s %s; %s refused.\n", totalsText(report.Totals), verb, counted(report.Refused, "line"))
 	if err == nil && report.Refused > 0 {
 		err = exitStatus(exitFailure)
 	}
@@ -58,7 +58,7 @@ func (c *importCommand) restore(p *process, in *input) (report transfer.Report, 
 			m.end()
 			fmt.Fprintf(p.stderr, "%s: %s\n", printable(c.path), printable(r.String()))
 		},
-		OnProgress: func(done transfer.Progress) { m.at(in.read, m.progress(done.Totals)) },
+		OnProgress: func(done transfer.Totals) { m.at(in.read, m.progress(done)) },
 	}
 	if c.dry {
 		return transfer.Import(p.ctx, discard{}, in, options)
@@ -71,7 +71,7 @@ func (c *importCommand) restore(p *process, in *input) (report transfer.Report, 
 	return transfer.Import(p.ctx, &clientTarget{client: client}, in, options)
 }
 
-// discard is the target of a dry run.
+// discard is the target of a dry run; it stores nothing.
 type discard struct{}
 
 func (discard) Begin(context.Context, transfer.Header) error { return nil }
@@ -79,16 +79,16 @@ func (discard) Store(context.Context, bool, transfer.Batch) ([]transfer.Refusal,
 	return nil, nil
 }
 
-// clientTarget imports through the admin API, in parts.
+// clientTarget is a target that sends each batch to the admin API.
 type clientTarget struct {
 	client *adminClient
 	header transfer.Header
 }
 
-// Begin lets the service compare the secrets before anything is sent.
+// Begin makes the service compare the secrets before any data is sent.
 func (t *clientTarget) Begin(ctx context.Context, header transfer.Header) error {
 	t.header = header
-	t.header.Secret = nil // a service refuses any but its own
+	t.header.Secret = nil // the fingerprint identifies it
 	_, err := t.send(ctx, false, transfer.EncodePart(t.header, transfer.Batch{}))
 	return err
 }
@@ -98,7 +98,7 @@ func (t *clientTarget) Store(ctx context.Context, replace bool, batch transfer.B
 	if err != nil {
 		return nil, err
 	}
-	numbers, refused := batch.Numbers(), report.Refusals
+	numbers, refused := batch.LineNumbers(), report.Refusals
 	for i, each := range refused {
 		// The first line of a part is the header.
 		if at := each.Line - 2; at >= 0 && at < int64(len(numbers)) {
@@ -106,7 +106,7 @@ func (t *clientTarget) Store(ctx context.Context, replace bool, batch transfer.B
 		}
 	}
 	if int64(len(refused)) < report.Refused {
-		return refused, fmt.Errorf("the service refused %s and named %d", counted(report.Refused, "line"), len(refused))
+		return refused, fmt.Errorf("the service refused %s, but gave the reasons of %d only", counted(report.Refused, "line"), len(refused))
 	}
 	return refused, nil
 }
@@ -127,8 +127,8 @@ func (t *clientTarget) send(ctx context.Context, replace bool, part []byte) (rep
 	return report, nil
 }
 
-// unavailable marks an error of a service or a store that is away, after which an import
-// tries again. Refusals stay as they are.
+// unavailable turns the error of a service or a store that cannot be reached into
+// [tally.CodeStoreUnavailable], so that the import retries. It returns other errors as they are.
 func unavailable(err error) error {
 	var refused *adminError
 	if errors.As(err, &refused) && refused.code != tally.CodeStoreUnavailable && refused.status < http.StatusInternalServerError {

@@ -161,11 +161,11 @@ func TestImport_Secret(t *testing.T) {
 	send(t, "POST", r.public+"/v1/blog/stars/a", "visitor-1")
 	send(t, "POST", r.public+"/v1/blog/likes/a", "visitor-1")
 	with, without := tempFile(t, "with.jsonl"), tempFile(t, "without.jsonl")
-	// The store knows the rule of its metrics.
+	// The store has the rules of its metrics.
 	mustRun(t, "export", "--store", from, tempFile(t, "known.jsonl"))
 	r.stop()
 	r.waitExit(t)
-	// A store of an earlier release does not, and the command does not guess.
+	// A store of an earlier release has none, so the command refuses the export.
 	forgetRules(t, from)
 	if code, _, errors := call(t, variables(), "export", "--store", from, with); code != exitFailure || !strings.Contains(errors, "--metric stars=RULE") {
 		t.Errorf("exit %d, %s", code, errors)
@@ -218,7 +218,7 @@ func TestImport_RedisKeys(t *testing.T) {
 		if code != exitFailure || !strings.Contains(errors, `"adowise:blog:likes:queue" is a list`) {
 			t.Errorf("exit %d, %s%s", code, out, errors)
 		}
-		if !strings.Contains(out, "post-3 ") || !strings.Contains(out, "2 were seen") || !strings.Contains(out, fmt.Sprintf("together %s", thousands(sum))) {
+		if !strings.Contains(out, "post-3 ") || !strings.Contains(out, "hold 2 visitors") || !strings.Contains(out, fmt.Sprintf("together %s", thousands(sum))) {
 			t.Errorf("it says %s", out)
 		}
 	}
@@ -259,7 +259,7 @@ func TestImport_OtherCounters(t *testing.T) {
 	}
 }
 
-// An import that is killed can be run again and counts nobody twice.
+// An import that is killed can be run again and counts no visitor twice.
 func TestImport_AgainAfterKill(t *testing.T) {
 	t.Parallel()
 	from := "sqlite:" + tempFile(t, "from.db")
@@ -295,7 +295,7 @@ func TestImport_AgainAfterKill(t *testing.T) {
 		if out := mustRun(t, "import", "--store", "sqlite:"+to, "--mode", mode, path); !strings.Contains(out, "30 topics and 30000 contributions imported") {
 			t.Errorf("%s: it says %s", mode, out)
 		}
-		if out := mustRun(t, "copy", "--from", from, "--to", "sqlite:"+to); !strings.Contains(out, "both stores hold the same") {
+		if out := mustRun(t, "copy", "--from", from, "--to", "sqlite:"+to); !strings.Contains(out, "Both stores have the same") {
 			t.Errorf("%s: %s", mode, out)
 		}
 	}
@@ -326,7 +326,7 @@ func TestTransfer_InvalidCommandLines(t *testing.T) {
 	file := write(t, "x.csv", "topic,count\n")
 	for args, want := range map[string]string{
 		"export a b":                                            "one file",
-		"export --store redis://a --at http://b":                "one of them",
+		"export --store redis://a --at http://b":                "choose one",
 		"export --with-secret x.jsonl":                          "needs a store",
 		"export --with-secret --store sqlite:x x.csv":           "plain counts",
 		"export --scope Blog --store sqlite:x":                  "site/metric",

@@ -18,11 +18,11 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// storeUse says how a command uses a store that it opens itself.
+// storeUse describes how a command uses a store that it opens itself.
 type storeUse struct {
 	command string   // the actor in the audit log
 	sites   []string // sites that the command line names, beside the declared ones
-	create  bool     // the store may be new
+	create  bool     // create the store if it does not exist
 	// readOnly means that the command only reads. An SQLite file may then be in use by a
 	// service, and a store that does not exist is not created.
 	readOnly   bool
@@ -47,7 +47,7 @@ func (p *process) openLocal(url config.StoreURL, u storeUse) (*adminClient, erro
 	if err != nil {
 		return nil, err
 	}
-	metrics := map[string]tally.Rule{} // with the rules that the store keeps
+	metrics := map[string]tally.Rule{} // with the rules in the store
 	for _, metric := range opener.catalog.Metrics() {
 		metrics[metric] = opener.catalog.MetricRule(metric)
 	}
@@ -56,7 +56,7 @@ func (p *process) openLocal(url config.StoreURL, u storeUse) (*adminClient, erro
 	token := rand.Text()
 	options := owner.Options{JournalRetention: opener.Journal, Log: log}
 	if feed, ok := store.(tally.Feed); ok {
-		options.Broadcast = feed.Broadcast // instances that share the store learn of changed settings
+		options.Broadcast = feed.Broadcast // so that instances that share the store reload changed settings
 	}
 	handler := admin.New(admin.Options{
 		Owner: owner.New(store, tally.NewService(store, catalog), options),
@@ -70,7 +70,7 @@ func (p *process) openLocal(url config.StoreURL, u storeUse) (*adminClient, erro
 	}, nil
 }
 
-// sitesOf returns the sites that topics, or other texts that begin with a site, name.
+// sitesOf returns the sites at the beginning of texts, such as topics.
 func sitesOf(texts []string) (sites []string) {
 	for _, text := range texts {
 		if site, _, _ := strings.Cut(text, "/"); tally.ValidSite(site) {

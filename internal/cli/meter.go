@@ -10,12 +10,12 @@ import (
 	"github.com/tallycast/tallycast/internal/transfer"
 )
 
-// meter shows the progress of a long command on a terminal, as a bar if the end is known.
-// Elsewhere it shows nothing. It is not safe for concurrent use.
+// meter shows the progress of a long command on a terminal, as a bar if the total is known. If the
+// output is not a terminal it shows nothing. It is not safe for concurrent use.
 type meter struct {
 	out   io.Writer // nil: not a terminal
 	what  string
-	total int64 // of what at is given; 0 if unknown
+	total int64 // the final value of at's done; 0 if unknown
 	began time.Time
 	last  time.Time
 	shown bool
@@ -37,8 +37,8 @@ func (p *process) meter(what string) *meter {
 	return m
 }
 
-// at shows how much is done, and words that describe it.
-func (m *meter) at(done int64, words string) {
+// at shows how much is done, and a description of it.
+func (m *meter) at(done int64, description string) {
 	now := time.Now()
 	if m.out == nil || now.Sub(m.last) < meterInterval {
 		return
@@ -50,7 +50,7 @@ func (m *meter) at(done int64, words string) {
 		cells := int(part * barCells)
 		bar = fmt.Sprintf(" [%s%s] %3.0f%%", strings.Repeat("█", cells), strings.Repeat("░", barCells-cells), part*100)
 	}
-	fmt.Fprintf(m.out, "\r%s%s  %s%s", m.what, bar, words, clearLine)
+	fmt.Fprintf(m.out, "\r%s%s  %s%s", m.what, bar, description, clearLine)
 }
 
 // end removes the line.
@@ -67,7 +67,7 @@ func (m *meter) rate(n int64) string {
 	return thousands(int64(float64(n)/seconds)) + "/s"
 }
 
-// progress describes how much of an export was transferred, and how fast.
+// progress describes the topics and contributions that were transferred, and the rate.
 func (m *meter) progress(done transfer.Totals) string {
 	return fmt.Sprintf("%s topics, %s contributions, %s", thousands(done.Topics), thousands(done.Contributions), m.rate(max(done.Topics, done.Contributions)))
 }

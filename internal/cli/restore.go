@@ -9,9 +9,9 @@ import (
 
 const restoreDetails = `
 Replaces an SQLite store with a copy of a backup. Stop the service before, and start it
-again afterwards. The whole backup is read first; a damaged one changes nothing. The
-replaced store is kept beside the new one, with its files that end in -wal and -shm.
-All topics get new versions, above those that open pages may show.
+again afterwards. The command reads the whole backup first; if it is damaged, nothing
+changes. The replaced store stays beside the new one, with its files that end in -wal and
+-shm. All topics get new versions, higher than those on open pages.
 
 An export (jsonl) is restored by tallycast import.
 `

@@ -45,7 +45,7 @@ func Main(version, commit string) {
 
 // process is one run of a command.
 type process struct {
-	ctx            context.Context // ends when the process should end
+	ctx            context.Context // ends when the process is asked to end
 	env            config.Environment
 	stdout, stderr io.Writer
 	flags          map[string][]string // given on the command line, by name
@@ -112,7 +112,8 @@ func (p *process) configure() (config.Config, config.Values, config.Problems) {
 	return c, values, append(problems, more...)
 }
 
-// configFile reads the configuration file, if one is named, and returns its problems.
+// configFile reads the configuration file, if a flag or a variable names one, and returns its
+// problems.
 func (p *process) configFile() (file config.File, problems config.Problems) {
 	path := config.ResolveOne(config.FileSetting, p.flags[config.FileSetting.Name], p.env, config.File{})
 	if !path.IsGiven() {
@@ -141,7 +142,7 @@ func configError(problems config.Problems) error {
 	return usagef("%s", strings.Join(lines, "\n  "))
 }
 
-// exitStatus is the exit code of a command that has printed the reason itself.
+// exitStatus is the error of a command that has printed the reason already: its exit code.
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }

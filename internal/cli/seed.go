@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/seed"
 	"github.com/tallycast/tallycast/internal/sitemap"
@@ -23,7 +24,7 @@ object, keywords of Org) gives the seeds, and the page's path gives its key:
 posts/hello.md and posts/hello/index.md are posts/hello, as for the elements. With
 --key-from hugo, jekyll or astro the key is that of the page that the site generator
 makes. A table (.csv, .tsv) has columns of the fields' names, or topic and count. A
-document (.json) is {"hello": 12}, a list of objects with these fields, or an answer of
+document (.json) is {"hello": 12}, a list of objects with these fields, or a response of
 the service. All may be UTF-8 or UTF-16.
 
 A number must have one possible meaning: 2000, 2,000,000, 2 000 and 2.0 are accepted;
@@ -88,9 +89,9 @@ func (c *seedCommand) run(p *process) error {
 	if skipped := found.Skipped(); skipped != "" {
 		fmt.Fprintln(p.stderr, printable(skipped))
 	}
-	edits := make([]seedEdit, len(found.Seeds))
+	edits := make([]admin.SeedEdit, len(found.Seeds))
 	for i, each := range found.Seeds {
-		edits[i] = seedEdit{each.Topic.String(), tally.Numbers{Total: each.Count}}
+		edits[i] = admin.SeedEdit{Topic: each.Topic.String(), Seed: tally.Numbers{Total: each.Count}}
 	}
 	m := p.meter("seed")
 	results, err := client.setSeeds(p.ctx, edits, c.dry, m)
@@ -117,7 +118,7 @@ func (c *seedCommand) run(p *process) error {
 }
 
 // print prints what seeding did, or would do.
-func (c *seedCommand) print(out io.Writer, found seed.Result, results []seedResult) error {
+func (c *seedCommand) print(out io.Writer, found seed.Result, results []admin.SeedResult) error {
 	changed := 0
 	t := newTable("TOPIC", "SEED", "WOULD BE", "FROM")
 	for i, each := range results {
@@ -137,7 +138,7 @@ func (c *seedCommand) print(out io.Writer, found seed.Result, results []seedResu
 	return err
 }
 
-// changedVerb returns the verb for what changed, or would.
+// changedVerb returns the verb for a number of changes, which a dry run did not make.
 func changedVerb(dry bool) string {
 	if dry {
 		return "would change"
@@ -166,8 +167,8 @@ func (p *process) readSitemaps(addresses []string) (map[string]bool, error) {
 	return all, nil
 }
 
-// warnUnlisted prints which seeds are of pages that are not in the sitemap.
-func warnUnlisted(out io.Writer, seeds []seed.Seed, results []seedResult, known map[string]bool) {
+// warnUnlisted prints the seeds whose pages are not in the sitemap.
+func warnUnlisted(out io.Writer, seeds []seed.Seed, results []admin.SeedResult, known map[string]bool) {
 	unlisted := map[tally.Topic]bool{}
 	for i, each := range seeds {
 		key := each.Topic.Key()
@@ -178,7 +179,7 @@ func warnUnlisted(out io.Writer, seeds []seed.Seed, results []seedResult, known 
 		if len(each.Missing) == 1 {
 			verb = "is"
 		}
-		fmt.Fprintf(out, "%d of %s of the site %s %s not in the sitemap, so that no page may show them: %s\n",
+		fmt.Fprintf(out, "%d of %s of the site %s %s not in the sitemap, so perhaps no page shows them: %s\n",
 			len(each.Missing), counted(int64(each.Pages), "key"), printable(each.Site), verb, printable(strings.Join(each.Examples(), ", ")))
 	}
 }

@@ -33,7 +33,7 @@ func TestSeed_KeysOfHugo(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"--sitemap " + filepath.Join(dir, "absent.xml") + " " + dir: "the sitemap cannot be read: " + dir,
+		"--sitemap " + filepath.Join(dir, "absent.xml") + " " + dir: "the sitemap cannot be read: " + filepath.Join(dir, "absent.xml") + ": the folder of the site has no such file",
 		"--key-from hugo@latest " + dir:                             "--key-from (flag --key-from): \"hugo@latest\" should be hugo",
 		"--sitemap ftp://blog.example/x " + dir:                     "should be the address of a sitemap",
 	} {

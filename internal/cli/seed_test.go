@@ -92,7 +92,7 @@ func TestSeed_Store(t *testing.T) {
 	}
 }
 
-// A dry run on a Redis that no service has used shows what the first start would have.
+// A dry run on a Redis that no service has used shows the seeds that would be set.
 func TestSeed_DryRunOnNewRedis(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t, redistest.Options{})
@@ -136,7 +136,7 @@ func TestSeed_Service(t *testing.T) {
 	if code != exitFailure || !strings.Contains(out, "; 1 changed.") || !strings.Contains(errors, "readers.csv:2: blog/readers/x: ") {
 		t.Errorf("what is refused in its place: exit %d:\n%s%s", code, out, errors)
 	}
-	if code, _, errors = call(t, variables("TALLYCAST_ADMIN_TOKEN=another-token-than-the-owners"), args...); code != exitFailure || !strings.Contains(errors, "does not take this token") {
+	if code, _, errors = call(t, variables("TALLYCAST_ADMIN_TOKEN=another-token-than-the-owners"), args...); code != exitFailure || !strings.Contains(errors, "does not accept this token") {
 		t.Errorf("a wrong token: exit %d: %s", code, errors)
 	}
 }
@@ -159,7 +159,7 @@ func TestSeed_InvalidCommandLines(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
 		"seed": "name at least one folder",
-		"seed --store sqlite:x.db --at http://h x": "one of them",
+		"seed --store sqlite:x.db --at http://h x": "choose one",
 		"seed --store mysql://h x":                 "--store",
 		"seed --field Likes=likes x":               "should be metric=field",
 		"seed --field likes=a --field likes=b x":   "likes has the fields",

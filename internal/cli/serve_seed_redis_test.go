@@ -128,9 +128,9 @@ func TestServe_SeedsAfterRedisLostData(t *testing.T) {
 	redis.Kill()
 	redis.Restart()
 	counts("the new seed over older data", 71)
-	// One instance may have set the seeds while the other is about to: each names the
-	// first file in a scan that may have begun before Redis was back, the second in one that
-	// sets all seeds, the third after that.
+	// The two instances may scan at different times. Each reports the first file in a scan that may have
+	// begun before Redis was back, the second one in the scan that sets all seeds, and the third one
+	// after that.
 	for _, name := range []string{"first.md", "second.md", "third.md"} {
 		writePage(t, filepath.Join(dir, name), "---\nlikes: many\n---\n")
 		for _, r := range pair {

@@ -95,7 +95,7 @@ func TestServe_InvalidSettings(t *testing.T) {
 		{file: "listen: [':1', ':2']\n", want: []string{"line 1", "should be one value, not a list"}},
 		{file: "listen:\n", want: []string{"has no value"}},
 		{file: "site: {blog: https://a.example}\n", want: []string{"--site", "should be plain text"}},
-		{file: "- listen\n", want: []string{`should hold lines such as "listen: :8080"`}},
+		{file: "- listen\n", want: []string{`should have lines such as "listen: :8080"`}},
 		{file: "admin-token: hidden-token-of-the-owner\nlisten: ':1\n", want: []string{"line 2 is not YAML"}, hidden: "admin-token: hidden"},
 		{file: "admin-token: |hidden-token\n", want: []string{"line 1 is not YAML"}, hidden: "\"hidden-token"},
 		{file: "listen: \x00\xff\x1b[2J\n", want: []string{"is not text in UTF-8"}, hidden: "\x1b"},

@@ -92,7 +92,7 @@ func TestServe_StartFailures(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"--listen", taken.Addr().String(), "--store", "sqlite:" + filepath.Join(data, "x.db")}, []string{"--listen " + taken.Addr().String(), "another process listens there"}},
+		{[]string{"--listen", taken.Addr().String(), "--store", "sqlite:" + filepath.Join(data, "x.db")}, []string{"--listen " + taken.Addr().String(), "another process uses this address"}},
 		{[]string{"--listen", "127.0.0.1:0", "--internal-listen", taken.Addr().String(), "--store", "sqlite:" + filepath.Join(data, "y.db")}, []string{"--internal-listen", "another process"}},
 		{[]string{"--listen", "192.0.2.1:0", "--store", sqlite(t)}, []string{"this machine has no such address"}},
 		{[]string{"--listen", "127.0.0.1:0", "--store", "sqlite:" + notADatabase}, []string{notADatabase}},

@@ -29,8 +29,8 @@ type ledger interface {
 	tally.Ledger
 }
 
-// storeOpener reads the settings that say how stores are opened. A flag of the command
-// that has the name of a setting but another meaning is ignored.
+// storeOpener reads the settings for opening stores. It ignores a flag of the command that has the
+// name of a setting but another meaning.
 func (p *process) storeOpener() (storeOpener, error) {
 	settings := *p
 	settings.flags = map[string][]string{}
@@ -43,12 +43,12 @@ func (p *process) storeOpener() (storeOpener, error) {
 	if err := problems.Err(); err != nil {
 		return storeOpener{}, usageError{err}
 	}
-	// Sites need not be declared: topics of a site that was forgotten are not lost.
+	// Sites need not be declared, so that no topic of an undeclared site is lost.
 	return storeOpener{c, tally.NewOpenCatalog(c.Metrics)}, nil
 }
 
-// errNoSecret means that the contributions of an export cannot be used.
-var errNoSecret = errors.New("contributions can only be used with the secret that they were made with, and neither the file nor --secret-file has it; export --with-secret puts it into the file")
+// errNoSecret means that a new store would not recognise the visitors of an export.
+var errNoSecret = errors.New("a new store needs the secret of the exported store to recognise its visitors, and neither the file nor --secret-file has it; tallycast export --with-secret puts it into the file")
 
 // open opens the store as u says, and also returns the function that closes it.
 func (o storeOpener) open(ctx context.Context, url config.StoreURL, u storeUse) (ledger, func() error, error) {
@@ -120,9 +120,9 @@ func (o storeOpener) empty(ctx context.Context) (ledger, func() error, error) {
 	return store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }, nil
 }
 
-// connect opens a store that commands may change. With secretKept it must have a secret
-// already. Otherwise it may be new: a new store takes the secret, or generates one if secret
-// is nil; another one must have it.
+// connect opens a store that commands may change. With secretKept the store must have a secret
+// already. Otherwise a new store gets the secret, or generates one if secret is nil; an existing
+// store must have the secret.
 func (o storeOpener) connect(ctx context.Context, url config.StoreURL, secret []byte, secretKept bool) (server.Store, error) {
 	c := o.Config
 	c.Store, c.Secret = url, secret
@@ -141,8 +141,8 @@ func (o storeOpener) connect(ctx context.Context, url config.StoreURL, secret []
 	return store, nil
 }
 
-// readOnlyStore is an SQLite file that a service may use. Only the methods of the reader
-// work: a command that opens a store to read it needs no others.
+// readOnlyStore is an SQLite file that a service may use at the same time. Only the methods of the
+// reader work; the others panic, and no command that only reads calls them.
 type readOnlyStore struct {
 	*sqlitestore.Reader
 	unsupported
@@ -150,8 +150,8 @@ type readOnlyStore struct {
 
 type unsupported struct{ ledger }
 
-// declaredMetrics is a store that refuses to dump topics of metrics without a known rule:
-// the rule decides what the contributions mean.
+// declaredMetrics is a store that refuses to dump topics of metrics without a known rule, since the
+// rule determines what the contributions mean.
 type declaredMetrics struct {
 	ledger
 	catalog *tally.Catalog

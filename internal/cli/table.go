@@ -39,7 +39,7 @@ func (t *table) write(out io.Writer) error {
 	return w.Flush()
 }
 
-// thousands writes n, which is not negative, with its digits in groups of three.
+// thousands formats n, which is not negative, with its digits in groups of three.
 func thousands(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	for at := len(digits) - 3; at > 0; at -= 3 {
@@ -48,7 +48,7 @@ func thousands(n int64) string {
 	return digits
 }
 
-// signed writes n with its sign and with its digits in groups of three.
+// signed formats n with its sign and with its digits in groups of three.
 func signed(n int64) string {
 	switch {
 	case n < 0:
@@ -59,10 +59,10 @@ func signed(n int64) string {
 	return "0"
 }
 
-// counted writes "1 file" and "2 files".
+// counted returns a text such as "1 file" or "2 files".
 func counted(n int64, noun string) string { return tally.Quantity(int(n), noun) }
 
-// totalsText writes "1 topic and 2 contributions".
+// totalsText returns a text such as "1 topic and 2 contributions".
 func totalsText(t transfer.Totals) string {
 	return counted(t.Topics, "topic") + " and " + counted(t.Contributions, "contribution")
 }

@@ -13,9 +13,9 @@ import (
 
 const tokensDetails = `
 A token gives its holder access to the dashboard and to the calls below /admin/v1/, for some
-sites only. A viewer reads them, without export and without addresses of visitors. An
-editor also edits, imports, exports, reverts and blocks. These commands need the
---admin-token of the service; other commands take such a token in its place.
+sites only. A viewer can read, without export and without addresses of visitors. An
+editor can also edit, import, export, revert and block. These commands need the
+--admin-token of the service; other commands accept such a token instead.
 `
 
 const tokensExamples = `

@@ -54,7 +54,7 @@ func TestTokens_Service(t *testing.T) {
 	refused(admin, "--name", "tokens", "create", "--site", "blog", "--role", "viewer")
 	refused(admin, "viewer", "tokens", "create", "--site", "blog", "--role", "admin", "--name", "x")
 	made(admin, "tokens", "revoke", "editorial")
-	refused(editor, "does not take this token", "topics", "list")
+	refused(editor, "does not accept this token", "topics", "list")
 	refused(admin, "there is no token", "tokens", "revoke", "editorial")
 }
 

@@ -79,12 +79,12 @@ Example:
   tallycast prune --site blog --metric views --untouched 365d
 `, new: ownerAction("prune", (*ownerCommand).prune, "site", "metric", "prefix", "untouched", "yes")}
 
-// ownerCommand is one run of a command that calls the admin API.
+// ownerCommand is a command that calls the admin API.
 type ownerCommand struct {
 	*process
 	name    string
 	does    func(*ownerCommand) error
-	takes   []string     // the names of its flags
+	takes   []string     // names of its flags
 	client  *adminClient // nil before the first call
 	asTable bool         // prints for people, not JSON
 
@@ -168,7 +168,7 @@ func (c *ownerCommand) run(p *process) error {
 	return c.does(c)
 }
 
-// parseTopics parses args as topics, in the form of the service.
+// parseTopics parses args as topics and returns them in their normal form.
 func parseTopics(args []string) ([]string, error) {
 	topics := make([]string, len(args))
 	for i, text := range args {
@@ -182,9 +182,12 @@ func parseTopics(args []string) ([]string, error) {
 }
 
 // scope returns the parameters of the scope that the flags give.
-func (c *ownerCommand) scope() url.Values {
+func (c *ownerCommand) scope() url.Values { return scopeQuery(c.site, c.metric, c.prefix) }
+
+// scopeQuery returns the parameters of a scope; empty ones are left out.
+func scopeQuery(site, metric, prefix string) url.Values {
 	query := url.Values{}
-	for name, text := range map[string]string{"site": c.site, "metric": c.metric, "prefix": c.prefix} {
+	for name, text := range map[string]string{"site": site, "metric": metric, "prefix": prefix} {
 		if text != "" {
 			query.Set(name, text)
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/numeral"
 	"github.com/tallycast/tallycast/internal/server"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -23,12 +24,12 @@ func (c *ownerCommand) print(raw json.RawMessage, format string, args ...any) {
 	fmt.Fprintln(c.stdout, printable(fmt.Sprintf(format, args...)))
 }
 
-func (c *ownerCommand) printEdit(raw json.RawMessage, topic string, e editResult) {
+func (c *ownerCommand) printEdit(raw json.RawMessage, topic string, e admin.Edited) {
 	if !e.Changed {
-		c.print(raw, "%s is already %s", topic, e.After.count())
+		c.print(raw, "%s is already %s", topic, countText(e.After))
 		return
 	}
-	c.print(raw, "%s: %s → %s", topic, e.Before.count(), e.After.count())
+	c.print(raw, "%s: %s → %s", topic, countText(e.Before), countText(e.After))
 }
 
 func (c *ownerCommand) setCount() error { return c.setNumber("count") }
@@ -49,7 +50,7 @@ func (c *ownerCommand) setNumber(name string) error {
 			return usageError{err}
 		}
 	}
-	var done editResult
+	var done admin.Edited
 	raw, err := c.call("PATCH", topicPath(topics[0]), map[string]tally.Numbers{name: n}, &done)
 	if err != nil {
 		return err
@@ -77,7 +78,11 @@ func (c *ownerCommand) resetTopics() error {
 	}
 	var failed []error
 	for _, raw := range answer.Topics {
-		var done editResult
+		var done struct {
+			Topic string
+			admin.Edited
+			Error *admin.ItemError
+		}
 		if err := json.Unmarshal(raw, &done); err != nil {
 			return c.client.unreadable(err)
 		}
@@ -85,7 +90,7 @@ func (c *ownerCommand) resetTopics() error {
 			failed = append(failed, fmt.Errorf("%s: %s (%s)", printable(done.Topic), printable(done.Error.Message), done.Error.Code))
 			continue
 		}
-		c.printEdit(raw, done.Topic, done)
+		c.printEdit(raw, done.Topic, done.Edited)
 	}
 	return errors.Join(failed...)
 }
@@ -96,13 +101,13 @@ func (c *ownerCommand) deleteTopics() error {
 		return err
 	}
 	for _, topic := range topics {
-		var done editResult
+		var done admin.Edited
 		raw, err := c.call("DELETE", topicPath(topic), nil, &done)
 		if err != nil {
 			return err
 		}
 		if done.Changed {
-			c.print(raw, "%s, which was %s, is deleted", topic, done.Before.count())
+			c.print(raw, "%s, which was %s, is deleted", topic, countText(done.Before))
 		} else {
 			c.print(raw, "%s did not exist", topic)
 		}
@@ -137,12 +142,12 @@ func (c *ownerCommand) mergeTopics() error {
 }
 
 func (c *ownerCommand) move(path string, body any) error {
-	var to topicState
+	var to admin.State
 	raw, err := c.call("POST", path, body, &to)
 	if err != nil {
 		return err
 	}
-	c.print(raw, "%s is %s", to.Topic, to.count())
+	c.print(raw, "%s is %s", to.Topic, countText(to))
 	return nil
 }
 
@@ -154,7 +159,7 @@ func nameTopics(topics []string) string {
 	return fmt.Sprintf("%d topics", len(topics))
 }
 
-// errNotDone means that the answer to a question was no.
+// errNotDone means that the user answered no.
 var errNotDone = errors.New("nothing was done")
 
 // confirm asks on the terminal unless --yes is given. Without a terminal --yes is required.
@@ -164,10 +169,10 @@ func (c *ownerCommand) confirm(format string, args ...any) error {
 	}
 	question := printable(fmt.Sprintf(format, args...))
 	if !server.IsTerminal(c.stderr) || !server.IsTerminal(os.Stdin) {
-		return usagef("--yes is needed without a terminal: %s", question)
+		return usagef("without a terminal the command needs --yes, which answers: %s", question)
 	}
 	fmt.Fprintf(c.stderr, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // the end of the input means no
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // an empty answer means no
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
 		return nil

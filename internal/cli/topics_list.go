@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -17,23 +18,22 @@ import (
 // stateHead is the head of a table of states, and addState adds a row to it.
 var stateHead = []string{"TOPIC", "COUNT", "SEED", "ADJUSTMENT", "CHANGED"}
 
-func addState(t *table, s topicState) {
+func addState(t *table, s admin.State) {
 	changed := "never"
 	if s.Version > 0 {
 		changed = shortTime(s.Changed)
 	}
-	t.add(s.Topic, s.count(), s.Seed.Text(thousands), s.Adjustment.Text(signed), changed)
+	t.add(s.Topic, countText(s), s.Seed.Text(thousands), s.Adjustment.Text(signed), changed)
 }
 
 // shortTime writes a time in the local time zone.
 func shortTime(at time.Time) string { return at.Local().Format("2006-01-02 15:04") }
 
-// items are items of the admin API, as JSON. An error is the last element.
+// items are items of the admin API, as JSON. After an error there are no more.
 type items = iter.Seq2[json.RawMessage, error]
 
-// listed returns the items that path lists under name, at most limit; 0 means all. cursor is
-// the parameter that takes the next of the previous page; empty if the list has only one
-// page.
+// listed returns the items that path lists under name, at most limit; 0 means all. cursor is the
+// name of the parameter for the cursor of the next page; empty if the list has only one page.
 func (c *ownerCommand) listed(path, name, cursor string, query url.Values, limit int) items {
 	const pageSize = 1000
 	return func(yield func(json.RawMessage, error) bool) {
@@ -87,7 +87,7 @@ func printList[T any](c *ownerCommand, head []string, empty string, all items, r
 		var item T
 		switch {
 		case err != nil:
-			_ = t.write(c.stdout) // what came before
+			_ = t.write(c.stdout) // the rows before the error
 			return err
 		case !c.asTable:
 			c.printJSON(raw)
@@ -161,7 +161,7 @@ func (c *ownerCommand) listAudit() error {
 	})
 }
 
-// parseTime parses a time, or how long ago it was.
+// parseTime parses a time, or a duration before now.
 func parseTime(text string) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -113,7 +114,7 @@ func (c *ownerCommand) undo() error {
 	return c.revert("/admin/v1/undo", body)
 }
 
-// preview prints tables of what would be done, for people.
+// preview prints tables of what would change, unless the output is JSON.
 func (c *ownerCommand) preview(tables ...*table) error {
 	if !c.asTable {
 		return nil
@@ -139,7 +140,7 @@ func (c *ownerCommand) prune() error {
 	for name, text := range c.scope() {
 		body[name] = text[0]
 	}
-	var found struct{ Topics []topicState }
+	var found struct{ Topics []admin.State }
 	if _, err := c.call("POST", "/admin/v1/prune", body, &found); err != nil {
 		return err
 	}
@@ -160,11 +161,11 @@ func (c *ownerCommand) prune() error {
 		return err
 	}
 	body["preview"] = false
-	return printList(c, stateHead, "There is nothing to prune any more.", c.pruned(body), addState)
+	return printList(c, stateHead, "There is nothing left to prune.", c.pruned(body), addState)
 }
 
-// pruned calls until nothing is left, since one call deletes a limited number of topics, and
-// returns the topics.
+// pruned returns the topics that it deletes. It calls the API until no topic is left, since one call
+// deletes a limited number of them.
 func (c *ownerCommand) pruned(body map[string]any) items {
 	return func(yield func(json.RawMessage, error) bool) {
 		for {

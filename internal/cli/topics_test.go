@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/admin"
 )
 
 const ownerToken = "owner-token-of-this-test"
@@ -202,12 +204,12 @@ func TestClient_Errors(t *testing.T) {
 		{nil, []string{"--at", r.public, "--admin-token-file", file, "--admin-token", ownerToken}, exitUsage, "given once"},
 		{nil, []string{"--at", "nonsense", "--admin-token", ownerToken}, exitUsage, "not the URL of a service"},
 		{nil, []string{"--at", "http://name:" + ownerToken + "@127.0.0.1:1", "--admin-token", ownerToken}, exitUsage, "should have neither"},
-		{nil, []string{"--at", r.public, "--admin-token", "not-the-token-of-it"}, exitFailure, "does not take this token"},
+		{nil, []string{"--at", r.public, "--admin-token", "not-the-token-of-it"}, exitFailure, "does not accept this token"},
 		{nil, []string{"--at", closed.public, "--admin-token", ownerToken}, exitFailure, "with --admin-token to enable"},
-		{nil, []string{"--at", r.public + "/elsewhere", "--admin-token", ownerToken}, exitFailure, "--at says where"},
-		{nil, []string{"--at", other.URL, "--admin-token", ownerToken}, exitFailure, "cannot be read"},
+		{nil, []string{"--at", r.public + "/elsewhere", "--admin-token", ownerToken}, exitFailure, "--at should be"},
+		{nil, []string{"--at", other.URL, "--admin-token", ownerToken}, exitFailure, "unexpected data"},
 		{nil, []string{"--at", other.URL + "/moved", "--admin-token", ownerToken}, exitFailure, "https://elsewhere.example/admin/"},
-		{nil, []string{"--at", "http://127.0.0.1:1", "--admin-token", ownerToken}, exitFailure, "--at says where"},
+		{nil, []string{"--at", "http://127.0.0.1:1", "--admin-token", ownerToken}, exitFailure, "--at should be"},
 	} {
 		code, out, errors := call(t, variables(c.env...), append(list, c.args...)...)
 		if code != c.code || !strings.Contains(errors, c.want) {
@@ -228,7 +230,7 @@ func TestTopics_Tables(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	c := &ownerCommand{process: &process{stdout: &out}, asTable: true}
-	c.printEdit(nil, "blog/likes/x", editResult{Before: topicState{Count: 1234}, After: topicState{Count: 5}, Changed: true})
+	c.printEdit(nil, "blog/likes/x", admin.Edited{Before: admin.State{Count: 1234}, After: admin.State{Count: 5}, Changed: true})
 	err := printList(c, stateHead, "none", func(yield func(json.RawMessage, error) bool) {
 		_ = yield(json.RawMessage(`{"topic":"blog/likes/a\u001b[2J","count":1234567,"version":1790000000000001,"seed":1,"adjustment":-2000,"changed":"2026-11-22T10:00:00Z"}`), nil) &&
 			yield(json.RawMessage(`{"topic":"blog/likes/nobody"}`), nil)
@@ -279,7 +281,7 @@ func TestTopics_Store(t *testing.T) {
 			t.Errorf("%s: exit %d, lacks %q: %s%s", c.args, code, c.want, out, errors)
 		}
 	}
-	if code, _, errors := topics("list", "--at", "http://127.0.0.1:1"); code != exitUsage || !strings.Contains(errors, "one of them") {
+	if code, _, errors := topics("list", "--at", "http://127.0.0.1:1"); code != exitUsage || !strings.Contains(errors, "choose one") {
 		t.Errorf("exit %d: %s", code, errors)
 	}
 	if code, _, errors := call(t, variables(), "topics", "list", "--store", sqlite(t)); code != exitFailure || !strings.Contains(errors, "does not exist") {

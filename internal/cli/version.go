@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 )
 
-// linkedVersion and linkedCommit are those that the linker set; empty in other builds.
+// linkedVersion and linkedCommit are set by the linker in releases, and empty in other builds.
 // [Main] sets them before anything else runs.
 var linkedVersion, linkedCommit string
 
@@ -21,7 +21,7 @@ func printVersion(p *process) error {
 	return nil
 }
 
-// buildInfo returns version and commit: the linker's, else those of the go command.
+// buildInfo returns version and commit as the linker set them, else as the go command recorded them.
 func buildInfo() (v, c string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

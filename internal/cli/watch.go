@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/eventstream"
 	"github.com/tallycast/tallycast/internal/server"
@@ -47,7 +48,7 @@ type publicService struct {
 func (c *publicService) flags() []config.Setting {
 	return []config.Setting{
 		{Name: "url", Value: "URL", Default: "http://localhost:8080", Parse: c.parseService, Help: "URL of the service, with its base path."},
-		{Name: "at", Group: groupService, Value: "URL", Alternative: "url", Help: "The same as --url; other commands have only --at."},
+		{Name: "at", Group: groupService, Value: "URL", Alternative: "url", Help: "The same as --url, under the name that other commands use."},
 	}
 }
 
@@ -61,8 +62,8 @@ func (c *publicService) parseService(r *config.Reader, name string) {
 const (
 	// watchTimeout ends a stream without frames: the service sends one at least every 25 s.
 	watchTimeout = 60 * time.Second
-	// The pause before a stream is opened again doubles from the shortest to the longest.
-	shortestWatchPause, longestWatchPause = time.Second, 30 * time.Second
+	// The backoff before a stream is opened again doubles from the shortest to the longest.
+	minWatchBackoff, maxWatchBackoff = time.Second, 30 * time.Second
 	// sampleInterval is the time between two samples of a sparkline.
 	sampleInterval = time.Second
 	// maxReasonBytes bounds what is read of an error.
@@ -71,11 +72,11 @@ const (
 
 // frame is a frame of a stream.
 type frame struct {
-	Topic   string        `json:"topic"`
-	Count   int64         `json:"count"`
-	Options tally.Options `json:"options"`
-	Event   string        `json:"event"`
-	Error   *refusal      `json:"error"`
+	Topic   string           `json:"topic"`
+	Count   int64            `json:"count"`
+	Options tally.Options    `json:"options"`
+	Event   string           `json:"event"`
+	Error   *admin.ItemError `json:"error"`
 }
 
 // numbers returns the count, and that of each option.
@@ -145,13 +146,13 @@ func schemeHint(text string) string {
 	return fmt.Sprintf("; did you mean http://%s?", text)
 }
 
-// errRefused means that asking again would get the same answer.
+// errRefused means that another attempt would get the same answer.
 var errRefused = errors.New("refused")
 
-// follow sends the frames of a stream to frames and opens it again when it ends. It
-// returns when ctx ends, or with errRefused.
+// follow sends the frames of a stream to frames, and opens the stream again when it ends. It
+// returns nil when ctx ends, or errRefused.
 func follow(ctx context.Context, at string, topics []string, frames chan<- frame, log io.Writer) error {
-	pause := shortestWatchPause
+	backoff := minWatchBackoff
 	for {
 		received, err := followOnce(ctx, at, topics, frames)
 		switch {
@@ -160,15 +161,15 @@ func follow(ctx context.Context, at string, topics []string, frames chan<- frame
 		case errors.Is(err, errRefused):
 			return err
 		case received:
-			pause = shortestWatchPause
+			backoff = minWatchBackoff
 		}
 		fmt.Fprintf(log, "tallycast: %v; trying again\n", err)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pause/2 + rand.N(pause)/2):
+		case <-time.After(backoff/2 + rand.N(backoff)/2):
 		}
-		pause = min(2*pause, longestWatchPause)
+		backoff = min(2*backoff, maxWatchBackoff)
 	}
 }
 
@@ -196,14 +197,14 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 	if response.StatusCode != http.StatusOK {
 		err := fmt.Errorf("%s answered %s: %s", at, response.Status, reason(response.Body))
 		if response.StatusCode == http.StatusNotFound {
-			err = fmt.Errorf("%w. --at says where the service is, with its base path", err)
+			err = fmt.Errorf("%w. --at should be the URL of the service, with its base path", err)
 		}
 		if response.StatusCode < 500 && response.StatusCode != http.StatusTooManyRequests {
 			err = fmt.Errorf("%w: %w", errRefused, err)
 		}
 		return false, err
 	}
-	watched := map[string]*refusal{} // the error of each topic; nil if it has none
+	watched := map[string]*admin.ItemError{} // the error of each topic; nil if it has none
 	for _, topic := range topics {
 		watched[topic] = nil
 	}
@@ -217,7 +218,7 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 		}
 		var f frame
 		if err := json.Unmarshal(data, &f); err != nil {
-			return received, fmt.Errorf("%s does not answer as tallycast does: %w", at, err)
+			return received, fmt.Errorf("%s answered with unexpected data: %w", at, err)
 		}
 		received = true
 		silence.Reset(watchTimeout)
@@ -236,12 +237,12 @@ func followOnce(ctx context.Context, at string, topics []string, frames chan<- f
 	}
 }
 
-// temporary are the codes of errors that may be over when the topic is asked for again.
+// temporary are the codes of errors after which another attempt may succeed.
 var temporary = []tally.Code{tally.CodeStoreUnavailable, tally.CodeRateLimited, tally.CodeInternal}
 
 // allRefused returns an error if every topic has one: errRefused, unless one of them is
 // temporary.
-func allRefused(watched map[string]*refusal) error {
+func allRefused(watched map[string]*admin.ItemError) error {
 	permanent := true
 	var reasons []string
 	for topic, why := range watched {
@@ -289,7 +290,7 @@ func readProblem(body io.Reader) (code tally.Code, message string, err error) {
 	return "", first, nil
 }
 
-// printable returns text without what could move a terminal's cursor.
+// printable replaces characters that could move the cursor of a terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/admin"
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
@@ -55,10 +56,10 @@ func TestWatch_AllTopicsRefused(t *testing.T) {
 			t.Errorf("%v: exit %d, %s%s", topics, code, out, errors)
 		}
 	}
-	if err := allRefused(map[string]*refusal{"a": {Code: "unknown_site"}, "b": {Code: "store_unavailable"}}); err == nil || errors.Is(err, errRefused) {
+	if err := allRefused(map[string]*admin.ItemError{"a": {Code: "unknown_site"}, "b": {Code: "store_unavailable"}}); err == nil || errors.Is(err, errRefused) {
 		t.Errorf("a refusal that is temporary: %v", err)
 	}
-	if err := allRefused(map[string]*refusal{"a": {Code: "unknown_site"}, "b": nil}); err != nil {
+	if err := allRefused(map[string]*admin.ItemError{"a": {Code: "unknown_site"}, "b": nil}); err != nil {
 		t.Errorf("a topic that may have a number: %v", err)
 	}
 }
@@ -90,7 +91,7 @@ func TestBoard_Update(t *testing.T) {
 	var out strings.Builder
 	b := newBoard(&out, []string{"default/likes/a", "default/likes/longer", "default/likes/a"})
 	b.show(frame{Topic: "default/likes/a", Count: 1234567}, time.Now())
-	b.show(frame{Topic: "default/likes/longer", Error: &refusal{"unknown_site", "no \x1b[2J here"}}, time.Now())
+	b.show(frame{Topic: "default/likes/longer", Error: &admin.ItemError{Code: "unknown_site", Message: "no \x1b[2J here"}}, time.Now())
 	b.show(frame{Event: "stale"}, time.Now())
 	b.tick()
 	lines := strings.Split(out.String(), "\n")

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -17,9 +18,9 @@ const (
 	maxSiteAliases = 50_000
 )
 
-// checkAliases reports whether topic may have further aliases, and returns them all. The topics of
-// its site have inSite aliases. Errors: [tally.CodeBadTopic]; [tally.CodeInternal] if the stored
-// aliases cannot be parsed.
+// checkAliases returns the aliases of topic after added were added, or an error if these are too
+// many. The topics of its site have inSite aliases now. Errors: [tally.CodeBadTopic];
+// [tally.CodeInternal] if the stored aliases cannot be parsed.
 func checkAliases(settings map[string]string, inSite int, topic tally.Topic, added []tally.Topic) (all []tally.Topic, err error) {
 	all, err = tally.TopicAliases(settings, topic)
 	if err != nil {
@@ -48,9 +49,8 @@ func checkAliases(settings map[string]string, inSite int, topic tally.Topic, add
 	return all, nil
 }
 
-// checkMergedAliases is [checkAliases] for the aliases that a merge of from moves into to. It
-// reads the settings of these topics only; the aliases of their site are those that this
-// instance follows.
+// checkMergedAliases is [checkAliases] for the aliases that a merge of from moves into to. It reads
+// the settings of these topics only, and takes the number of aliases of the site from memory.
 func (s *Service) checkMergedAliases(ctx context.Context, from []tally.Topic, to tally.Topic) error {
 	names := []string{tally.AliasSettings(to)[0]}
 	for _, topic := range from {
@@ -75,8 +75,8 @@ func (s *Service) checkMergedAliases(ctx context.Context, from []tally.Topic, to
 	return err
 }
 
-// forgetAliases removes the aliases of the topics that edits reset or deleted, since no
-// contribution under an alias is left.
+// forgetAliases removes the aliases of the topics that edits reset or deleted, which have no
+// contributions under aliases any more.
 func (s *Service) forgetAliases(ctx context.Context, edits []tally.Edit) error {
 	emptied := map[string]tally.Edit{} // by the name of the setting that lists the aliases
 	for _, e := range edits {
@@ -95,11 +95,11 @@ func (s *Service) forgetAliases(ctx context.Context, edits []tally.Edit) error {
 	for name := range settings {
 		errs = append(errs, s.forgetTopicAliases(ctx, emptied[name].Topic, emptied[name].After.Version))
 	}
-	return firstError(errs...)
+	return cmp.Or(errs...)
 }
 
-// forgetTopicAliases removes the aliases of a topic that an edit left at version emptied,
-// unless the topic changed since. A claim excludes merges meanwhile.
+// forgetTopicAliases removes the aliases of a topic that an edit emptied, unless its version differs
+// from that of the edit. A claim prevents merges of the topic meanwhile.
 func (s *Service) forgetTopicAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
 	l, err := s.acquire(ctx, claim{To: topic.String()})
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *Service) forgetTopicAliases(ctx context.Context, topic tally.Topic, emp
 }
 
 func (l *lease) forgetAliases(ctx context.Context, topic tally.Topic, emptied int64) error {
-	// A frozen topic takes no contribution under an alias between the check and the removal.
+	// The topic is frozen, so it gets no contribution under an alias between the check and the removal.
 	if err := l.mark(ctx, topic, tally.FrozenMark(l.ID, "")); err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxPendingAudit bounds the pending entries and their memory. The process's log is the
-// only record of entries beyond it.
+// maxPendingAudit bounds the pending entries and their memory. Further entries are in the log of
+// the process only.
 const maxPendingAudit = 1000
 
 // pendingAudit holds audit entries that the store did not accept yet.
@@ -20,10 +20,9 @@ type pendingAudit struct {
 	entries []tally.AuditEntry // oldest first; guarded by mu
 }
 
-// Audit writes an action that was carried out to the audit log, with the present time. If
-// the store does not accept the entry, it stays pending until [Service.Run] or a later Audit
-// writes it, and the process's log has it. Errors: [tally.CodeStoreUnavailable] if it is
-// pending.
+// Audit writes an action that was carried out to the audit log, with the current time. If the store
+// does not accept the entry, Audit logs it, and it stays pending until [Service.Run] or a later
+// Audit writes it. Errors: [tally.CodeStoreUnavailable] if it is pending.
 func (s *Service) Audit(ctx context.Context, entry tally.AuditEntry) error {
 	entry.At = s.now()
 	err := s.writePendingAudit(ctx) // first, to keep the order
@@ -36,22 +35,22 @@ func (s *Service) Audit(ctx context.Context, entry tally.AuditEntry) error {
 	return err
 }
 
-// auditBegin writes an action to the audit log before it is carried out. The caller does
-// not carry it out if auditBegin fails.
+// auditBegin writes an action to the audit log before it is carried out. If auditBegin fails, the
+// caller does not carry it out.
 func (s *Service) auditBegin(ctx context.Context, entry tally.AuditEntry) error {
 	entry.At = s.now()
 	return s.store.AppendAudit(ctx, entry)
 }
 
-// auditEnd writes the end of an action to the audit log: if err is nil, or if the action ended
-// early because its caller left. It returns err, or the error of the audit log.
+// auditEnd writes the end of an action to the audit log, if err is nil or the action ended early
+// because its client disconnected. It returns err, or the error of the audit log.
 func (s *Service) auditEnd(ctx context.Context, entry tally.AuditEntry, err error) error {
 	switch {
 	case err == nil:
 		return s.Audit(context.WithoutCancel(ctx), entry)
 	case ctx.Err() != nil:
-		entry.Detail += " until the caller left; repeat it to finish"
-		_ = s.Audit(context.WithoutCancel(ctx), entry) // else it is pending
+		entry.Detail += " until the client disconnected; repeat it to finish"
+		_ = s.Audit(context.WithoutCancel(ctx), entry) // an entry that is not accepted stays pending
 	}
 	return err
 }
@@ -82,7 +81,7 @@ func (s *Service) writePendingAudit(ctx context.Context) error {
 		}
 		entry := p.entries[0]
 		p.mu.Unlock()
-		if err := s.root.store.AppendAudit(ctx, entry); err != nil { // of any site
+		if err := s.root.store.AppendAudit(ctx, entry); err != nil { // entries may be of any site
 			return err
 		}
 		p.mu.Lock()

@@ -38,7 +38,7 @@ type Block struct {
 	Reason    string       `json:"reason"`
 }
 
-// Block refuses contributions of target from now on. Earlier contributions stay.
+// Block makes all instances refuse contributions of target. Earlier contributions stay.
 // Errors: [tally.CodeBadBody] if target names none or both, or all addresses, the reason
 // is too long, or there are too many blocks; [tally.CodeBadVisitor],
 // [tally.CodeUnknownSite]; [tally.CodeStoreUnavailable], also for a block in one site while
@@ -68,8 +68,8 @@ func (s *Service) Block(ctx context.Context, actor string, target BlockTarget, r
 	return s.Audit(ctx, blockEntry(actor, "block", blocks, cmp.Or(reason, noReason)))
 }
 
-// checkBlocks reports whether blocks may be added to settings, which have present blocks of each
-// site. Errors: [tally.CodeBadBody].
+// checkBlocks returns an error if blocks may not be added to settings. present is the number of
+// blocks of each site in settings. Errors: [tally.CodeBadBody].
 func checkBlocks(settings map[string]string, present map[string]int, blocks []tally.Block, reason string) error {
 	if len(reason) > maxReason {
 		return tally.Errorf(tally.CodeBadBody, "a reason has at most %d bytes", maxReason)
@@ -162,7 +162,7 @@ func (s *Service) Blocks(ctx context.Context) ([]Block, error) {
 		b := Block{Site: stored.Site, Visitor: stored.Visitor(), Reason: reasons[stored]}
 		addresses, isRange, err := stored.Range()
 		if b.Addresses = addresses; err != nil || !isRange && b.Visitor == "" {
-			continue // loadSettings logs it, or it is of a later release
+			continue // an invalid block, which loadSettings logs, or one of a later release
 		}
 		blocks = append(blocks, b)
 	}

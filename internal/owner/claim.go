@@ -36,10 +36,10 @@ const (
 
 // claim is the value of the settings that reserve topics, stored as JSON.
 type claim struct {
-	ID     string `json:"id"`               // of the merge; part of the marks of its topics
-	From   string `json:"from,omitempty"`   // empty: only the aliases of To are removed
-	To     string `json:"to"`               //
-	Rename bool   `json:"rename,omitempty"` // To must not exist
+	ID     string `json:"id"`             // of the merge; part of the marks of its topics
+	From   string `json:"from,omitempty"` // empty: only the aliases of To are removed
+	To     string `json:"to"`
+	Rename bool   `json:"rename,omitempty"` // the topic To must not exist
 	Holder string `json:"holder,omitempty"` // random for each attempt; empty: released unfinished
 	Beat   int64  `json:"beat,omitempty"`   // number of renewals
 }
@@ -55,7 +55,7 @@ func (c claim) entries(value string) map[string]string {
 	return entries
 }
 
-// other returns the value of another claim to one of the topics, or "".
+// other returns the value of another claim in settings to one of the topics, or "".
 func (c claim) other(settings map[string]string) string {
 	for name := range c.entries("") {
 		if value := settings[name]; value != "" {
@@ -125,8 +125,8 @@ func (s *Service) acquire(ctx context.Context, c claim) (*lease, error) {
 	}
 }
 
-// hold returns ctx with a deadline before which no other instance takes the claim over. It
-// first renews the lease if a third of its time has passed.
+// hold returns ctx with a deadline until which no other instance takes the claim over. Before that it
+// renews the lease if a third of its time has passed.
 func (l *lease) hold(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	// The monotonic clock stops while the machine sleeps; the wall clock does not.
 	if max(time.Since(l.renewed), time.Since(l.renewed.Round(0))) > l.service.leaseTime/3 {
@@ -155,8 +155,8 @@ func (l *lease) step(ctx context.Context, run func(ctx context.Context) error) e
 	return run(ctx)
 }
 
-// end removes the claim, or releases it to another instance if err says that the merge is
-// unfinished. It makes all instances read the settings.
+// end removes the claim, or, if err is retryable, releases it for another instance. Then it makes
+// all instances read the settings.
 func (l *lease) end(ctx context.Context, err error) {
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
@@ -169,10 +169,10 @@ func (l *lease) end(ctx context.Context, err error) {
 	}
 	// If this fails, another instance takes the claim over after the lease time.
 	_, _ = l.service.store.SwapSettings(within, l.entries(l.text()), l.entries(next))
-	_ = l.service.Reload(ctx) // if this fails, the service reads them soon
+	_ = l.service.Reload(ctx) // if this fails, the service reads them again soon
 }
 
-// retryable reports whether a merge that failed with err must be continued.
+// retryable reports whether a merge that failed with err is unfinished and must be continued.
 func retryable(err error) bool {
 	return err != nil && tally.AsError(err).Code == tally.CodeStoreUnavailable
 }

@@ -58,7 +58,7 @@ type window struct {
 }
 
 // detector finds topics with spikes in entries that are passed topic by topic, the oldest
-// first. Memory: the recent entries of the present topic, and a number for each site and day.
+// first. It holds the recent entries of the current topic, and a number for each site and day.
 type detector struct {
 	begin, end int64   // first and last minute of the time that is searched
 	journal    int64   // minutes of the journal
@@ -66,11 +66,11 @@ type detector struct {
 	days       int     // of the journal
 	sites      map[string]*siteUsual
 
-	// Of the present topic.
+	// Of the current topic.
 	topic  tally.Topic
 	before int // entries before begin
 	recent []contribution
-	bins   []bin // for each scale
+	bins   []bin // one for each scale
 }
 
 // siteUsual has, for each scale and each day before the end, the most contributions of
@@ -104,7 +104,7 @@ func (d *detector) reset(topic tally.Topic) {
 	}
 }
 
-// add adds an entry of the present topic.
+// add adds an entry of the current topic.
 func (d *detector) add(e tally.JournalEntry) {
 	if e.Source == 0 { // a server of the owner
 		return
@@ -136,7 +136,7 @@ func (d *detector) finishBin(scale int) {
 	b.sources = b.sources[:0]
 }
 
-// repeated returns how many of sources, which are sorted, occur more than once.
+// repeated counts the elements of sources, which are sorted, whose value occurs more than once.
 func repeated(sources []tally.Source) (n int) {
 	for i, source := range sources {
 		if i > 0 && sources[i-1] == source || i+1 < len(sources) && sources[i+1] == source {
@@ -158,7 +158,7 @@ func (d *detector) site(name string) *siteUsual {
 	return site
 }
 
-// finish ends the present topic and reports whether it may have a spike.
+// finish ends the current topic and reports whether the topic may have a spike.
 func (d *detector) finish() (candidate, bool) {
 	for i := range d.bins {
 		d.finishBin(i)
@@ -166,12 +166,12 @@ func (d *detector) finish() (candidate, bool) {
 	if len(d.recent) < spikeMin {
 		return candidate{}, false
 	}
-	c := d.judge(d.topic, d.before, d.recent)
+	c := d.candidate(d.topic, d.before, d.recent)
 	return c, len(c.windows) > 0
 }
 
-// judge returns the windows of a topic that far exceed its own usual number.
-func (d *detector) judge(topic tally.Topic, before int, recent []contribution) candidate {
+// candidate returns the windows of a topic that far exceed its own usual number.
+func (d *detector) candidate(topic tally.Topic, before int, recent []contribution) candidate {
 	slices.SortFunc(recent, func(a, b contribution) int { return cmp.Compare(a.minute, b.minute) })
 	c := candidate{topic: topic, before: before, recent: len(recent)}
 	for scale, length := range d.scales {

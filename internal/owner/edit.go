@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -35,7 +36,7 @@ func (s *Service) Edit(ctx context.Context, actor string, edits []tally.Edit) er
 			}))
 		}
 	}
-	return firstError(append(errs, s.forgetAliases(ctx, edits))...)
+	return cmp.Or(append(errs, s.forgetAliases(ctx, edits))...)
 }
 
 // editUnfrozen carries out the edits. It repeats the edits of frozen topics until the
@@ -105,14 +106,4 @@ func editDetail(e *tally.Edit) string {
 func describeChange(name string, before, after tally.Numbers) string {
 	format := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return name + " " + before.Text(format) + " → " + after.Text(format)
-}
-
-// firstError returns the first error that is not nil.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -106,7 +107,7 @@ func (s *Service) withdraw(ctx context.Context, queries []tally.Query) (n int, e
 			n++
 		}
 	}
-	return n, firstError(errs...)
+	return n, cmp.Or(errs...)
 }
 
 // scopeName returns how the audit log names a scope.

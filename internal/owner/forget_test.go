@@ -54,7 +54,7 @@ func TestForget_AllNames(t *testing.T) {
 	})
 }
 
-// countedWork counts what a store is asked.
+// countedWork counts the calls of a store.
 type countedWork struct {
 	fullStore
 	reads, lookups, edits int

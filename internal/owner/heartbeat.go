@@ -40,12 +40,12 @@ type InstanceStatus struct {
 	StoreFault string     `json:"store_fault,omitempty"`
 }
 
-// statusJSON returns the status of this instance.
+// statusJSON returns the status of this instance as JSON.
 func (s *Service) statusJSON() json.RawMessage {
 	status := s.status()
 	status.Format, status.Instance = statusFormat, s.instance
 	text, err := json.Marshal(status)
-	if err != nil { // no field can fail, but a year beyond 9999
+	if err != nil { // only a year after 9999 fails
 		s.log.Error("cannot marshal the status of this instance", "error", err)
 		return json.RawMessage("{}")
 	}
@@ -60,7 +60,7 @@ type heartbeats struct {
 
 // sendHeartbeats stores heartbeats until ctx ends. A [tally.HeartbeatCarrier] stores them
 // together with its other commands; for other stores it writes one every
-// [tally.HeartbeatInterval]. The last one says that the instance ends.
+// [tally.HeartbeatInterval]. The last heartbeat reports that the instance ends.
 func (s *Service) sendHeartbeats(ctx context.Context) {
 	if _, ok := s.store.(tally.HeartbeatCarrier); ok { // see New
 		<-ctx.Done()
@@ -107,7 +107,7 @@ func (s *Service) setHeartbeatStored(heartbeat tally.Heartbeat) {
 func (s *Service) writeHeartbeat(ctx context.Context, heartbeat tally.Heartbeat, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if s.store.WriteHeartbeat(ctx, heartbeat) == nil { // the store's health shows a failure
+	if s.store.WriteHeartbeat(ctx, heartbeat) == nil { // a failure is in the store's health
 		s.setHeartbeatStored(heartbeat)
 	}
 }

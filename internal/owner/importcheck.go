@@ -7,10 +7,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// An import adds admittedSettings settings before [ImportCheck] reads the settings again; or, if
-// that is more, a share of the existing ones, one of admittedShare. So the reads of a long import
-// take time in proportion to its length. Imports that run at the same time can each
-// exceed a limit by this many.
+// [ImportCheck] reads the settings again after it admitted admittedSettings settings, or one for each
+// admittedShare existing ones if that is more. So the reads of a long import take time in proportion
+// to its length. Imports that run at the same time can each exceed a limit by this many.
 const (
 	admittedSettings = 100
 	admittedShare    = 8
@@ -23,7 +22,7 @@ type ImportCheck struct {
 
 	admitted int               // since settings were read
 	settings map[string]string // with the admitted ones; nil before the first check
-	added    map[string]string // the admitted ones: the import stores them later, in batches
+	added    map[string]string // the admitted ones, which the import stores later, in batches
 	blocks   map[string]int    // by site
 	aliases  map[string]int    // by site
 }
@@ -67,7 +66,7 @@ func (c *ImportCheck) admitBlock(ctx context.Context, block tally.Block, reason 
 		err = checkBlocks(c.settings, c.blocks, []tally.Block{block}, reason)
 	}
 	if err != nil || c.settings[block.Setting()] != "" {
-		return err // an import leaves a block that exists
+		return err // an import does not change an existing block
 	}
 	if err := c.service.rejectSiteBlock(ctx, block); err != nil {
 		return err

@@ -11,13 +11,13 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Merge moves the contributions of the topics from into the topic to, adds the counts of
-// from to the count of to, and deletes the topics from. Their names become aliases of to,
-// which thereby knows their visitors. A visitor of several topics counts as often as before.
+// Merge moves the contributions of the topics from into the topic to, adds the counts of from to
+// the count of to, and deletes the topics from. Their names become aliases of to, so that their
+// visitors are recognised there. A visitor of several of the topics counts as often as before.
 //
-// While a topic is moved, it and to take no contributions (store_unavailable), mostly for
-// some milliseconds. The journal of from is lost, so that its contributions cannot be
-// reverted any more.
+// While a topic is moved, contributions to it and to the topic to are refused with
+// store_unavailable, mostly for some milliseconds. The journal of from is lost, so its
+// contributions cannot be reverted afterwards.
 //
 // An interrupted merge is finished by repeating it on any instance, or by a running
 // instance within the lease time and a few seconds. Errors: [tally.CodeBadBody] if from is
@@ -80,7 +80,7 @@ func (s *Service) merge(ctx context.Context, actor, action string, from []tally.
 	return after.Change, s.Audit(ctx, entry)
 }
 
-// checkMergeable reports whether the catalog allows the merge. Errors: [tally.CodeBadBody],
+// checkMergeable returns an error if the catalog forbids the merge. Errors: [tally.CodeBadBody],
 // [tally.CodeBadTopic], [tally.CodeReadOnlyMetric], [tally.CodeUnknownSite],
 // [tally.CodeUnknownMetric].
 func (s *Service) checkMergeable(from []tally.Topic, to tally.Topic) error {
@@ -104,8 +104,8 @@ func (s *Service) checkMergeable(from []tally.Topic, to tally.Topic) error {
 }
 
 // unmerged returns the topics of from that are not merged into to yet. Errors:
-// [tally.CodeNotFound] if a topic neither exists nor was merged; [tally.CodeBadTopic] if a
-// rename would begin to a topic that exists.
+// [tally.CodeNotFound] if a topic neither exists nor was merged; [tally.CodeBadTopic] if a new
+// rename names a topic to that exists.
 func (s *Service) unmerged(ctx context.Context, from []tally.Topic, to tally.Topic, rename bool) (unmerged []tally.Topic, err error) {
 	names := append(tally.AliasSettings(to), tally.ClaimSetting(to))
 	for _, topic := range from {
@@ -137,8 +137,8 @@ func (s *Service) unmerged(ctx context.Context, from []tally.Topic, to tally.Top
 	return unmerged, nil
 }
 
-// checkMerged reports whether from, which does not exist, was merged into to before.
-// Errors: [tally.CodeNotFound] if not.
+// checkMerged returns an error unless from, which does not exist, was merged into to before.
+// Errors: [tally.CodeNotFound].
 func checkMerged(settings map[string]string, from, to tally.Topic) error {
 	aliases, err := tally.TopicAliases(settings, to)
 	if err == nil && !slices.Contains(aliases, from) {
@@ -147,7 +147,7 @@ func checkMerged(settings map[string]string, from, to tally.Topic) error {
 	return err
 }
 
-// rejectExisting reports whether a topic may be renamed to to.
+// rejectExisting returns an error if the topic to exists. Errors: [tally.CodeBadTopic].
 func (s *Service) rejectExisting(ctx context.Context, to tally.Topic) error {
 	state, err := s.Get(ctx, to)
 	if err == nil && state.Version != 0 {
@@ -156,10 +156,10 @@ func (s *Service) rejectExisting(ctx context.Context, to tally.Topic) error {
 	return err
 }
 
-// rejectOlderInstances refuses an action while an instance runs whose rules have a version
-// below format; would says what that instance would do.
+// rejectOlderInstances refuses an action while an instance runs whose rules have a version below
+// format. effect describes for people what that instance does.
 // Errors: [tally.CodeStoreUnavailable].
-func (s *Service) rejectOlderInstances(ctx context.Context, format int, would string) error {
+func (s *Service) rejectOlderInstances(ctx context.Context, format int, effect string) error {
 	heartbeats, err := s.store.Heartbeats(ctx)
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func (s *Service) rejectOlderInstances(ctx context.Context, format int, would st
 			return &tally.Error{
 				Code: tally.CodeStoreUnavailable,
 				Message: fmt.Sprintf("an instance of an older release (%s) uses this store and %s; "+
-					"repeat this after the instance is replaced", status.Version, would),
+					"repeat this after the instance is replaced", status.Version, effect),
 				RetryAfter: tally.HeartbeatTTL,
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// mergeRecord is how far a merge has come: the detail of the mark of a frozen topic.
+// mergeRecord is the progress of a merge: the detail of the mark of a frozen topic.
 type mergeRecord struct {
 	isFrozen bool
 	hasCount bool          // count is known; contributions may have been copied
@@ -35,7 +35,7 @@ func (r mergeRecord) detail() string {
 	return detail
 }
 
-// record reads the record that the mark of a topic holds of this merge.
+// record reads the record of this merge in the mark of a topic.
 func (l *lease) record(ctx context.Context, topic tally.Topic) (r mergeRecord, err error) {
 	mark, err := l.service.store.SwapMark(ctx, topic, "", "")
 	if err != nil {
@@ -65,7 +65,7 @@ func (l *lease) writeRecord(ctx context.Context, topic tally.Topic, r mergeRecor
 	return mark, l.mark(ctx, topic, mark)
 }
 
-// mark sets the mark of a topic that this merge has claimed, whatever mark it has.
+// mark sets the mark of a topic that this merge has claimed. It replaces any other mark.
 func (l *lease) mark(ctx context.Context, topic tally.Topic, mark string) error {
 	return l.step(ctx, func(ctx context.Context) error {
 		for expected := ""; ; {

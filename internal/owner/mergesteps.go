@@ -30,20 +30,20 @@ func (l *lease) merge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if l.From == "" { // the holder stopped while it removed aliases; they stay
+	if l.From == "" { // the holder stopped while it removed the aliases of to, which now keeps them
 		return l.release(ctx, to)
 	}
 	record, err := l.record(ctx, to)
 	if err != nil {
 		return err
 	}
-	isLeft := true // from is still to be moved
+	isUnmoved := true // from is still to be moved
 	if record.isFrozen {
-		isLeft, err = l.refreeze(ctx, from, record)
+		isUnmoved, err = l.refreeze(ctx, from, record)
 	} else {
 		err = l.freeze(ctx, from, to)
 	}
-	if err == nil && isLeft {
+	if err == nil && isUnmoved {
 		err = l.move(ctx, from, to)
 	}
 	if err != nil {
@@ -77,7 +77,7 @@ func (l *lease) freeze(ctx context.Context, from, to tally.Topic) error {
 
 // refreeze reports whether from is still to be moved. It freezes from again if a failover
 // of the store lost its mark.
-func (l *lease) refreeze(ctx context.Context, from tally.Topic, target mergeRecord) (isLeft bool, err error) {
+func (l *lease) refreeze(ctx context.Context, from tally.Topic, target mergeRecord) (isUnmoved bool, err error) {
 	source, err := l.record(ctx, from)
 	if err != nil || source.isFrozen || target.isSet {
 		return source.isFrozen, err
@@ -112,7 +112,7 @@ func (l *lease) move(ctx context.Context, from, to tally.Topic) error {
 	if err == nil {
 		err = l.moveCount(ctx, from, to, record, sum)
 	}
-	if err != nil && !retryable(err) { // both topics may have the contributions: go on
+	if err != nil && !retryable(err) { // both topics may have the contributions, so the merge must go on
 		err = tally.Unavailable(err)
 	}
 	return err
@@ -256,7 +256,7 @@ func (l *lease) copy(ctx context.Context, from, to tally.Topic, mark string) err
 			Mark:          mark,
 		}
 		if rule.Kind == tally.Window {
-			moved.Version = p.Version // members of a window that ends meanwhile are not in the next one
+			moved.Version = p.Version // tells Restore the window of the members, which may end during the copy
 		}
 		if batch = append(batch, moved); len(batch) < copyBatch && !p.Last {
 			return nil

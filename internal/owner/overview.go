@@ -15,10 +15,10 @@ import (
 // activityShown is how far back the overview shows writes.
 const activityShown = 24 * time.Hour
 
-// An overview starts a new measurement of the usage if the last one is older than usageTimes
-// the time that it took, but at least minUsageAge and at most maxUsageAge. A measurement is
-// cheap on a small store and takes seconds on a large one. Nothing else measures the usage: a
-// hosted store may bill each command, and a measurement takes commands for each topic.
+// An overview starts a new measurement of the usage if the last one is older than usageTimes the
+// time that it took, within minUsageAge and maxUsageAge. A measurement is cheap on a small store
+// and takes seconds on a large one. Nothing else starts one: a hosted store may bill each command,
+// and a measurement takes commands for each topic.
 const (
 	usageTimes  = 200
 	minUsageAge = 10 * time.Second
@@ -29,7 +29,7 @@ const (
 type Overview struct {
 	Instances []json.RawMessage `json:"instances"` // an InstanceStatus each; other releases may differ; empty within some sites
 	Activity  []tally.Activity  `json:"activity"`  // of a day, oldest first
-	Usage     []tally.SiteUsage `json:"usage"`     // as last measured; at first empty
+	Usage     []tally.SiteUsage `json:"usage"`     // of the last measurement; empty before the first
 	Store     StoreHealth       `json:"store"`
 }
 
@@ -39,8 +39,8 @@ type StoreHealth struct {
 	Error   string `json:"error,omitempty"`
 }
 
-// Overview returns the overview. If the store is away, the overview has the data of this
-// instance alone, and the error in its field Store.
+// Overview returns the overview. If the store is away, the overview has the data of this instance
+// only, and its field Store has the error.
 func (s *Service) Overview(ctx context.Context) Overview {
 	health := s.store.Health()
 	o := Overview{
@@ -65,7 +65,7 @@ func (s *Service) Overview(ctx context.Context) Overview {
 		var timeout net.Error
 		switch {
 		case err == nil:
-		case errors.As(err, &timeout) && timeout.Timeout(): // that of a context, too
+		case errors.As(err, &timeout) && timeout.Timeout(): // also the timeout of a context
 			o.Store.Error = "the store does not answer"
 		case s.sites == nil:
 			o.Store.Error = err.Error()
@@ -107,7 +107,7 @@ func (u *usageSnapshot) set(usage tally.Usage, now time.Time) {
 	u.last, u.at = usage, now.Add(-usage.Age)
 }
 
-// maxAge returns how old an overview shows the usage.
+// maxAge returns the age at which the usage is measured again.
 func (u *usageSnapshot) maxAge() time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -121,8 +121,8 @@ func (u *usageSnapshot) isOutdated(now time.Time) bool {
 	return now.Sub(u.at) > maxAge
 }
 
-// measureUsage measures the usage when usageOutdated is notified, until ctx ends. It takes what
-// another instance measured if that is new enough.
+// measureUsage measures the usage when usageOutdated is notified, until ctx ends. If another
+// instance measured it recently, the store returns that measurement.
 func (s *Service) measureUsage(ctx context.Context) {
 	for {
 		select {
@@ -130,7 +130,7 @@ func (s *Service) measureUsage(ctx context.Context) {
 			return
 		case <-s.usageOutdated:
 		}
-		if usage, err := s.store.Usage(ctx, s.usage.maxAge()); err == nil { // else the next overview tries again
+		if usage, err := s.store.Usage(ctx, s.usage.maxAge()); err == nil { // after an error the next overview tries again
 			s.usage.set(usage, s.now())
 		}
 	}

@@ -29,7 +29,7 @@ func (s awayStore) Heartbeats(context.Context) ([]tally.Heartbeat, error) {
 	return nil, tally.Unavailable(fmt.Errorf("read the heartbeats: %w", s.cause))
 }
 
-// A store that does not answer is said in plain words, whichever timeout ended the wait.
+// If the store does not answer, the overview says so without technical details, for every timeout.
 func TestOverview_StoreAway(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
 		for cause, want := range map[error]string{

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -73,5 +74,5 @@ func (s *Service) deleteUnchanged(ctx context.Context, states []tally.State) (de
 			deleted = append(deleted, e.Before)
 		}
 	}
-	return deleted, firstError(append(errs, s.forgetAliases(ctx, edits))...)
+	return deleted, cmp.Or(append(errs, s.forgetAliases(ctx, edits))...)
 }

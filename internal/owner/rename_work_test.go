@@ -29,8 +29,8 @@ func (s *countedSettings) Settings(ctx context.Context, names ...string) (map[st
 	return settings, err
 }
 
-// A rename leaves a setting for good. The work of a later one does not grow with them,
-// except that the instance follows the settings once.
+// Each rename adds a setting that stays. The work of a rename does not grow with their number, except
+// that the instance follows the settings once.
 func TestRename_ReadsOfSettings(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
 		store := &countedSettings{fullStore: w.first}

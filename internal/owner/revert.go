@@ -12,8 +12,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// clockSlack is how many minutes the store's clock may be ahead of this machine's so that
-// the whole journal is still read.
+// clockSlack is by how many minutes the store's clock may be ahead of this machine's. The journal is
+// read up to that time.
 const clockSlack = 5
 
 // minute returns the minutes since the Unix epoch.
@@ -37,7 +37,7 @@ type Selection struct {
 // Reverted counts the contributions that [Service.Revert] reverted, or would revert with
 // preview. The greatest numbers come first.
 type Reverted struct {
-	Entries int                   `json:"contributions"` // journal entries whose contributions were removed
+	Entries int                   `json:"contributions"` // journal entries whose contribution was removed
 	Topics  []TopicContributions  `json:"topics"`
 	Sources []SourceContributions `json:"sources"`
 }
@@ -54,11 +54,11 @@ type SourceContributions struct {
 	Contributions int          `json:"contributions"`
 }
 
-// Revert removes the present contribution of each visitor whose newest journal entry is
-// selected; of a window metric, it removes each selected entry. Later contributions, from
-// elsewhere or another time, stay. With preview, Revert changes nothing and returns what
-// it would revert. It may be interrupted and repeated. Errors: [tally.CodeBadBody] if the
-// selection is invalid; [tally.CodeStoreUnavailable], with what was reverted until then.
+// Revert removes the contribution of each visitor whose newest journal entry is selected; in a
+// window metric it removes the contribution of each selected entry. Later contributions, from
+// another network or another time, stay. With preview, Revert changes nothing and returns what it
+// would revert. It may be interrupted and repeated. Errors: [tally.CodeBadBody] if the selection is
+// invalid; [tally.CodeStoreUnavailable], with the contributions that were reverted until then.
 func (s *Service) Revert(ctx context.Context, actor string, selection Selection, preview bool) (Reverted, error) {
 	if err := selection.validate(); err != nil {
 		return Reverted{}, err
@@ -68,7 +68,7 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 		to = s.now().Add(clockSlack * time.Minute)
 	}
 	if to.Before(from) {
-		return Reverted{}, tally.Errorf(tally.CodeBadBody, "from is after to, or in the future")
+		return Reverted{}, tally.Errorf(tally.CodeBadBody, "from must be before to, and in the past")
 	}
 	sources, err := s.selectedSources(selection)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 	entry := tally.AuditEntry{Actor: actor, Action: undoAction, Target: selectionName(scopes, sources, from, to), Detail: undoBegins, Sites: sitesOf(scopes...)}
 	do, read := s.preview, s.store.SearchJournal
 	if !preview {
-		do, read = s.revertPast, s.store.Journal // which has every entry
+		do, read = s.revertPast, s.store.Journal // SearchJournal may lack entries
 		if err := s.auditBegin(ctx, entry); err != nil {
 			return Reverted{}, err
 		}
@@ -106,8 +106,9 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 	return counts.reverted(), s.auditEnd(ctx, entry, err)
 }
 
-// selector returns a function that reports whether an entry is of one of sources, or of any if
-// there are none; with repeated, only if the network contributed more than once to the topic.
+// selector returns a function that reports whether a revert selects an entry: whether it is from one
+// of sources, or sources is empty; and, with repeated, whether its network contributed more than
+// once to its topic.
 func (s *Service) selector(ctx context.Context, read journalReader, scope tally.Scope, repeated bool, sources map[tally.Source]bool, from, to int64) (isSelected func(tally.JournalEntry) bool, err error) {
 	isSelected = func(e tally.JournalEntry) bool { return len(sources) == 0 || sources[e.Source] }
 	if !repeated {
@@ -126,7 +127,7 @@ func (s Selection) validate() error {
 	case s.From.IsZero():
 		return tally.Errorf(tally.CodeBadBody, "from is required: a time such as 2026-11-22T10:00:00Z")
 	case slices.ContainsFunc(s.Addresses, func(a netip.Addr) bool { return !a.IsValid() }):
-		return tally.Errorf(tally.CodeBadBody, "an address is empty; it must be such as 203.0.113.7")
+		return tally.Errorf(tally.CodeBadBody, "an address is empty; give one such as 203.0.113.7")
 	}
 	return nil
 }
@@ -164,13 +165,12 @@ type topicSource struct {
 	source tally.Source
 }
 
-// repeating counts the selected entries of each network and topic. Each pair of them takes up
-// to 100 bytes.
+// repeating counts the selected entries of each topic and network. Each pair takes up to 100 bytes.
 func repeating(ctx context.Context, read journalReader, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool) (map[topicSource]int, error) {
 	counts := map[topicSource]int{}
 	err := read(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
 		for _, e := range entries {
-			if isSelected(e) && e.Source != 0 { // 0: servers of the owner
+			if isSelected(e) && e.Source != 0 { // 0: a server of the owner
 				counts[topicSource{e.Topic, e.Source}]++
 			}
 		}
@@ -179,8 +179,8 @@ func repeating(ctx context.Context, read journalReader, scope tally.Scope, from,
 	return counts, err
 }
 
-// preview calls reverted for each entry that a revert of the selected entries would revert: as
-// [tally.JournalStore] says, the newest of its member, or any of a window metric.
+// preview calls reverted for each selected entry that a revert would revert: the newest entry of a
+// member, and in a window metric each entry; see [tally.JournalStore].
 func (s *Service) preview(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, reverted func(tally.JournalEntry)) error {
 	end := max(to, minute(s.now())+clockSlack) // later entries may be the newest
 	everyEntry := func(tally.JournalEntry) bool { return true }
@@ -190,7 +190,7 @@ func (s *Service) preview(ctx context.Context, scope tally.Scope, from, to int64
 		for _, e := range slices.Backward(entries) {
 			if e.Topic != topic {
 				topic, isWindow = e.Topic, s.catalog.Rule(e.Topic).Kind == tally.Window
-				hasNewer = map[tally.Member]bool{} // clear would take time for the largest size that it had
+				hasNewer = map[tally.Member]bool{} // clear takes time in proportion to the largest size of the map
 			}
 			if e.Minute <= to && (isWindow || !hasNewer[e.Member]) && isSelected(e) {
 				reverted(e)
@@ -219,8 +219,8 @@ func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64,
 	})
 }
 
-// eachBatch passes the selected entries to flush. It reads the journal once: each batch has all
-// entries of some topics. Of a topic with very many entries it has all entries of some members.
+// eachBatch passes the selected entries to flush in batches. A batch has all entries of some topics,
+// or, for a topic with very many entries, all entries of some of its members.
 func (s *Service) eachBatch(ctx context.Context, read journalReader, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, flush func([]tally.JournalEntry) error) error {
 	var batch []tally.JournalEntry
 	var topic tally.Topic // of the entries of batch from begin on
@@ -257,9 +257,9 @@ func (s *Service) eachBatch(ctx context.Context, read journalReader, scope tally
 	return err
 }
 
-// eachRange passes the selected entries of one topic to flush, by ranges of members, so that
-// entries that are added or removed meanwhile move no other. It reads the journal of the topic
-// again for each range.
+// eachRange passes the selected entries of one topic to flush, by ranges of members. An entry that is
+// added or removed meanwhile does not move others to another range. It reads the journal of the
+// topic once for each range.
 func (s *Service) eachRange(ctx context.Context, topic tally.Topic, from, to int64, isSelected func(tally.JournalEntry) bool, flush func([]tally.JournalEntry) error) error {
 	part := memberRange{limit: s.maxReverted}
 	for {
@@ -348,7 +348,7 @@ func (c *entryCounts) reverted() Reverted {
 	return r
 }
 
-// rankSources returns the sources, greatest numbers first.
+// rankSources returns the sources, those with the most contributions first.
 func rankSources(counts map[tally.Source]int) []SourceContributions {
 	sources := make([]SourceContributions, 0, len(counts))
 	for source, n := range counts {
@@ -378,7 +378,7 @@ func selectionName(scopes []tally.Scope, sources map[tally.Source]bool, from, to
 	return text + ", of " + shorten(names)
 }
 
-// shorten joins at most ten names and says how many there are beyond.
+// shorten joins the first ten names, and adds the number of the others.
 func shorten(names []string) string {
 	const shown = 10
 	if len(names) > shown {

@@ -11,7 +11,7 @@ import (
 )
 
 // Two owners revert the same spike at once, on two instances, while readers like the topics:
-// each contribution of the spike is taken back once, and no like is lost.
+// each contribution of the spike is reverted once, and no like is lost.
 func TestRevert_TwoOwnersAndLikes(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
 		const topics, spike, likes = 20, 15, 10
@@ -46,7 +46,7 @@ func TestRevert_TwoOwnersAndLikes(t *testing.T) {
 		for _, n := range entries {
 			sum += n
 		}
-		// Owners on two instances may both report a contribution that they take back at once.
+		// Owners on two instances may both report a contribution that they revert at the same time.
 		if sum < topics*spike || w.first == w.second && sum != topics*spike {
 			t.Errorf("the owners reverted %v contributions of %d", entries, topics*spike)
 		}

@@ -95,8 +95,8 @@ func (c *countedReads) Revert(ctx context.Context, entries []tally.JournalEntry,
 	return c.fullStore.Revert(ctx, entries, mode)
 }
 
-// A revert of more contributions than it holds in memory reads the journal of the site once, and
-// all of it. Its preview searches it once, and reverts nothing.
+// A revert of more contributions than it holds in memory reads the whole journal of the site once. Its
+// preview searches the journal once, and reverts nothing.
 func TestRevert_MoreThanMemory(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
 		const limit = 8

@@ -29,9 +29,9 @@ type PastRevert struct {
 	Detail string    `json:"detail"` // the effect on all selected topics, for people
 }
 
-// Reverts returns the reverts since a time that selected topic, the newest first, without those
-// that reverted nothing. It misses reverts of more than ten single topics, since the audit log
-// does not name these topics. Errors: [tally.CodeStoreUnavailable].
+// Reverts returns the reverts since a time that selected topic, the newest first, except those that
+// reverted nothing. It does not find a revert of more than ten single topics if topic is not among
+// the first ten, which the audit log names. Errors: [tally.CodeStoreUnavailable].
 func (s *Service) Reverts(ctx context.Context, topic tally.Topic, since time.Time) ([]PastRevert, error) {
 	reverts, ended := []PastRevert{}, map[string]bool{}
 	for before, page := "", 0; page < revertLogPages; page++ {
@@ -47,7 +47,7 @@ func (s *Service) Reverts(ctx context.Context, topic tally.Topic, since time.Tim
 			if !ok || e.Detail == undoBegins && ended[e.Target] {
 				continue
 			}
-			ended[e.Target] = true // an entry that only begins is of a revert that was interrupted
+			ended[e.Target] = true // skip the entry that was written before this revert
 			if !strings.HasPrefix(e.Detail, "0 ") {
 				reverts = append(reverts, r)
 			}
@@ -78,7 +78,7 @@ func parseRevert(e tally.AuditEntry, topic tally.Topic) (PastRevert, bool) {
 	return PastRevert{e.At, e.Actor, from, to, e.Detail}, err == nil
 }
 
-// names reports whether a list of topics, or the name of a scope, includes topic.
+// names reports whether a list of topics, or the name of a scope, contains topic.
 func names(list, topic string) bool {
 	prefix, isScope := strings.CutSuffix(list, "*")
 	return isScope && strings.HasPrefix(topic, prefix) || strings.Contains(", "+list+", ", ", "+topic+", ")

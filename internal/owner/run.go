@@ -24,14 +24,14 @@ func (s *Service) Run(ctx context.Context) error {
 	loops.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	_ = s.writePendingAudit(last) // the process's log has the entries that remain
+	_ = s.writePendingAudit(last) // entries that remain pending are in the log
 	return nil
 }
 
-// followSettings reads the settings at its start, after each notification of settingsChanged,
-// and when the store notices a change. If the store notices none, it reads them every
-// [settingsInterval]. It also writes pending audit entries. It ends with ctx. It logs no store
-// failure: the store's health shows it.
+// followSettings reads the settings when it starts, after each notification of settingsChanged, and
+// after changes that the store notices. If the store does not notice changes, it reads the settings
+// every [settingsInterval]. It also writes pending audit entries. It ends with ctx. It does not log
+// failures of the store, which are in the store's health.
 func (s *Service) followSettings(ctx context.Context) {
 	var changed <-chan struct{} // nil: the store does not notice changes
 	if follower, ok := s.store.(tally.SettingsFollower); ok {

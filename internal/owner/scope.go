@@ -7,9 +7,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Within returns a Service that sees only some sites, and for which others do not exist. It
-// shares everything else with s. The sites are those that access names and that are declared.
-// For the access of the admin token it is s.
+// Within returns a Service that sees only the declared sites of access, and treats other sites as if
+// they did not exist. It shares everything else with s. For the access of the admin token it returns
+// s.
 func (s *Service) Within(access Access) *Service {
 	if access.Role == Admin {
 		return s
@@ -42,14 +42,13 @@ func (s *Service) checkSite(site string) error {
 	return errUnknownSite(site)
 }
 
-// errUnknownSite is the error about a site that does not exist, and about one that a Service
-// does not see.
+// errUnknownSite returns the error about a site that does not exist or that a Service does not see.
 func errUnknownSite(site string) error {
 	return tally.Errorf(tally.CodeUnknownSite, "there is no site %.60q here; --site declares one", site)
 }
 
-// sitesOf returns the sites of scopes as audit entries name them: empty if a scope is of all
-// sites.
+// sitesOf returns the sites of scopes in the form of audit entries: sorted, with spaces between them,
+// or empty if a scope contains all sites.
 func sitesOf(scopes ...tally.Scope) string {
 	var sites []string
 	for _, scope := range scopes {

@@ -44,8 +44,11 @@ func TestWithin_ForeignSite(t *testing.T) {
 		only := func(err error, _ ...any) error { return err }
 		portion := tally.Portion{State: tally.State{Change: tally.Change{Topic: foreign, Version: 1}, Seed: 9}, First: true, Last: true}
 		for name, call := range map[string]func() error{
-			"get":  func() error { _, err := part.Get(ctx, foreign); return err },
-			"list": func() error { _, err := part.List(ctx, tally.Listing{Scope: tally.ScopeOf(foreign)}); return err },
+			"get": func() error { _, err := part.Get(ctx, foreign); return err },
+			"list": func() error {
+				_, err := part.Store().List(ctx, tally.Listing{Scope: tally.ScopeOf(foreign)})
+				return err
+			},
 			"edit": func() error {
 				return part.Edit(ctx, "a", []tally.Edit{{Topic: foreign, Kind: tally.EditCount, Value: 9}})
 			},
@@ -168,7 +171,7 @@ func TestWithin_PagesOfSeveralSites(t *testing.T) {
 		part := o.Within(blogAndDocs)
 		names := func(s *owner.Service, order tally.Order, limit int) (names []string) {
 			for after := ""; ; {
-				page, err := s.List(ctx, tally.Listing{Order: order, Limit: limit, After: after})
+				page, err := s.Store().List(ctx, tally.Listing{Order: order, Limit: limit, After: after})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -224,7 +227,7 @@ func TestWithin_PagesBehindCounts(t *testing.T) {
 	}
 	var got []string
 	for listing := (tally.Listing{Order: tally.ByCount, Limit: 1}); ; {
-		page, err := reader.List(t.Context(), listing)
+		page, err := reader.Store().List(t.Context(), listing)
 		if err != nil || len(page.States) != 1 || len(got) > len(want) {
 			t.Fatalf("%+v after %v, error %v", page, got, err)
 		}

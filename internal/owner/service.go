@@ -29,7 +29,7 @@ type Options struct {
 	// JournalRetention is how long the store keeps journal entries. [Service.Spikes]
 	// derives the usual number of contributions from them. Default: a week.
 	JournalRetention time.Duration
-	// LeaseTime is how long an instance that stopped working on a merge keeps it.
+	// LeaseTime is the time after which another instance takes over a merge whose instance stopped.
 	// Default: [defaultLeaseTime].
 	LeaseTime time.Duration
 	// MaxReverted is how many journal entries a revert holds in memory. Default:
@@ -69,8 +69,8 @@ type Service struct {
 	pendingAudit *pendingAudit
 }
 
-// New returns a Service on store. Assertions through service follow the settings that this
-// Service changes and, while [Service.Run] runs, the settings that other instances change.
+// New returns a Service on store. service follows the settings that this Service changes and, while
+// [Service.Run] runs, the settings that other instances change.
 func New(store Store, service *tally.Service, o Options) *Service {
 	s := &Service{
 		store:            store,
@@ -106,7 +106,7 @@ func New(store Store, service *tally.Service, o Options) *Service {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if carrier, ok := store.(tally.HeartbeatCarrier); ok { // before the store's feed runs
+	if carrier, ok := store.(tally.HeartbeatCarrier); ok { // must precede the run of the store's feed
 		carrier.CarryHeartbeats(s.nextHeartbeat, s.setHeartbeatStored)
 	}
 	return s
@@ -118,11 +118,6 @@ func notify(channel chan struct{}) {
 	case channel <- struct{}{}:
 	default:
 	}
-}
-
-// List returns a page of topics. Errors: [tally.CodeStoreUnavailable].
-func (s *Service) List(ctx context.Context, listing tally.Listing) (tally.Page, error) {
-	return s.store.List(ctx, listing)
 }
 
 // Get returns the state of a topic; its version is 0 if the topic does not exist.

@@ -23,7 +23,7 @@ const (
 	sessionPrefix = "session "
 )
 
-// SettingsChanged returns the payload that makes other instances read the settings.
+// SettingsChanged returns the payload whose broadcast makes other instances read the settings.
 func SettingsChanged() []byte { return []byte(settingsChangedPayload) }
 
 // Receive handles a payload that another instance broadcast. It reports whether it knows
@@ -38,8 +38,8 @@ func (s *Service) Receive(payload []byte) bool {
 
 // followedSettings is the part of the settings that the Service keeps in memory.
 type followedSettings struct {
-	// loading holds an element while settings are read and followed, so that older settings do
-	// not replace newer ones.
+	// loading holds an element while the settings are loaded, so that older settings do not replace
+	// newer ones.
 	loading chan struct{}
 	tokens  followedTokens
 
@@ -75,7 +75,7 @@ func (s *Service) Reload(ctx context.Context) error {
 	return err
 }
 
-// loadSettings reads the settings, follows them and returns them.
+// loadSettings reads the settings, makes this instance follow them, and returns them.
 func (s *Service) loadSettings(ctx context.Context) (map[string]string, error) {
 	select {
 	case s.settings.loading <- struct{}{}:
@@ -106,10 +106,10 @@ func (s *Service) loadSettings(ctx context.Context) (map[string]string, error) {
 // session. Each ended session is a setting until it expires.
 const maxEndedSessions = 1000
 
-// EndSession ends a session of the dashboard that expires at until: at once on this
-// instance, within [settingsInterval] on others. It removes expired settings of this kind.
-// Errors: [tally.CodeStoreUnavailable], and [tally.CodeRateLimited] if holders of tokens
-// ended too many; then other instances still accept the session.
+// EndSession ends a session of the dashboard that expires at until: at once on this instance, within
+// [settingsInterval] on others. It removes the settings of expired sessions. Errors:
+// [tally.CodeStoreUnavailable], and [tally.CodeRateLimited] if holders of tokens ended too many
+// sessions; after these, other instances accept the session until it expires.
 func (s *Service) EndSession(ctx context.Context, access Access, name string, until time.Time) error {
 	s.settings.mu.Lock()
 	s.settings.endedSessions[name] = until
@@ -131,7 +131,7 @@ func (s *Service) EndSession(ctx context.Context, access Access, name string, un
 	if present >= maxEndedSessions && access.Role != Admin {
 		return &tally.Error{
 			Code: tally.CodeRateLimited, RetryAfter: time.Hour,
-			Message: "too many sessions were signed out; this one ends on this instance, and on the others when it expires",
+			Message: "too many sessions were signed out; this one has ended on this instance only, and ends on the others when it expires",
 		}
 	}
 	changed[sessionPrefix+name] = until.UTC().Format(time.RFC3339)
@@ -146,7 +146,7 @@ func (s *Service) SessionEnded(name string) bool {
 	return ended
 }
 
-// followSessionsLocked adds the ended sessions of the settings and removes expired ones.
+// followSessionsLocked adds the ended sessions in settings, and removes expired ones.
 func (s *Service) followSessionsLocked(settings map[string]string) {
 	ended := s.settings.endedSessions
 	for name, value := range settings {
@@ -161,7 +161,8 @@ func (s *Service) followSessionsLocked(settings map[string]string) {
 	}
 }
 
-// sessionExpiry parses the value of a setting; an invalid value has expired.
+// sessionExpiry parses the value of a session's setting. For an invalid value it returns the zero
+// time, which has passed.
 func sessionExpiry(value string) time.Time {
 	expiry, _ := time.Parse(time.RFC3339, value)
 	return expiry

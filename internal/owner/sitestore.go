@@ -12,8 +12,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// siteStore is the part of a store that concerns some sites. It embeds nothing, so that a new
-// method of [Store] needs a decision here. A call that names another site fails as for a site
+// siteStore is the part of a store that concerns some sites. It embeds nothing, so that a new method
+// of [Store] needs a decision here. A call that names another site fails like one that names a site
 // that does not exist.
 type siteStore struct {
 	all            Store
@@ -39,16 +39,21 @@ func checkEach[T any](s siteStore, items []T, topic func(*T) tally.Topic) error 
 	return nil
 }
 
-// scopes returns the parts of scope that the store sees: one for each site if it names none.
-func (s siteStore) scopes(scope tally.Scope) ([]tally.Scope, error) {
+// eachScope calls do with scope, or, if it names no site, with a scope for each site that the store
+// sees.
+func (s siteStore) eachScope(scope tally.Scope, do func(tally.Scope) error) error {
 	if scope.Site != "" {
-		return []tally.Scope{scope}, s.check(scope.Site)
+		if err := s.check(scope.Site); err != nil {
+			return err
+		}
+		return do(scope)
 	}
-	var scopes []tally.Scope
 	for _, site := range s.sites {
-		scopes = append(scopes, tally.Scope{Site: site})
+		if err := do(tally.Scope{Site: site}); err != nil {
+			return err
+		}
 	}
-	return scopes, nil
+	return nil
 }
 
 func (s siteStore) Secret() ([]byte, error) { return s.all.Secret() }
@@ -100,23 +105,11 @@ func (s siteStore) Edit(ctx context.Context, edits []tally.Edit) {
 }
 
 func (s siteStore) Dump(ctx context.Context, scope tally.Scope, each func(tally.Portion) error) error {
-	scopes, err := s.scopes(scope)
-	for _, scope := range scopes {
-		if err == nil {
-			err = s.all.Dump(ctx, scope, each)
-		}
-	}
-	return err
+	return s.eachScope(scope, func(scope tally.Scope) error { return s.all.Dump(ctx, scope, each) })
 }
 
 func (s siteStore) Topics(ctx context.Context, scope tally.Scope, each func([]tally.Topic) error) error {
-	scopes, err := s.scopes(scope)
-	for _, scope := range scopes {
-		if err == nil {
-			err = s.all.Topics(ctx, scope, each)
-		}
-	}
-	return err
+	return s.eachScope(scope, func(scope tally.Scope) error { return s.all.Topics(ctx, scope, each) })
 }
 
 func (s siteStore) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
@@ -127,23 +120,11 @@ func (s siteStore) Restore(ctx context.Context, replace bool, portions []tally.P
 }
 
 func (s siteStore) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
-	scopes, err := s.scopes(scope)
-	for _, scope := range scopes {
-		if err == nil {
-			err = s.all.Journal(ctx, scope, from, to, each)
-		}
-	}
-	return err
+	return s.eachScope(scope, func(scope tally.Scope) error { return s.all.Journal(ctx, scope, from, to, each) })
 }
 
 func (s siteStore) SearchJournal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
-	scopes, err := s.scopes(scope)
-	for _, scope := range scopes {
-		if err == nil {
-			err = s.all.SearchJournal(ctx, scope, from, to, each)
-		}
-	}
-	return err
+	return s.eachScope(scope, func(scope tally.Scope) error { return s.all.SearchJournal(ctx, scope, from, to, each) })
 }
 
 func (s siteStore) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) ([]tally.JournalEntry, []tally.Change, error) {
@@ -167,7 +148,7 @@ func (s siteStore) Settings(ctx context.Context, names ...string) (map[string]st
 	return settings, err
 }
 
-// SwapSettings refuses to compare or set settings that do not concern one of the sites.
+// SwapSettings returns an error if a setting does not concern one of the sites.
 func (s siteStore) SwapSettings(ctx context.Context, expected, entries map[string]string) (bool, error) {
 	for _, settings := range []map[string]string{expected, entries} {
 		for name := range settings {
@@ -183,8 +164,8 @@ func errForeignSetting(name string) error {
 	return tally.Errorf(tally.CodeUnknownSite, "the setting %.100q concerns other sites than those of this token", name)
 }
 
-// AppendAudit refuses an entry that concerns another site. So an action on another site fails
-// before it begins.
+// AppendAudit returns an error for an entry that concerns another site, so that an action on another
+// site fails before it begins.
 func (s siteStore) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	if !s.concerns(entry) {
 		return errUnknownSite(entry.Sites)
@@ -223,12 +204,12 @@ func (s siteStore) AuditLog(ctx context.Context, before string, limit int) (show
 	return shown, next, nil
 }
 
-// redact removes the address of the actor from an entry, and the address of a block unless the
-// store shows those of clients.
+// redact removes the address of the actor from an entry, and, unless the store shows addresses of
+// clients, the target and the reason of a block.
 func (s siteStore) redact(entry tally.AuditEntry) tally.AuditEntry {
-	if name, address, ok := cutLast(entry.Actor, " "); ok {
-		if _, err := netip.ParseAddr(address); err == nil {
-			entry.Actor = name
+	if i := strings.LastIndex(entry.Actor, " "); i >= 0 {
+		if _, err := netip.ParseAddr(entry.Actor[i+1:]); err == nil {
+			entry.Actor = entry.Actor[:i]
 		}
 	}
 	if !s.showsAddresses && (entry.Action == "block" || entry.Action == "unblock") {
@@ -237,21 +218,12 @@ func (s siteStore) redact(entry tally.AuditEntry) tally.AuditEntry {
 	return entry
 }
 
-// cutLast is [strings.Cut] at the last separator.
-func cutLast(text, separator string) (before, after string, ok bool) {
-	i := strings.LastIndex(text, separator)
-	if i < 0 {
-		return text, "", false
-	}
-	return text[:i], text[i+len(separator):], true
-}
-
-// Heartbeats returns the heartbeats of all instances: a merge must detect older ones.
+// Heartbeats returns the heartbeats of all instances, since a merge must detect older instances.
 func (s siteStore) Heartbeats(ctx context.Context) ([]tally.Heartbeat, error) {
 	return s.all.Heartbeats(ctx)
 }
 
-var errNoHeartbeat = errors.New("an instance, not an owner of a site, writes heartbeats")
+var errNoHeartbeat = errors.New("only instances write heartbeats")
 
 func (s siteStore) WriteHeartbeat(context.Context, tally.Heartbeat) error { return errNoHeartbeat }
 

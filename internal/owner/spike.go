@@ -11,32 +11,31 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// maxSpikes bounds the topics of one search that are listed: each costs a read of its
-// journal.
+// maxSpikes bounds the spikes that one search returns. Each takes a read of the topic's journal.
 const maxSpikes = 100
 
-// Spike is a set of contributions to a topic that do not look like those of readers: many,
-// mostly from networks that contributed more than once, and far more than usual.
-// [Service.Revert] with its topic, time and sources reverts them.
+// Spike is a set of contributions to a topic that differ from those of readers: they are many, far
+// more than usual, and mostly from networks that contributed more than once. [Service.Revert] with
+// the topic, the time and the sources reverts them.
 type Spike struct {
 	Topic         tally.Topic `json:"topic"`
 	From          time.Time   `json:"from"` // first minute
 	To            time.Time   `json:"to"`   // last minute
 	Contributions int         `json:"contributions"`
-	Networks      int         `json:"networks"`   // from which they came
-	Period        string      `json:"period"`     // in which they were counted and compared, such as 1h or 24h
-	Usual         int         `json:"usual"`      // all contributions to the topic in as much time, usually
-	SiteUsual     int         `json:"site_usual"` // such contributions to the site's busiest topic in as much time, on a usual day
-	// Sources are the networks, those with most first; empty if there are more than
-	// [maxSources].
+	Networks      int         `json:"networks"`   // number of networks from which they came
+	Period        string      `json:"period"`     // length of the time in which they were counted, such as 1h or 24h
+	Usual         int         `json:"usual"`      // usual number of contributions to the topic in a period
+	SiteUsual     int         `json:"site_usual"` // such contributions to the site's busiest topic in a period, on a usual day
+	// Sources are the networks, those with the most contributions first; empty if there are more
+	// than [maxSources].
 	Sources []SourceContributions `json:"sources"`
 }
 
-// searchSpikes returns the spikes within the time since in scope, greatest first, at most
-// [maxSpikes]. It counts the newest journal entry of each visitor, if the contribution still
-// exists, and ignores contributions of the owner's servers. The usual numbers come from the
-// rest of the journal, which is not read if no topic has a spike without them. Memory grows with
-// the recent contributions to one topic, and with the number of topics that have a spike.
+// searchSpikes returns the spikes in scope in the period of length since that ends now, the greatest
+// first, at most [maxSpikes]. It counts the newest journal entry of each visitor, if the contribution still exists,
+// and ignores contributions of the owner's servers. The usual numbers come from the rest of the
+// journal, which it reads only if a topic has a spike without them. Memory grows with the recent
+// contributions to one topic, and with the number of topics that have a spike.
 // Errors: [tally.CodeStoreUnavailable].
 func (s *Service) searchSpikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
 	now := s.now()
@@ -68,8 +67,8 @@ func (s *Service) searchSpikes(ctx context.Context, scope tally.Scope, since tim
 	return spikes, nil
 }
 
-// searchCandidates returns the topics that have a spike if only the journal entries since a
-// minute are known. Earlier entries can only raise the usual numbers, so no spike is missing.
+// searchCandidates returns the topics that have a spike according to the journal entries since a
+// minute. Earlier entries can only raise the usual numbers, so no spike is missing.
 func (s *Service) searchCandidates(ctx context.Context, d *detector, scope tally.Scope, from int64) (candidates []candidate, err error) {
 	finish := func() {
 		if c, ok := d.finish(); ok {
@@ -90,10 +89,11 @@ func (s *Service) searchCandidates(ctx context.Context, d *detector, scope tally
 	return candidates, err
 }
 
-// currentSpike reports whether candidate is a spike by the newest entry of each visitor
-// whose contribution still exists. d has the usual numbers of the sites.
+// currentSpike returns the spike of a candidate, counting only the newest entry of each visitor whose
+// contribution still exists. It reports false if that is no spike. d has the usual numbers of the
+// sites.
 func (s *Service) currentSpike(ctx context.Context, d *detector, c candidate) (Spike, bool, error) {
-	// Each entry of a window is a contribution; a reverted one is removed from the journal.
+	// In a window metric each entry is a contribution; reverts remove entries from the journal.
 	isWindow := s.catalog.Rule(c.topic).Kind == tally.Window
 	newest := map[tally.Member]tally.JournalEntry{} // about 100 bytes for each visitor of the spike
 	var recent []contribution
@@ -113,7 +113,7 @@ func (s *Service) currentSpike(ctx context.Context, d *detector, c candidate) (S
 		return Spike{}, false, err
 	}
 	before := c.before
-	if !isWindow { // a visitor with several entries counts once, so scale the usual number
+	if !isWindow { // a visitor with several entries counts once, so the usual number is scaled, too
 		before = int(float64(before)*min(1, float64(len(newest))/float64(c.recent)) + 0.5)
 	}
 	for members := range slices.Chunk(slices.Collect(maps.Keys(newest)), tally.MaxPortion) {
@@ -131,7 +131,7 @@ func (s *Service) currentSpike(ctx context.Context, d *detector, c candidate) (S
 			}
 		}
 	}
-	c = d.judge(c.topic, before, recent)
+	c = d.candidate(c.topic, before, recent)
 	if !d.exceedsSite(&c) {
 		return Spike{}, false, nil
 	}

@@ -9,10 +9,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// A search for spikes reads the whole journal, which grows with each contribution, and dashboards
-// repeat it. So the result of a search that took minSharedSearch or more is used again for
-// searchTimes the time that the search took, but at most maxSearchAge: repeated searches take 2%
-// of a core. Smaller stores are always searched.
+// A search for spikes reads the whole journal, and dashboards repeat it. So the result of a search
+// that took minSharedSearch or more is used again for searchTimes the time that the search took, at
+// most for maxSearchAge: repeated searches take 2% of a core. In smaller stores each call searches.
 const (
 	minSharedSearch = 250 * time.Millisecond
 	searchTimes     = 50
@@ -42,7 +41,7 @@ type spikeCache struct {
 	searches map[searchKey]*search // guarded by mu
 }
 
-// of returns the search with a key. It forgets another one if there are too many.
+// of returns the search with a key. If there are too many searches, it removes another one.
 func (c *spikeCache) of(key searchKey) *search {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,23 +59,23 @@ func (c *spikeCache) of(key searchKey) *search {
 	return found
 }
 
-// clear forgets all results: contributions were reverted.
+// clear removes all results, since contributions were reverted.
 func (c *spikeCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.searches)
 }
 
-// Spikes returns the spikes within the time since in scope, greatest first, at most [maxSpikes].
-// In a large store they may be some minutes old, see [minSharedSearch]; a revert by this instance
-// is always considered. Errors: [tally.CodeStoreUnavailable].
+// Spikes returns the spikes in scope in the period of length since that ends now, the greatest first,
+// at most [maxSpikes]. In a large store the result may be some minutes old, see [minSharedSearch], but reverts by this instance
+// are considered. Errors: [tally.CodeStoreUnavailable].
 func (s *Service) Spikes(ctx context.Context, scope tally.Scope, since time.Duration) ([]Spike, error) {
 	key := searchKey{scope: scope, since: since}
 	if s.sites != nil {
 		key.sites = "in " + strings.Join(s.sites, " ")
 	}
 	last := s.spikes.of(key)
-	select { // the same search by another caller ends first
+	select { // wait for the same search of another caller
 	case last.running <- struct{}{}:
 	case <-ctx.Done():
 		return nil, tally.Unavailable(ctx.Err())

@@ -13,7 +13,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// claims records the claims that this instance saw in the settings.
+// claims has the claims that this instance found in the settings.
 type claims struct {
 	mu   sync.Mutex
 	seen map[string]*seenClaim // by value; guarded by mu
@@ -21,11 +21,11 @@ type claims struct {
 
 // seenClaim is a claim with one value, which its holder changes regularly.
 type seenClaim struct {
-	since    time.Time // when this instance saw the value first
-	isLogged bool      // the log says that this instance cannot carry it out
+	since    time.Time // when this instance first found the value
+	isLogged bool      // this instance logged that it cannot carry the claim out
 }
 
-// getLocked returns the record of the claim with that value.
+// getLocked returns the claim with that value, and adds it if it is new.
 func (c *claims) getLocked(value string) *seenClaim {
 	if c.seen[value] == nil {
 		c.seen[value] = &seenClaim{since: time.Now()}
@@ -33,8 +33,8 @@ func (c *claims) getLocked(value string) *seenClaim {
 	return c.seen[value]
 }
 
-// isAbandoned reports whether the holder of the claim with that value released it, or has
-// not renewed it for the lease time.
+// isAbandoned reports whether the holder of the claim with that value released the claim, or did not
+// renew it for the lease time.
 func (s *Service) isAbandoned(value string) bool {
 	var c claim
 	if json.Unmarshal([]byte(value), &c) != nil {
@@ -64,8 +64,8 @@ func (s *Service) abandoned(settings map[string]string) (values []string) {
 	return values
 }
 
-// takeOver takes over the abandoned claim of that value and carries out its merge. It does
-// nothing if another instance was faster.
+// takeOver takes over the abandoned claim with that value and carries out its merge, unless another
+// instance has taken it over.
 func (s *Service) takeOver(ctx context.Context, value string) error {
 	var c claim
 	if err := json.Unmarshal([]byte(value), &c); err != nil {
@@ -92,7 +92,7 @@ func (s *Service) takeOver(ctx context.Context, value string) error {
 		return err
 	case err != nil:
 		s.log.Warn("refused a merge that another instance left unfinished", "from", c.From, "to", c.To, "error", err)
-		return nil // its topics are free again
+		return nil // the topics are released
 	}
 	s.log.Warn("finished a merge that another instance left unfinished", "from", c.From, "to", c.To)
 	return s.Audit(ctx, tally.AuditEntry{
@@ -124,7 +124,7 @@ func (s *Service) finishAbandoned(ctx context.Context) {
 			return
 		case values := <-s.abandonedClaims:
 			for _, value := range values {
-				_ = s.takeOver(ctx, value) // followSettings finds it again if this fails
+				_ = s.takeOver(ctx, value) // after a failure followSettings finds the claim again
 			}
 		}
 	}

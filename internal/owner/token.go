@@ -19,8 +19,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Tokens are settings. Each instance keeps them in memory, so that guessing a token costs
-// the store nothing, and asks the store about a token that it found there, so that a revoked
+// Tokens are settings. Each instance keeps them in memory, so that guessing tokens takes no commands
+// of the store. If a token is in memory, the instance also reads it from the store, so that a revoked
 // token ends at once on every instance, even if a broadcast is lost.
 
 const (
@@ -33,8 +33,8 @@ const (
 	maxTokens = 1000
 	// maxTokenSites bounds the value of one token.
 	maxTokenSites = 100
-	// tokensCurrent is the greatest age of the tokens in memory at which they prove that a
-	// token does not exist. It is more than [settingsInterval] and one failed read.
+	// tokensCurrent is how long the absence of a token in memory proves that the token does not
+	// exist. It is more than [settingsInterval] and one failed read.
 	tokensCurrent = 3 * settingsInterval
 )
 
@@ -52,7 +52,7 @@ type followedTokens struct {
 type followedToken struct {
 	storedToken
 	value   string
-	revoked context.Context // ends when the settings no longer have the token
+	revoked context.Context // ends when the token is no longer in the settings
 	revoke  context.CancelFunc
 }
 
@@ -89,9 +89,9 @@ func (t *followedTokens) follow(settings map[string]string, now time.Time) (inva
 	return invalid
 }
 
-// find returns the token with that hash. It compares all tokens, so that its duration reveals
-// nothing. isCurrent reports whether the tokens are recent enough to prove that a token does
-// not exist.
+// find returns the token with that hash; nil if there is none. It compares all tokens, so that its
+// duration reveals nothing. isCurrent reports whether the tokens in memory are recent enough to prove
+// that a token does not exist.
 func (t *followedTokens) find(hash [tokenHash]byte, now time.Time) (name string, found *followedToken, isCurrent bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -103,7 +103,7 @@ func (t *followedTokens) find(hash [tokenHash]byte, now time.Time) (name string,
 	return name, found, now.Sub(t.read) < tokensCurrent
 }
 
-// get returns the token with that name and id, nil if there is none.
+// get returns the token with that name and id; nil if there is none.
 func (t *followedTokens) get(name string, id TokenID) *followedToken {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -152,8 +152,8 @@ func (s *Service) readTokens(ctx context.Context) error {
 	return err
 }
 
-// confirm returns the access of a token that was found in memory, if the store still has it.
-// found is nil if memory has none.
+// confirm returns the access of a token from memory, if the store still has the token. found is nil
+// if the token is not in memory.
 func (s *Service) confirm(ctx context.Context, name string, found *followedToken) (Access, error) {
 	if found == nil {
 		return Access{}, errNotAToken
@@ -208,12 +208,12 @@ func (s *Service) CreateToken(ctx context.Context, actor string, t Token) (creat
 	case err != nil:
 		return Token{}, "", err
 	case !swapped:
-		return Token{}, "", tally.Errorf(tally.CodeBadBody, "there is a token %s already; revoke it first, or take another name", t.Name)
+		return Token{}, "", tally.Errorf(tally.CodeBadBody, "a token %s exists already; revoke it first, or choose another name", t.Name)
 	}
-	// The token exists. The instances that cannot be told now read it regularly.
+	// The token exists. Instances that do not receive the broadcast read the settings regularly.
 	_ = s.Reload(ctx)
 	detail := t.Role.String() + " of " + strings.Join(t.Sites, ", ")
-	// A pending entry is no error: the caller must get the token, which cannot be shown again.
+	// A pending audit entry is no error: the caller must get the token, which cannot be shown again.
 	_ = s.Audit(ctx, tally.AuditEntry{Actor: actor, Action: "create token", Target: t.Name, Detail: detail})
 	return t, token, nil
 }
@@ -233,7 +233,7 @@ func (s *Service) RevokeToken(ctx context.Context, actor, name string) error {
 	if _, err := s.store.SwapSettings(ctx, nil, map[string]string{setting: ""}); err != nil {
 		return err
 	}
-	_ = s.Reload(ctx) // the store confirms each use of a token
+	_ = s.Reload(ctx) // an error does no harm: each use of a token is confirmed by the store
 	return s.Audit(ctx, tally.AuditEntry{Actor: actor, Action: "revoke token", Target: name})
 }
 

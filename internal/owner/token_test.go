@@ -113,7 +113,7 @@ func TestToken_Invalid(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
 	}
-	// Stored by a later release, or by hand: it gives no access and can be revoked.
+	// A token that a later release stored gives no access, and can be revoked.
 	for name, value := range map[string]string{"odd": "{", "later": `{"role":"owner","hash":"AAAA"}`, "short": `{"role":"editor","hash":"AAAA"}`} {
 		if err := tally.SetSetting(ctx, w.first, "token "+name, value); err != nil {
 			t.Fatal(err)
@@ -173,8 +173,8 @@ func (s settingsFaultStore) Settings(ctx context.Context, names ...string) (map[
 	return s.fullStore.Settings(ctx, names...)
 }
 
-// While the store cannot confirm a token, neither a valid nor an unknown one is answered.
-// Guessing costs the store nothing.
+// While the store cannot confirm tokens, no token is accepted or refused. Guessing takes no calls of the
+// store.
 func TestToken_StoreAway(t *testing.T) {
 	w := onSQLite(t)
 	ctx, away, read := t.Context(), &atomic.Bool{}, &atomic.Int64{}

@@ -33,7 +33,7 @@ func chosen(t *testing.T) *sqlitestore.Store {
 func TestImport_Choices(t *testing.T) {
 	source := chosen(t)
 	var text bytes.Buffer
-	if _, err := Export(context.Background(), source, catalog(), Header{Tallycast: kind, Format: Format, Fingerprint: fingerprint()}, tally.Scope{}, &text, nil); err != nil {
+	if err := Export(context.Background(), source, catalog(), Header{Tallycast: kind, Format: Format, Fingerprint: fingerprint()}, tally.Scope{}, &text); err != nil {
 		t.Fatal(err)
 	}
 	to := open(t, secret)
@@ -62,7 +62,7 @@ func TestExportCounts_Choices(t *testing.T) {
 		{"", false, "topic,count\nblog/rating/hello,1491\nblog/votes/seeded,9\n"},
 	} {
 		var out bytes.Buffer
-		if _, err := ExportCounts(context.Background(), s, tally.Scope{Site: "blog", Metric: c.metric}, c.asJSON, &out, func(Progress) {}); err != nil || out.String() != c.want {
+		if err := ExportCounts(context.Background(), s, tally.Scope{Site: "blog", Metric: c.metric}, c.asJSON, &out); err != nil || out.String() != c.want {
 			t.Errorf("%s: %q, %v, want %q", c.metric, out.String(), err, c.want)
 		}
 	}

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -32,12 +33,12 @@ type CopyOptions struct {
 	Scope   tally.Scope
 	Replace bool // replace each topic instead of merging it
 	// OnProgress is called in each step of the copy; may be nil.
-	OnProgress func(step string, done Progress)
+	OnProgress func(step string, done Totals)
 }
 
 // progress returns the function that reports the progress of a step.
-func (o CopyOptions) progress(step string) func(Progress) {
-	return func(done Progress) {
+func (o CopyOptions) progress(step string) func(Totals) {
+	return func(done Totals) {
 		if o.OnProgress != nil {
 			o.OnProgress(step, done)
 		}
@@ -45,7 +46,7 @@ func (o CopyOptions) progress(step string) func(Progress) {
 }
 
 // Copy copies topics and their settings from source to target, then reads both stores again
-// and compares them. A copy can be repeated.
+// and compares them. It can be repeated.
 func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.Catalog, options CopyOptions) (CopyReport, error) {
 	var report CopyReport
 	scope := options.Scope
@@ -58,21 +59,8 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 	if err != nil {
 		return report, err
 	}
-	var exported []Setting
-	for name, value := range settings {
-		if isExported(name, scope) {
-			exported = append(exported, Setting{name, value, int64(len(exported))})
-		}
-	}
-	for chunk := range slices.Chunk(exported, batchLines) {
-		refused, err := storeTarget{store: target}.storeSettings(ctx, chunk)
-		if err == nil && len(refused) > 0 {
-			err = fmt.Errorf("%q: %s", exported[refused[0].Line].Name, refused[0].Reason)
-		}
-		if err != nil {
-			return report, fmt.Errorf("copy the settings: %w", err)
-		}
-		report.Settings += int64(len(chunk))
+	if err := report.copySettings(ctx, settings, target, scope); err != nil {
+		return report, fmt.Errorf("copy the settings: %w", err)
 	}
 	copied, err := report.copyTopics(ctx, source, target, catalog, options)
 	if err == nil {
@@ -90,12 +78,50 @@ func Copy(ctx context.Context, source Source, target CopyTarget, catalog *tally.
 			report.ChangedInSource = append(report.ChangedInSource, topic)
 		}
 	}
-	there, err := readDigests(ctx, target, catalog, scope, options.progress("compare"))
+	inTarget, err := readDigests(ctx, target, catalog, scope, options.progress("compare"))
 	if err != nil {
 		return report, err
 	}
-	report.Differences = compareDigests(copied, there)
+	report.Differences = compareDigests(copied, inTarget)
 	return report, nil
+}
+
+// copySettings copies those of the settings that belong to scope.
+func (c *CopyReport) copySettings(ctx context.Context, settings map[string]string, target TargetStore, scope tally.Scope) error {
+	var exported []Setting
+	for name, value := range settings {
+		if isExported(name, scope) {
+			exported = append(exported, Setting{name, value, int64(len(exported))})
+		}
+	}
+	for chunk := range chunkSettings(exported) {
+		refused, err := storeTarget{store: target}.storeSettings(ctx, chunk)
+		if err == nil && len(refused) > 0 {
+			err = fmt.Errorf("%q: %s", exported[refused[0].Line].Name, refused[0].Reason)
+		}
+		if err != nil {
+			return err
+		}
+		c.Settings += int64(len(chunk))
+	}
+	return nil
+}
+
+// chunkSettings divides settings into chunks of about the size of a batch.
+func chunkSettings(settings []Setting) iter.Seq[[]Setting] {
+	return func(yield func([]Setting) bool) {
+		begin, size := 0, 0
+		for i, each := range settings {
+			size += len(each.Name) + len(each.Value)
+			if isFull := i-begin+1 >= batchLines || size >= batchSettings; !isFull && i+1 < len(settings) {
+				continue
+			}
+			if !yield(settings[begin : i+1]) {
+				return
+			}
+			begin, size = i+1, 0
+		}
+	}
 }
 
 // copyTopics copies the topics and returns their digests.
@@ -110,7 +136,7 @@ func (c *CopyReport) copyTopics(ctx context.Context, source Source, target Targe
 		err := target.Restore(ctx, options.Replace, batch)
 		clear(batch)
 		batch, contributions = batch[:0], 0
-		options.progress("copy")(Progress{Totals: c.Totals})
+		options.progress("copy")(c.Totals)
 		return err
 	}
 	err := source.Dump(ctx, options.Scope, func(p tally.Portion) error {

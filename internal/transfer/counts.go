@@ -1,11 +1,13 @@
 package transfer
 
 import (
+	"bufio"
 	"context"
+	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -15,66 +17,74 @@ import (
 // them, a row for each, if the scope is one choice metric. It reads the contributions too:
 // in a store without an index of topic names, such as Redis, each page of a listing would
 // read all keys.
-func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON bool, w io.Writer, progress func(Progress)) (Totals, error) {
-	e := &exporter{w: w, progress: progress}
-	const csvHead, optionsHead = "topic,count\n", "topic,option,count\n"
-	if asJSON {
-		e.buffer = append(e.buffer, '[')
-	}
+func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON bool, w io.Writer) error {
+	out := bufio.NewWriterSize(w, writeBytes)
+	table := csv.NewWriter(out) // without a buffer of its own
+	topics := 0
 	err := source.Dump(ctx, scope, func(p tally.Portion) error {
-		switch {
-		case p.Last && asJSON:
-			e.buffer = appendCountJSON(e.buffer, p.Change, e.done.Topics == 0)
-		case p.Last && p.Options != "" && scope.Metric != "":
-			if e.done.Topics == 0 {
-				e.buffer = append(e.buffer, optionsHead...)
-			}
-			for i, count := range p.Options.Numbers() {
-				e.buffer = appendCSV(e.buffer, p.Topic, int64(i+1), count)
-			}
-		case p.Last:
-			if e.done.Topics == 0 {
-				e.buffer = append(e.buffer, csvHead...)
-			}
-			e.buffer = appendCSV(e.buffer, p.Topic, p.Count)
+		if !p.Last {
+			return nil
 		}
-		e.done.add(p)
-		return e.flush(writeBytes)
+		topics++
+		if asJSON {
+			return writeCountJSON(out, p.Change, topics == 1)
+		}
+		return writeCountCSV(table, p.Change, scope.Metric != "", topics == 1)
 	})
-	if err != nil {
-		return e.done.Totals, fmt.Errorf("export: %w", err)
-	}
 	switch {
+	case err != nil:
+	case !asJSON && topics == 0:
+		err = table.Write([]string{"topic", "count"})
+	case asJSON && topics == 0:
+		_, err = out.WriteString("[\n]\n")
 	case asJSON:
-		e.buffer = append(e.buffer, "\n]\n"...)
-	case e.done.Topics == 0:
-		e.buffer = append(e.buffer, csvHead...)
+		_, err = out.WriteString("\n]\n")
 	}
-	return e.done.Totals, e.flush(0)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	return nil
 }
 
-func appendCountJSON(dst []byte, c tally.Change, first bool) []byte {
-	if !first {
-		dst = append(dst, ',')
+func writeCountJSON(out *bufio.Writer, c tally.Change, isFirst bool) error {
+	text, err := json.Marshal(struct {
+		Topic   string        `json:"topic"`
+		Count   int64         `json:"count"`
+		Options tally.Options `json:"options,omitempty"`
+	}{c.Topic.String(), c.Count, c.Options})
+	if err != nil {
+		return err
 	}
-	dst = tally.AppendJSONString(append(dst, "\n{\"topic\":"...), c.Topic.String())
-	dst = strconv.AppendInt(append(dst, `,"count":`...), c.Count, 10)
-	if c.Options != "" {
-		dst = append(append(append(dst, `,"options":[`...), c.Options...), ']')
+	begin := ",\n"
+	if isFirst {
+		begin = "[\n"
 	}
-	return append(dst, '}')
+	_, _ = out.WriteString(begin) // an error occurs again at the next write
+	_, err = out.Write(text)
+	return err
 }
 
-// appendCSV appends a row (RFC 4180). A topic begins with the name of a site, so no
-// spreadsheet takes it for a formula.
-func appendCSV(dst []byte, name tally.Topic, numbers ...int64) []byte {
-	topic := name.String()
-	if strings.ContainsAny(topic, `",`) {
-		topic = `"` + strings.ReplaceAll(topic, `"`, `""`) + `"`
+// writeCountCSV writes the rows of a topic, the first one after the header. A topic begins with
+// the name of a site, so no spreadsheet takes it for a formula.
+func writeCountCSV(table *csv.Writer, c tally.Change, byOption, isFirst bool) error {
+	topic := c.Topic.String()
+	rows := [][]string{{"topic", "count"}, {topic, strconv.FormatInt(c.Count, 10)}}
+	if byOption && c.Options != "" {
+		rows = [][]string{{"topic", "option", "count"}}
+		for i, count := range c.Options.Numbers() {
+			rows = append(rows, []string{topic, strconv.Itoa(i + 1), strconv.FormatInt(count, 10)})
+		}
 	}
-	dst = append(dst, topic...)
-	for _, n := range numbers {
-		dst = strconv.AppendInt(append(dst, ','), n, 10)
+	if !isFirst {
+		rows = rows[1:]
 	}
-	return append(dst, '\n')
+	for _, row := range rows {
+		if err := table.Write(row); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -256,6 +256,23 @@ func TestImport_RetryWhileStoreIsAway(t *testing.T) {
 	}
 }
 
+// unmarkable is a store that fails to set marks.
+type unmarkable struct{ TargetStore }
+
+func (unmarkable) SwapMark(context.Context, tally.Topic, string, string) (string, error) {
+	return "", tally.Unavailable(errGone)
+}
+
+// A report has the aliases that were stored although the marks of their topics failed, so that
+// they are in the audit log.
+func TestImport_AliasesWithoutMarks(t *testing.T) {
+	text := export(t, filled(t), tally.Scope{})
+	report, err := Import(t.Context(), NewStoreTarget(unmarkable{open(t, secret)}, catalog(), nil), bytes.NewReader(text), ImportOptions{})
+	if tally.AsError(err).Code != tally.CodeStoreUnavailable || report.Settings != 2 || report.Topics > 0 || !report.Sites["blog"] {
+		t.Errorf("%+v, error %v", report, err)
+	}
+}
+
 // A report has the settings that were stored before an error, so that they are in the audit log.
 func TestImport_SettingsBeforeError(t *testing.T) {
 	from := filled(t)

@@ -39,11 +39,11 @@ import (
 //
 // The last line of the file has the totals: a file without it was cut off.
 //
-// Readers ignore unknown fields and kinds of lines, so later versions can add some. A
-// change that must not be ignored raises the number of the format.
+// Readers ignore unknown fields and kinds of lines, so later versions can add some. A change that
+// readers must not ignore raises the number of the format.
 const Format = 1
 
-// kind is the value of the header's first field, which identifies an export.
+// kind is the value of the first field in the header of an export.
 const kind = "export"
 
 // maxExact bounds the absolute value of numbers: JSON holds every integer up to it exactly
@@ -139,23 +139,23 @@ type Line struct {
 
 // EncodePart returns a header and a batch, which [Import] reads with [ImportOptions].Part.
 func EncodePart(h Header, batch Batch) []byte {
-	text := appendJSON(nil, h)
+	var text bytes.Buffer
+	lines := newEncoder(&text)
+	_ = lines.Encode(h) // cannot fail with these types, like those below
 	for _, setting := range batch.Settings {
-		text = appendJSON(text, settingRecord{setting.Name, setting.Value})
+		_ = lines.Encode(settingRecord{setting.Name, setting.Value})
 	}
 	for _, line := range batch.Lines {
-		text = appendJSON(text, line.record())
+		_ = lines.Encode(line.record())
 	}
-	return text
+	return text.Bytes()
 }
 
-// appendJSON appends a line of an export: a header or a record.
-func appendJSON(dst []byte, line any) []byte {
-	buffer := bytes.NewBuffer(dst)
-	encoder := json.NewEncoder(buffer)
+// newEncoder returns an encoder of the lines of an export.
+func newEncoder(w io.Writer) *json.Encoder {
+	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(line) // cannot fail with these types
-	return buffer.Bytes()
+	return encoder
 }
 
 func (l Line) record() portionRecord {

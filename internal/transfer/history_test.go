@@ -42,7 +42,7 @@ func TestImport_History(t *testing.T) {
 		t.Fatalf("exported %v, want %v", got, want)
 	}
 	var file bytes.Buffer
-	if _, err := Export(t.Context(), from, catalog(), NewHeader(secret, false, now), tally.Scope{}, &file, nil); err != nil {
+	if err := Export(t.Context(), from, catalog(), NewHeader(secret, false, now), tally.Scope{}, &file); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

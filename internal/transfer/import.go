@@ -13,8 +13,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// ErrIncomplete is the error of an export that lacks its last line, or other lines. The
-// lines that it has were imported.
+// ErrIncomplete is the error of an export without its last line, or without other lines. Its lines were
+// imported.
 var ErrIncomplete = errors.New("the export is incomplete")
 
 const (
@@ -23,8 +23,9 @@ const (
 	batchContributions = 10_000
 	batchSettings      = 256 << 10
 	batchLines         = 500
-	// maxRefusals bounds the refusals in a report.
-	maxRefusals = 100
+	// maxRefusals bounds the refusals in a report: more than a part of an export has lines. In
+	// another file, each line may be refused.
+	maxRefusals = 10_000
 	// minBackoff is the first pause before another attempt to reach a store. It doubles
 	// up to maxBackoff.
 	minBackoff = 100 * time.Millisecond
@@ -45,6 +46,9 @@ type Report struct {
 	Settings int64     `json:"orders"`   // aliases and blocks
 	Refused  int64     `json:"refused"`  // number of lines
 	Refusals []Refusal `json:"refusals"` // the first of them
+
+	// Sites are the sites of the lines that were stored; "" for a block in all sites.
+	Sites map[string]bool `json:"-"`
 }
 
 // ImportOptions are the options of [Import]. The zero value merges a whole export.
@@ -61,7 +65,7 @@ type ImportOptions struct {
 	// OnRefusal is called for each refusal; may be nil.
 	OnRefusal func(Refusal)
 	// OnProgress is called after each batch; may be nil.
-	OnProgress func(Progress)
+	OnProgress func(Totals)
 }
 
 // Import stores an export in target. It refuses lines that it cannot read and imports the
@@ -69,7 +73,7 @@ type ImportOptions struct {
 // Errors: [ErrIncomplete], [tally.CodeBadBody] for a file that is not an export or belongs to
 // another secret, those of target and of r.
 func Import(ctx context.Context, target Target, r io.Reader, options ImportOptions) (Report, error) {
-	i := &importRun{target: target, options: options, lines: newLines(r), report: Report{Refusals: []Refusal{}}}
+	i := &importRun{target: target, options: options, lines: newLines(r), report: Report{Refusals: []Refusal{}, Sites: map[string]bool{}}}
 	if err := i.begin(ctx); err != nil {
 		return i.report, err
 	}
@@ -101,7 +105,7 @@ func (i *importRun) begin(ctx context.Context) error {
 		return err
 	}
 	if f := i.options.Fingerprint; f != "" && header.Fingerprint != f {
-		return tally.Errorf(tally.CodeBadBody, "the export belongs to the secret with the fingerprint %.64q, and the store has the secret %q, under which it would recognise no visitor; import it into a store with the export's secret", header.Fingerprint, f)
+		return tally.Errorf(tally.CodeBadBody, "the export was written with the secret of the fingerprint %.64q, but the secret of the store has the fingerprint %q, so visitors would not be recognised; import it into a store with the secret of the export", header.Fingerprint, f)
 	}
 	return i.retry(ctx, func() error { return i.target.Begin(ctx, header) })
 }
@@ -128,8 +132,8 @@ func (i *importRun) readAll(ctx context.Context) error {
 	}
 }
 
-// readLine adds a line to the batch, or refuses it. It ignores kinds of lines that later
-// versions add.
+// readLine adds a line to the batch, or refuses it. It ignores unknown kinds of lines, which later
+// versions may add.
 func (i *importRun) readLine(text []byte) {
 	if len(text) == 0 {
 		return
@@ -158,17 +162,17 @@ func (i *importRun) readLine(text []byte) {
 	}
 }
 
-// withoutGoNames returns the error of a JSON value for people.
+// withoutGoNames returns the error of a JSON value without names of Go types.
 func withoutGoNames(err error) error {
 	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		_, field, _ := strings.Cut(mismatch.Field, ".") // behind the struct embedded in record
+		_, field, _ := strings.Cut(mismatch.Field, ".") // after the name of the struct embedded in record
 		return fmt.Errorf("%s is %s", cmp.Or(field, "it"), mismatch.Value)
 	}
 	return err
 }
 
-// add appends a portion to the batch. If the first line of a topic was refused, the next one
-// becomes the first.
+// add appends a portion to the batch. If the first line of a topic was refused, its next line becomes the
+// first.
 func (i *importRun) add(line Line) {
 	if line.Topic != i.topic {
 		line.First = line.First || !i.options.Part
@@ -182,8 +186,8 @@ func (i *importRun) add(line Line) {
 	i.contributions += len(line.Contributions)
 }
 
-// flush stores the batch and reports the progress. It stores settings and portions with one call
-// each, so that the report has the settings even if the portions cannot be stored.
+// flush stores the batch and reports the progress. It makes one call for the settings and one for the
+// portions, so that the report has the settings even if the portions cannot be stored.
 func (i *importRun) flush(ctx context.Context) error {
 	for _, batch := range []Batch{{Settings: i.batch.Settings}, {Lines: i.batch.Lines}} {
 		if err := i.store(ctx, batch); err != nil {
@@ -193,14 +197,14 @@ func (i *importRun) flush(ctx context.Context) error {
 	i.batch = Batch{i.batch.Settings[:0], i.batch.Lines[:0]}
 	i.contributions, i.settings = 0, 0
 	if i.options.OnProgress != nil {
-		i.options.OnProgress(Progress{Totals: i.report.Totals})
+		i.options.OnProgress(i.report.Totals)
 	}
 	return nil
 }
 
 // store stores a batch, which may be empty, and adds it to the report.
 func (i *importRun) store(ctx context.Context, batch Batch) error {
-	numbers := batch.Numbers()
+	numbers := batch.LineNumbers()
 	if len(numbers) == 0 {
 		return nil
 	}
@@ -210,7 +214,10 @@ func (i *importRun) store(ctx context.Context, batch Batch) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("store lines %d to %d: %w", numbers[0], numbers[len(numbers)-1], err)
+		err = fmt.Errorf("store lines %d to %d: %w", numbers[0], numbers[len(numbers)-1], err)
+	}
+	if err != nil && !errors.As(err, new(unmarkedError)) {
+		return err
 	}
 	refused := map[int64]bool{}
 	for _, each := range refusals {
@@ -220,14 +227,16 @@ func (i *importRun) store(ctx context.Context, batch Batch) error {
 	for _, setting := range batch.Settings {
 		if !refused[setting.Number] {
 			i.report.Settings++
+			i.report.Sites[tally.SettingSite(setting.Name)] = true
 		}
 	}
 	for _, line := range batch.Lines {
 		if !refused[line.Number] {
 			i.report.add(line.Portion)
+			i.report.Sites[line.Topic.Site()] = true
 		}
 	}
-	return nil
+	return err
 }
 
 func (i *importRun) refuse(line int64, reason error) {
@@ -263,9 +272,9 @@ func (i *importRun) checkComplete() error {
 	case i.options.Part:
 		return nil
 	case i.total == nil:
-		return fmt.Errorf("%w: its last line is missing, so it was cut off after line %d", ErrIncomplete, i.lines.number)
+		return fmt.Errorf("%w: it ends after line %d, without the last line of an export", ErrIncomplete, i.lines.number)
 	case *i.total != i.read && i.report.Refused == 0:
-		return fmt.Errorf("%w: it was written with %s and %s, and has %d and %d",
+		return fmt.Errorf("%w: by its last line it has %s and %s, but %d and %d were read",
 			ErrIncomplete, tally.Quantity(int(i.total.Topics), "topic"), tally.Quantity(int(i.total.Contributions), "contribution"), i.read.Topics, i.read.Contributions)
 	}
 	return nil

@@ -29,7 +29,7 @@ func newLines(r io.Reader) *lines {
 	return &lines{reader: bufio.NewReaderSize(r, readBytes)}
 }
 
-// next returns the next line without its end; it is valid until the next call.
+// next returns the next line without its line end. The line is valid until the next call.
 // Errors: errTooLong for a line that was skipped, [io.EOF] at the end, those of the reader.
 func (l *lines) next() ([]byte, error) {
 	l.buffer = l.buffer[:0]

@@ -64,13 +64,13 @@ func TestMemory_ManyContributions(t *testing.T) {
 		read, write := io.Pipe()
 		done := make(chan error, 1)
 		go func() { // ends with the export, which is waited for
-			_, err := Export(context.Background(), &generated{n: n}, catalog(), NewHeader(secret, false, time.Now()), tally.Scope{}, write, nil)
+			err := Export(context.Background(), &generated{n: n}, catalog(), NewHeader(secret, false, time.Now()), tally.Scope{}, write)
 			write.CloseWithError(err)
 			done <- err
 		}()
 		var most uint64
 		target := &counting{}
-		_, err := Import(context.Background(), target, read, ImportOptions{OnProgress: func(Progress) {
+		_, err := Import(context.Background(), target, read, ImportOptions{OnProgress: func(Totals) {
 			var now runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&now)
@@ -121,7 +121,7 @@ func TestCopy_Differences(t *testing.T) {
 func TestCopy_SourceChanges(t *testing.T) {
 	from, to := filled(t), open(t, secret)
 	once := true
-	copied, err := Copy(t.Context(), from, to, catalog(), CopyOptions{OnProgress: func(step string, _ Progress) {
+	copied, err := Copy(t.Context(), from, to, catalog(), CopyOptions{OnProgress: func(step string, _ Totals) {
 		if step == "copy" && once {
 			once = false
 			contribute(t, from, "blog/likes/hello", 7000, 1, 1)

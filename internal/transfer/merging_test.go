@@ -46,7 +46,7 @@ func TestExport_DuringMerge(t *testing.T) {
 				test.before(s)
 			}
 			source := merging{s, func() { test.during(s) }}
-			_, err := Export(context.Background(), source, catalog(), NewHeader(secret, false, time.Now()), tally.Scope{}, io.Discard, nil)
+			err := Export(context.Background(), source, catalog(), NewHeader(secret, false, time.Now()), tally.Scope{}, io.Discard)
 			if (err != nil) != test.refused {
 				t.Errorf("export: %v", err)
 			}

@@ -17,7 +17,7 @@ type Target interface {
 	Store(ctx context.Context, replace bool, batch Batch) ([]Refusal, error)
 }
 
-// Batch is some lines of an export: settings, or portions of topics.
+// Batch has some lines of an export: settings or portions, not both.
 type Batch struct {
 	Settings []Setting
 	Lines    []Line
@@ -29,8 +29,8 @@ type Setting struct {
 	Number      int64 // of the line in the file, from 1
 }
 
-// Numbers returns the numbers of the lines.
-func (b Batch) Numbers() (numbers []int64) {
+// LineNumbers returns the numbers of the lines in the file.
+func (b Batch) LineNumbers() (numbers []int64) {
 	for _, setting := range b.Settings {
 		numbers = append(numbers, setting.Number)
 	}
@@ -82,7 +82,7 @@ func (t storeTarget) storeLines(ctx context.Context, replace bool, lines []Line)
 		}
 		p := line.Portion
 		if rule.Kind == tally.Window && line.Until != rule.WindowEnd(time.Now()) {
-			p.Contributions = nil // their window has ended; the count includes them
+			p.Contributions = nil // their window has ended, and the count includes them
 		}
 		portions, numbers = append(portions, p), append(numbers, line.Number)
 	}
@@ -93,7 +93,7 @@ func (t storeTarget) storeLines(ctx context.Context, replace bool, lines []Line)
 	if !isRefusal(err) {
 		return refused, err
 	}
-	// Storing each portion alone shows which of them the store refuses.
+	// Store each portion alone to find those that the store refuses.
 	for i := range portions {
 		switch err := t.store.Restore(ctx, replace, portions[i:i+1]); {
 		case isRefusal(err):
@@ -105,7 +105,7 @@ func (t storeTarget) storeLines(ctx context.Context, replace bool, lines []Line)
 	return refused, nil
 }
 
-// isRefusal reports whether a store refused a portion, as it would again.
+// isRefusal reports whether a store refused a portion, and would refuse it again.
 func isRefusal(err error) bool {
 	if err == nil {
 		return false
@@ -117,7 +117,7 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// checkRule returns an error if a topic with the rule cannot hold the line.
+// checkRule returns an error if a topic with the rule cannot store the line.
 func (l Line) checkRule(rule tally.Rule) error {
 	if rule.Kind == 0 {
 		return fmt.Errorf("there is no metric %q here; --metric %s=%s declares it", l.Topic.Metric(), l.Topic.Metric(), l.Rule)
@@ -136,8 +136,8 @@ func (l Line) checkRule(rule tally.Rule) error {
 }
 
 // storeSettings adds aliases to those of the store, and blocks unless the store has them, all at
-// once. It also sets the marks of the topics with aliases, which make instances reload their
-// settings.
+// once. Then it sets the marks of the topics with aliases, which make instances reload their
+// settings. Errors: those of admit and of the store; an [unmarkedError] if the marks fail.
 func (t storeTarget) storeSettings(ctx context.Context, settings []Setting) (refused []Refusal, err error) {
 	aliases, blocks := map[tally.Topic][]tally.Topic{}, map[string]string{}
 	for _, setting := range settings {
@@ -157,11 +157,19 @@ func (t storeTarget) storeSettings(ctx context.Context, settings []Setting) (ref
 	if err != nil {
 		return refused, err
 	}
-	return refused, t.setMarks(ctx, marks)
+	if err := t.setMarks(ctx, marks); err != nil {
+		return refused, unmarkedError{err}
+	}
+	return refused, nil
 }
 
-// parseSetting returns the aliases of a setting, if it is a list of aliases. Errors: those of
-// admit and [tally.ParseAliasSetting].
+// unmarkedError is the error of settings that are stored although topics lack their marks.
+type unmarkedError struct{ error }
+
+func (e unmarkedError) Unwrap() error { return e.error }
+
+// parseSetting returns the topic and the aliases of a setting, if it is a list of aliases. Errors: those
+// of admit and [tally.ParseAliasSetting].
 func (t storeTarget) parseSetting(ctx context.Context, setting Setting) (topic tally.Topic, aliases []tally.Topic, isAliases bool, err error) {
 	if t.admit != nil {
 		if err := t.admit(ctx, setting.Name, setting.Value); err != nil {

@@ -69,7 +69,7 @@ func contribute(t testing.TB, s *sqlitestore.Store, name string, first, n int, a
 		}
 		batch := tally.Batch{Topic: topic(t, name), Mark: mark}
 		for ; n > 0 && len(batch.Writes) < tally.MaxBatchWrites; n-- {
-			// Spread as hashes are.
+			// Spread like hashes.
 			member := tally.Member(uint64(first+n) * 0x9e3779b97f4a7c15)
 			batch.Writes = append(batch.Writes, tally.Write{Member: member, Amount: amount, MayCreate: true})
 		}
@@ -120,7 +120,7 @@ func filled(t testing.TB) *sqlitestore.Store {
 func export(t testing.TB, s *sqlitestore.Store, scope tally.Scope) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	if _, err := Export(context.Background(), s, catalog(), NewHeader(secret, false, time.Now()), scope, &out, nil); err != nil {
+	if err := Export(context.Background(), s, catalog(), NewHeader(secret, false, time.Now()), scope, &out); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -141,14 +141,14 @@ func imported(t testing.TB, s TargetStore, text []byte, options ImportOptions) R
 
 func digests(t testing.TB, s Source, scope tally.Scope) map[tally.Topic]digest {
 	t.Helper()
-	found, err := readDigests(context.Background(), s, catalog(), scope, nil)
+	found, err := readDigests(context.Background(), s, catalog(), scope, func(Totals) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return found
 }
 
-// same fails t where b holds not what a does, or more topics.
+// same fails t unless a and b hold the same topics in the same states.
 func same(t testing.TB, a, b Source) {
 	t.Helper()
 	x, y := digests(t, a, tally.Scope{}), digests(t, b, tally.Scope{})
@@ -156,7 +156,7 @@ func same(t testing.TB, a, b Source) {
 		t.Errorf("%s: %s", d.Topic, d.Detail)
 	}
 	for _, d := range compareDigests(y, x) {
-		t.Errorf("the other way round, %s: %s", d.Topic, d.Detail)
+		t.Errorf("only in the second store: %s: %s", d.Topic, d.Detail)
 	}
 }
 
@@ -268,7 +268,7 @@ func TestExport_Secret(t *testing.T) {
 	for _, with := range []bool{false, true} {
 		var out bytes.Buffer
 		header := NewHeader(secret, with, time.Now())
-		if _, err := Export(context.Background(), s, catalog(), header, tally.Scope{}, &out, nil); err != nil {
+		if err := Export(context.Background(), s, catalog(), header, tally.Scope{}, &out); err != nil {
 			t.Fatal(err)
 		}
 		read, err := ReadHeader(&out)

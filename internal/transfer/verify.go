@@ -9,8 +9,8 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// digest summarises a topic, so that two stores can be compared. It omits the contributions
-// to a window metric, which expire.
+// digest is a summary of a topic by which two stores are compared. It omits the contributions to a window
+// metric, which expire.
 type digest struct {
 	Count, Seed, Adjustment, Counted int64
 	// Of a choice metric, for each option; else empty.
@@ -22,16 +22,14 @@ type digest struct {
 }
 
 // readDigests reads the topics of scope. Each topic takes about 200 bytes of memory, regardless
-// of its contributions. progress may be nil.
-func readDigests(ctx context.Context, source Source, catalog *tally.Catalog, scope tally.Scope, progress func(Progress)) (map[tally.Topic]digest, error) {
+// of its contributions.
+func readDigests(ctx context.Context, source Source, catalog *tally.Catalog, scope tally.Scope, progress func(Totals)) (map[tally.Topic]digest, error) {
 	digester := digester{catalog: catalog, digests: map[tally.Topic]digest{}}
-	var done Progress
+	var done Totals
 	err := source.Dump(ctx, scope, func(p tally.Portion) error {
 		digester.add(p)
 		done.add(p)
-		if progress != nil {
-			progress(done)
-		}
+		progress(done)
 		return nil
 	})
 	if err != nil {
@@ -73,20 +71,20 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// Difference is a topic that two stores hold in different states.
+// Difference is a topic that is missing in the target, or has another state there.
 type Difference struct {
 	Topic  tally.Topic
 	Detail string // the first number that differs
-	// TargetHasMore reports that the second store has at least as much of everything, as
-	// it does if it held contributions of its own.
+	// TargetHasMore reports whether the target has at least as much of each number, and more of one, as
+	// it has if it had contributions before.
 	TargetHasMore bool
 }
 
-// compareDigests returns the topics of a that are missing or different in b, sorted. It ignores
-// topics that only b has.
-func compareDigests(a, b map[tally.Topic]digest) (differences []Difference) {
-	for topic, source := range a {
-		target, ok := b[topic]
+// compareDigests returns the topics of the source that are missing or different in the target, sorted. It
+// ignores topics that only the target has.
+func compareDigests(sources, targets map[tally.Topic]digest) (differences []Difference) {
+	for topic, source := range sources {
+		target, ok := targets[topic]
 		detail := fmt.Sprintf("is missing, with count %d", source.Count)
 		if ok {
 			detail = source.difference(target)
@@ -99,7 +97,7 @@ func compareDigests(a, b map[tally.Topic]digest) (differences []Difference) {
 	return differences
 }
 
-// difference names the first number that differs; empty if all are equal.
+// difference describes the first number that differs; empty if all are equal.
 func (d digest) difference(other digest) string {
 	for _, number := range []struct {
 		name         string
