@@ -50,10 +50,4 @@ if not changed then return string.format('%.0f %.0f ', math.max(count, 0), versi
 -- include journal
 -- include raise
 local n, v = string.format('%.0f', count), string.format('%.0f', after)
-if depth == stored then
-  redis.call('HSET', KEYS[1], 'n', n, 'v', v)
-else
-  redis.call('HSET', KEYS[1], 'n', n, 'v', v, 'd', depth)
-end
-local channel, head, reply = ARGV[3], ARGV[4], n .. ' ' .. v .. ' ' .. results
--- include reply
+-- include change

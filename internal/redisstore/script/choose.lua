@@ -35,10 +35,4 @@ if next(raised) then
   redis.call('HSET', KEYS[1], 'a', format(adjustments))
 end
 local n, v = format(counts), string.format('%.0f', after)
-if depth == stored then
-  redis.call('HSET', KEYS[1], 'n', n, 'v', v)
-else
-  redis.call('HSET', KEYS[1], 'n', n, 'v', v, 'd', depth)
-end
-local channel, head, reply = ARGV[3], ARGV[4], n .. ' ' .. v .. ' ' .. results
--- include reply
+-- include change

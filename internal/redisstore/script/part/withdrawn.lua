@@ -4,10 +4,5 @@
 
 local v = after == now and #time[2] == 6 and time[1] .. time[2] or string.format('%.0f', after)
 if raises then redis.call('HSET', KEYS[1], 'a', adjustment) end
-if depth == stored then
-  redis.call('HSET', KEYS[1], 'n', n, 'v', v)
-else
-  redis.call('HSET', KEYS[1], 'n', n, 'v', v, 'd', depth)
-end
-local channel, head, reply = ARGV[3], ARGV[4], n .. ' ' .. v .. ' 1;' .. ending
--- include reply
+local results = '1;' .. ending
+-- include change
