@@ -157,7 +157,7 @@ test('spikes: review and revert; open pages follow', async (t) => {
   const shown = watching.page.getByRole('row', { name: 'blog/likes/spiked' }).locator('.count');
   await eventually(async () => assert.equal(await shown.innerText(), '40'));
   const card = page.getByRole('listitem').filter({ hasText: 'blog/likes/spiked' });
-  await card.getByText(/^40 contributions from 1 network, .*\. Usual in an hour: 0 to this topic\.$/).waitFor();
+  await card.getByText(/^40 contributions from 1 network, .*\. Usual in an hour: 0 contributions to this topic\.$/).waitFor();
   await card.getByRole('button', { name: /Review and revert/ }).click();
   const dialog = page.getByRole('dialog', { name: 'Revert 40 contributions?' });
   await dialog.getByText('From 1 network to 1 topic', { exact: false }).waitFor();

@@ -101,7 +101,7 @@ const timeOf = ({ from, to }) => (from === to ? `at ${minuteTime(from)}` : `from
  * @param {Spike} spike
  */
 const usualOf = ({ period, usual, site_usual: site }) =>
-  `Usual in ${{ '1h': 'an hour', '24h': 'a day' }[period] ?? period}: ${number(usual)} to this topic` +
+  `Usual in ${{ '1h': 'an hour', '24h': 'a day' }[period] ?? period}: ${counted(usual, 'contribution')} to this topic` +
   (site ? `, and ${number(site)} from such networks to the busiest topic of the site.` : '.');
 
 /**

@@ -71,7 +71,7 @@ function blockForm(onDone) {
         }).done.then((done) => void (done && onDone()));
       },
     },
-    field('Address range or visitor id', target, 'A reader who signs in is @ and the sub of the token. The list shows visitors as codes.'),
+    field('Address range or visitor id', target, 'For a reader who signs in: @ and the sub of the token. The list shows visitors as codes.'),
     field('In the site', site, siteHint()),
     field('Reason', reason),
     make('button', { class: 'danger' }, 'Block…'),
@@ -102,7 +102,7 @@ function forgetForm() {
         });
       },
     },
-    field('Visitor id', visitor, 'The visitor finds it in the local storage of the browser, in the entry that begins with tallycast'),
+    field('Visitor id', visitor, 'The visitor finds it in the local storage of the browser, in the entry that begins with tallycast.'),
     field('Site', site, siteHint()),
     make('button', { class: 'danger' }, 'Forget…'),
   );
