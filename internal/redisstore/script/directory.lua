@@ -7,17 +7,18 @@
 --
 -- Returns '0'.
 
+local KEYS, ARGV = KEYS, ARGV -- access to globals takes longer
 local newer, names = {}, {}
 for i = 1, #ARGV, 2 do
-  local version = tonumber(ARGV[i + 1])
-  if version > 0 then
-    newer[#newer + 1] = ARGV[i + 1]
-    newer[#newer + 1] = ARGV[i]
-    names[#names + 1] = 0
-    names[#names + 1] = ARGV[i]
-  elseif (tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or nil) or 0) <= -version then
-    redis.call('ZREM', KEYS[1], ARGV[i])
-    redis.call('ZREM', KEYS[2], ARGV[i])
+  local name, version = ARGV[i], ARGV[i + 1]
+  if string.byte(version) ~= 45 then -- a minus
+    newer[#newer + 1] = version
+    newer[#newer + 1] = name
+    names[#names + 1] = '0'
+    names[#names + 1] = name
+  elseif (tonumber(redis.call('ZSCORE', KEYS[1], name) or nil) or 0) <= -version then
+    redis.call('ZREM', KEYS[1], name)
+    redis.call('ZREM', KEYS[2], name)
   end
 end
 if newer[1] then

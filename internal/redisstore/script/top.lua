@@ -9,16 +9,19 @@
 --
 -- Returns how many were newer.
 
+local KEYS, ARGV = KEYS, ARGV -- access to globals takes longer
 local keep, keys = tonumber(ARGV[1]), {}
 for i = 2, #ARGV, 3 do keys[#keys + 1] = ARGV[i] end
 local stored = redis.call('HMGET', KEYS[2], unpack(keys))
 local scores, versions, deleted = {}, {}, {}
 for i = 1, #keys do
-  local score, version = ARGV[i * 3], ARGV[i * 3 + 1]
+  local score, version, before = ARGV[i * 3], ARGV[i * 3 + 1], stored[i] or '0'
+  -- Texts of positive whole numbers: to convert them takes longer.
+  local isNewer = #version > #before or #version == #before and version > before
   if score == '' then
     -- Its version is removed too: a restored topic may have an older one.
-    if tonumber(version) >= tonumber(stored[i] or 0) then deleted[#deleted + 1] = keys[i] end
-  elseif tonumber(version) > tonumber(stored[i] or 0) then
+    if isNewer or version == before then deleted[#deleted + 1] = keys[i] end
+  elseif isNewer then
     scores[#scores + 1] = score
     scores[#scores + 1] = keys[i]
     versions[#versions + 1] = keys[i]
