@@ -16,9 +16,9 @@ if #writes == size and not state[3] and string.byte(ARGV[2]) == 48 then -- the w
       end
       -- Numbers of Lua are floating-point numbers, which take long to format.
       local n = string.format(count < 1e9 and '%d' or '%.0f', count + 1)
-      local v = #time[2] == 6 and time[1] .. time[2] or string.format('%.0f', now)
+      local v, channel, head, shown = nowText, ARGV[3], ARGV[4], n
       redis.call('HSET', KEYS[1], 'n', n, 'v', v)
-      local channel, head, shown, reply = ARGV[3], ARGV[4], n, n .. ' ' .. v .. ' ' .. results
+      local reply = n .. ' ' .. v .. ' ' .. results
 -- include send
     end
   end

@@ -2,7 +2,7 @@
 -- and returns. Needs also stored, depth, ending, and ARGV[3] and ARGV[4], channel and head of
 -- the topic's frames.
 
-local v = after == now and #time[2] == 6 and time[1] .. time[2] or string.format('%.0f', after)
+local v = after == now and nowText or string.format('%.0f', after)
 if raises then redis.call('HSET', KEYS[1], 'a', adjustment) end
 local results = '1;' .. ending
 -- include change
