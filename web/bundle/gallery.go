@@ -42,10 +42,10 @@ var elements = []element{
 			{"Your own icon and name", `<tally-like page="gallery/star" label="Star"><svg slot="icon" viewBox="0 0 24 24" width="20" height="20" fill="none" stroke="currentColor" stroke-width="1.8"><path d="m12 3 2.7 5.6 6.2.8-4.5 4.3 1.1 6.1-5.5-3-5.5 3 1.1-6.1L3.1 9.4l6.2-.8z"/></svg></tally-like>`},
 			{"The page is not valid: the text inside the element shows", `<tally-like page="no//page">Liked by readers</tally-like>`},
 		},
-		Attributes: []attribute{{"kept", "The message while a press waits for a connection."}, {"refused", "The message when the service refuses a press."}},
+		Attributes: []attribute{{"kept", "The message while a press waits for a connection, or for the store."}, {"refused", "The message when the service refuses a press."}},
 	},
 	{
-		Name: "claps", Title: "Claps", Description: "Press for one, hold for more, up to fifty. All claps are sent in one request after a pause.",
+		Name: "claps", Title: "Claps", Description: "Press for one, hold for more, up to fifty. After a pause all claps are sent together.",
 		Embed:      `<tally-claps page="gallery"></tally-claps>`,
 		Attributes: []attribute{{"max", "The most that one visitor can give: 50."}},
 	},
