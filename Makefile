@@ -29,7 +29,7 @@ export TALLYCAST_TEST_BINARIES := $(CURDIR)/$(BINARIES)
 step = printf '\n\033[1m==> %s\033[0m\n'
 sub  = $(MAKE) --no-print-directory
 
-.PHONY: build check test test-all tools install binaries race-binary $(BINARIES)/tallycast lint types test-go test-units \
+.PHONY: build check test test-all tools install binaries race-binary $(BINARIES)/tallycast lint vet staticcheck types test-go test-units \
 	test-processes test-race test-long test-web test-web-alone test-engines test-frameworks test-platforms bench-tools \
 	test-bench test-peers litestream-binaries hosting-tools test-hosting dist test-dist generate fmt run clean help
 .DEFAULT_GOAL := build
@@ -41,8 +41,8 @@ check: lint types ## Check format, vet, staticcheck and types; run the unit test
 	go test -vet=off -skip '$(NOT_IN_CHECK)' $(UNITS)
 
 test: ## Install what the tests need; run all contracts on every store, and the web tests in Chromium.
-	@$(step) 'tools, lint' && $(sub) -j2 install lint
-	@$(step) 'Go, web' && $(sub) -j3 --output-sync=target test-processes test-web test-units test-bench
+	@$(step) 'tools, vet' && $(sub) -j2 install vet
+	@$(step) 'Go, web' && $(sub) -j4 --output-sync=target test-processes test-web test-units staticcheck test-bench
 	@$(step) 'web, alone' && $(sub) test-web-alone
 	@$(step) 'all passed'
 
@@ -83,18 +83,24 @@ $(BINARIES)/tallycast:
 	@go build -ldflags "-dumpdep $(LINK)" -o $@ ./cmd/tallycast 2>$(BINARIES)/new || { tail -n 20 $(BINARIES)/new; exit 1; }
 	@[ ! -s $(BINARIES)/new ] || mv $(BINARIES)/new $(BINARIES)/dependencies
 
-lint: ## Check format, vet and staticcheck.
+lint: vet staticcheck ## Check format, vet and staticcheck.
+
+vet: ## Check format and vet.
 	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -print | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
-	go tool staticcheck ./...
+
+# In make test it runs beside tests that wait, and leaves the CPU to them.
+staticcheck: ## Run staticcheck.
+	nice go tool staticcheck ./...
 
 types: web/node_modules/.package-lock.json ## Check the types of the elements.
 	npm --prefix web run check
 
-# Packages that start several processes for each test. These wait most of the time, and
-# measure latency: they run one after the other, beside the unit tests and the web tests.
-PROCESSES := ./deploy ./internal/testkit/checker ./internal/testkit/e2e
+# Packages that start several processes for each test. Those that measure latency run one after
+# the other, beside the unit tests and the web tests. deploy runs among the unit tests.
+LATENCY   := ./internal/testkit/checker ./internal/testkit/e2e
+PROCESSES := ./deploy $(LATENCY)
 # Packages whose work is concurrency and whose dependencies are few.
 CONCURRENT := ./internal/connlimit ./internal/hub ./internal/presence ./internal/tally
 UNITS       = $$(go list ./... | grep -vxF "$$(go list $(PROCESSES))")
@@ -113,10 +119,10 @@ test-go: test-units test-processes ## Run the Go tests, few of them with the rac
 
 test-units: binaries
 	$(RACE_TEST) $(CONCURRENT)
-	$(TEST) $(OTHER_UNITS)
+	$(TEST) ./deploy $(OTHER_UNITS)
 
 test-processes: binaries
-	$(TEST) -p 1 $(PROCESSES)
+	$(TEST) -p 1 $(LATENCY)
 
 # test-long runs the tests of PROCESSES with the race detector.
 test-race: binaries race-binary ## Run the unit tests with the race detector.
