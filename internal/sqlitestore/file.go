@@ -77,7 +77,7 @@ func openExisting(ctx context.Context, path string) (db *sql.DB, version int, er
 // openReadOnly opens the database at path for reading and returns the version of its schema, 0
 // for an empty file. It changes nothing. It returns an error if another program wrote the file.
 func openReadOnly(ctx context.Context, path string) (db *sql.DB, version int, err error) {
-	db, err = sql.Open("sqlite", dsn(path, "mode=ro", pragma("busy_timeout", busyMillis), pragma("query_only", "on")))
+	db, err = sql.Open("sqlite", dsn(path, "mode=ro", pragma("busy_timeout", busyMillis)))
 	if err == nil {
 		version, err = schemaVersion(ctx, db)
 	}

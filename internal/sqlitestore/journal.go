@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -132,39 +133,62 @@ func entryAt(entries []byte, index int) (tally.Member, tally.Source) {
 	return tally.Member(binary.BigEndian.Uint64(entries[at:])), tally.Source(binary.BigEndian.Uint32(entries[at+8:]))
 }
 
-// Journal passes the entries of one snapshot.
+// Journal passes the entries of one snapshot. It copies them first: SQLite cannot reuse the
+// write-ahead log while a snapshot is read, and a caller that reverts takes long and writes much.
 func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
-	if r.journalRetention > 0 {
-		from = max(from, r.journalBegin())
-	}
-	pass := stopping(each)
-	return r.reading(ctx, "the journal", func() error {
-		var portion []tally.JournalEntry
-		query, args := journalQuery(scope, from, to)
-		err := eachRow(ctx, r.db, query, args, func(rows *sql.Rows) (err error) {
-			if portion, err = appendEntries(portion, rows); err != nil || len(portion) < tally.MaxPortion {
-				return err
-			}
-			err = pass(portion)
-			portion = nil
-			return err
-		})
-		if err != nil || len(portion) == 0 {
+	return r.reading(ctx, "the journal", func() (err error) {
+		conn, err := r.db.Conn(ctx)
+		if err != nil {
 			return err
 		}
-		return pass(portion)
+		defer func() { err = errors.Join(err, conn.Close()) }()
+		query, args := r.journalQuery(scope, from, to)
+		if _, err := conn.ExecContext(ctx, `CREATE TEMP TABLE found AS `+query, args...); err != nil {
+			return err
+		}
+		defer func() {
+			_, dropped := conn.ExecContext(context.Background(), `DROP TABLE found`)
+			err = errors.Join(err, dropped)
+		}()
+		return passEntries(ctx, conn, `SELECT * FROM found ORDER BY rowid`, nil, each)
 	})
 }
 
-// SearchJournal is [Reader.Journal], which does not read topics without entries.
+// SearchJournal is [Reader.Journal] for a caller that is quick. It passes the entries while it
+// reads the snapshot.
 func (r *Reader) SearchJournal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
-	return r.Journal(ctx, scope, from, to, each)
+	return r.reading(ctx, "the journal", func() error {
+		query, args := r.journalQuery(scope, from, to)
+		return passEntries(ctx, r.db, query, args, each)
+	})
 }
 
-// journalQuery returns the query for the journal's rows of scope, topic by topic, and its
-// arguments. The journal has no index by topic, and is small in comparison with the topics. So
-// the query sorts the journal's rows by the id of their topic before it reads the topics.
-func journalQuery(scope tally.Scope, from, to int64) (query string, args []any) {
+// passEntries passes the entries of a query to each, in portions.
+func passEntries(ctx context.Context, db rowQuerier, query string, args []any, each func([]tally.JournalEntry) error) error {
+	var portion []tally.JournalEntry
+	pass := stopping(each)
+	err := eachRow(ctx, db, query, args, func(rows *sql.Rows) (err error) {
+		if portion, err = appendEntries(portion, rows); err != nil || len(portion) < tally.MaxPortion {
+			return err
+		}
+		err = pass(portion)
+		portion = nil
+		return err
+	})
+	if err != nil || len(portion) == 0 {
+		return err
+	}
+	return pass(portion)
+}
+
+// journalQuery returns the query for the journal's rows of scope within its retention, topic by
+// topic, and its arguments. The journal has no index by topic, and is small in comparison with
+// the topics. So the query sorts the journal's rows by the id of their topic before it reads the
+// topics.
+func (r *Reader) journalQuery(scope tally.Scope, from, to int64) (query string, args []any) {
+	if r.journalRetention > 0 {
+		from = max(from, r.journalBegin())
+	}
 	within, scopeArgs := scopeCondition(scope, nil)
 	query, args = `WITH recent AS MATERIALIZED (SELECT minute, n, topic, entries FROM journal WHERE minute BETWEEN ? AND ?`, []any{from, to}
 	if scope.Exact {

@@ -63,7 +63,7 @@ func TestJournal_Plan(t *testing.T) {
 		"everything": {}, "site": {Site: "blog"}, "metric": {Site: "blog", Metric: "likes"},
 		"prefix": {Site: "blog", Metric: "likes", Prefix: "2026/"}, "topic": tally.ScopeOf(topic),
 	} {
-		query, args := journalQuery(scope, 1, 2)
+		query, args := store.journalQuery(scope, 1, 2)
 		steps := slices.DeleteFunc(plan(t, store, query, args), func(step string) bool {
 			// These find the id of a single topic.
 			return scope.Exact && (step == "LIST SUBQUERY 1" || step == "CREATE BLOOM FILTER" || strings.HasSuffix(step, "(site=? AND metric=? AND key=?)"))

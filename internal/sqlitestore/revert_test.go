@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"database/sql"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -169,5 +170,36 @@ func TestRevert_DeletedTopics(t *testing.T) {
 		"SEARCH topics USING INTEGER PRIMARY KEY (rowid=?)", "SEARCH register USING PRIMARY KEY (name=?) LEFT-JOIN",
 	}) {
 		t.Errorf("the plan is %q", steps)
+	}
+}
+
+// A caller of Journal that takes long does not keep SQLite from copying the whole write-ahead log
+// into the file.
+func TestJournal_CheckpointMeanwhile(t *testing.T) {
+	store := openJournal(t)
+	topic, err := tally.ParseTopic("default/likes/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const likes = tally.MaxPortion // the first portion is passed before the last row is read
+	assert(t, store, topic, likes, 1)
+	tool, err := sql.Open("sqlite", dsn(store.path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tool.Close()
+	passed := 0
+	err = store.Journal(t.Context(), tally.Scope{}, 0, math.MaxInt64, func(entries []tally.JournalEntry) error {
+		passed += len(entries)
+		assert(t, store, topic, likes, 0)
+		var busy, frames, copied int
+		err := tool.QueryRow(`PRAGMA wal_checkpoint`).Scan(&busy, &frames, &copied)
+		if busy != 0 || frames == 0 || copied != frames {
+			t.Errorf("%d of %d frames were copied", copied, frames)
+		}
+		return err
+	})
+	if err != nil || passed != likes {
+		t.Errorf("%d entries passed, error %v", passed, err)
 	}
 }
