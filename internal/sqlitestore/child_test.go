@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"strings"
@@ -28,6 +29,7 @@ const (
 	childPath = "TALLYCAST_TEST_PATH"
 
 	roleWrite   = "write"   // like until killed, and print each acknowledgement
+	roleRevert  = "revert"  // the same, while likes on other topics are reverted
 	roleHold    = "hold"    // hold the file until stdin ends
 	roleNobody  = "nobody"  // open as a user without rights
 	roleLimited = "limited" // write beyond the process's limit of file size
@@ -43,7 +45,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	roles := map[string]func(path string) error{
-		roleWrite: writeForever, roleHold: hold, roleNobody: openAsNobody, roleLimited: writeLimited,
+		roleWrite: writeForever, roleRevert: revertForever, roleHold: hold, roleNobody: openAsNobody, roleLimited: writeLimited,
 	}
 	if err := roles[role](os.Getenv(childPath)); err != nil {
 		fmt.Println(err)
@@ -116,6 +118,46 @@ func writeForever(path string) error {
 	if err != nil {
 		return err
 	}
+	return likeForever(store)
+}
+
+func revertForever(path string) error {
+	store, err := sqlitestore.Open(context.Background(), path, catalog(), sqlitestore.Options{Journal: week})
+	if err != nil {
+		return err
+	}
+	go func() { // ends with the process
+		for err == nil {
+			err = likeAndRevert(store)
+		}
+		fmt.Println("revert:", err)
+	}()
+	return likeForever(store)
+}
+
+// likeAndRevert likes many topics and reverts that.
+func likeAndRevert(store *sqlitestore.Store) error {
+	batches := make([]tally.Batch, 200)
+	for i := range batches {
+		topic, err := tally.NewTopic(tally.DefaultSite, "likes", fmt.Sprint("reverted/", i))
+		if err != nil {
+			return err
+		}
+		batches[i] = tally.Batch{Topic: topic, Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}
+	}
+	store.Apply(context.Background(), batches)
+	if batches[0].Err != nil {
+		return batches[0].Err
+	}
+	scope := tally.Scope{Site: tally.DefaultSite, Metric: "likes", Prefix: "reverted/"}
+	return store.Journal(context.Background(), scope, 0, math.MaxInt64, func(entries []tally.JournalEntry) error {
+		_, _, err := store.Revert(context.Background(), entries, tally.RevertPast)
+		return err
+	})
+}
+
+// likeForever likes until an error, and prints each acknowledgement.
+func likeForever(store *sqlitestore.Store) error {
 	var telling sync.Mutex
 	var failed atomic.Pointer[error]
 	var all sync.WaitGroup

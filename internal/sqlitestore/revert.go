@@ -13,10 +13,12 @@ import (
 )
 
 const (
-	// minRevertTime and maxRevertTime bound how long a transaction of a revert adds topics: the
-	// likes wait.
-	minRevertTime = 4 * time.Millisecond
-	maxRevertTime = 10 * time.Millisecond
+	// A transaction of a revert adds topics for minRevertTime to maxRevertTime if another job
+	// waits, and for maxUnawaitedTime if none does: the next job waits for the commit, which
+	// takes about half as long.
+	minRevertTime    = 4 * time.Millisecond
+	maxRevertTime    = 10 * time.Millisecond
+	maxUnawaitedTime = 20 * time.Millisecond
 	// maxRevertBatch bounds the entries of one topic that a transaction reverts.
 	maxRevertBatch = 200
 )
@@ -99,19 +101,21 @@ func newRevert(entries []tally.JournalEntry, mode tally.RevertMode) (*revert, er
 	return r, nil
 }
 
-// revertTime is how long a transaction of a revert adds topics: for half of the time of a commit,
-// for which likes wait in any case, so that a slow disk does not make reverts much slower.
-func (w *writer) revertTime() time.Duration {
-	return min(max(w.commitTook/2, minRevertTime), maxRevertTime)
+// mayContinue reports whether a transaction of a revert that began at a time may add more before
+// its commit. If another job waits, the transaction adds for the time of a commit, for which that
+// job waits in any case: a slow disk does not make reverts much slower.
+func (w *writer) mayContinue(began time.Time) bool {
+	took := time.Since(began)
+	return took < min(max(w.commitTook, minRevertTime), maxRevertTime) || took < maxUnawaitedTime && !w.isAwaited()
 }
 
-// revert reverts entries of r from begin on, for revertTime.
+// revert reverts entries of r from begin on, while [writer.mayContinue].
 func (w *writer) revert(r *revert, begin int) (step revertStep, err error) {
 	if err := r.found.readNewRows(context.Background(), w.conn); err != nil {
 		return step, fmt.Errorf("read the journal: %w", err)
 	}
 	topics := map[int64]row{} // found, and not reverted yet
-	for began := time.Now(); begin < len(r.entries) && (step.end == 0 || time.Since(began) < w.revertTime()); begin = step.end {
+	for began := time.Now(); begin < len(r.entries) && (step.end == 0 || w.mayContinue(began)); begin = step.end {
 		step.end = begin + 1
 		for step.end < min(len(r.entries), begin+maxRevertBatch) && r.entries[step.end].Topic == r.entries[begin].Topic && r.positions[step.end].topic == r.positions[begin].topic {
 			step.end++
@@ -238,10 +242,10 @@ type memberPosition struct {
 	member tally.Member
 }
 
-// eraseRows erases entries, which are in the order of the journal, for revertTime. It returns how
-// many of them are done.
+// eraseRows erases entries, which are in the order of the journal, while [writer.mayContinue]. It
+// returns how many of them are done.
 func (w *writer) eraseRows(entries []memberPosition) (done int, err error) {
-	for began := time.Now(); done < len(entries) && (done == 0 || time.Since(began) < w.revertTime()); {
+	for began := time.Now(); done < len(entries) && (done == 0 || w.mayContinue(began)); {
 		begin := done
 		for done++; done < len(entries) && entries[done].row() == entries[begin].row(); done++ {
 		}

@@ -172,7 +172,7 @@ func (s *Store) connect(ctx context.Context, secret []byte, log *slog.Logger) (e
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, journalRetention: s.journalRetention, historyRetention: s.historyRetention, finalVersions: s.finalVersions, statements: map[string]*sql.Stmt{}}
+	s.writer = &writer{conn: conn, catalog: s.catalog, now: s.now, journalRetention: s.journalRetention, historyRetention: s.historyRetention, finalVersions: s.finalVersions, statements: map[string]*sql.Stmt{}, jobs: s.jobs}
 	var mode string
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -17,6 +18,8 @@ type job struct {
 	// update returned, so it uses no variable that the caller may change.
 	run  func(w *writer) ([]tally.Change, error)
 	done chan error // has capacity 1
+	// err is the error of a job that joined a transaction and failed alone. The writer owns it.
+	err error
 }
 
 // update runs a transaction on the writer's goroutine. It returns when the transaction is on
@@ -54,25 +57,31 @@ func (s *Store) update(ctx context.Context, run func(w *writer) ([]tally.Change,
 // write is the writer's goroutine; it ends with Close.
 func (s *Store) write() {
 	for {
-		select {
-		case j := <-s.jobs:
-			changes, err := s.writer.transact(j)
-			if err == nil {
-				s.feed.publish(changes...) // they are stored, acknowledged or not
-				s.gains.add(changes)
-				// After the commit, which may have taken long.
-				err = checkLease(s.leaseFile)
+		j := s.writer.takeNext()
+		if j == nil {
+			select {
+			case j = <-s.jobs:
+			case <-s.closing:
+				return
 			}
+		}
+		jobs, changes, err := s.writer.transact(j)
+		if err == nil {
+			s.feed.publish(changes...) // they are stored, acknowledged or not
+			s.gains.add(changes)
+			// After the commit, which may have taken long.
+			err = checkLease(s.leaseFile)
+		}
+		if s.writer.sweepDue { // notify after the commit, which makes the rows visible
+			s.writer.sweepDue = false
+			notify(s.sweeps)
+		}
+		for _, j := range jobs {
+			err := cmp.Or(j.err, err)
 			if !errors.Is(err, tally.ErrFrozen) { // which is no fault of the file
 				s.writeFault.record(err)
 			}
-			if s.writer.sweepDue { // notify after the commit, which makes the rows visible
-				s.writer.sweepDue = false
-				notify(s.sweeps)
-			}
 			j.done <- err
-		case <-s.closing:
-			return
 		}
 	}
 }
@@ -95,6 +104,9 @@ type writer struct {
 	rules  ruleRecorder
 
 	statements map[string]*sql.Stmt // by their text
+
+	jobs <-chan *job
+	next *job // taken by isAwaited
 }
 
 // statement returns the prepared statement of a query, whose text is constant.
@@ -176,15 +188,38 @@ func (w *writer) close() (err error) {
 	return errors.Join(err, w.conn.Close())
 }
 
-// transact runs j in a transaction. Only BEGIN waits, for locks of other programs, and uses
-// the context; the other statements are short, and a context would cost each a goroutine.
-func (w *writer) transact(j *job) (changes []tally.Change, err error) {
+// isAwaited reports whether another job waits. It takes that job, which then runs after the current
+// one in the same transaction, so that it does not wait for two commits. Long jobs call isAwaited
+// and end early.
+func (w *writer) isAwaited() bool {
+	if w.next == nil {
+		select {
+		case w.next = <-w.jobs:
+		default:
+		}
+	}
+	return w.next != nil
+}
+
+// takeNext returns the job that isAwaited took, nil if there is none.
+func (w *writer) takeNext() *job {
+	j := w.next
+	w.next = nil
+	return j
+}
+
+// transact runs j in a transaction, and in the same one the job that j found waiting with isAwaited.
+// It returns the jobs that it ran and the changes to publish. If j fails, the other job does not
+// run. Only BEGIN waits, for locks of other programs, and uses the context; the other statements
+// are short, and a context would cost each a goroutine.
+func (w *writer) transact(j *job) (jobs []*job, changes []tally.Change, err error) {
+	jobs = []*job{j}
 	if err := j.ctx.Err(); err != nil {
-		return nil, err
+		return jobs, nil, err
 	}
 	begin, err := w.statement(`BEGIN IMMEDIATE`)
 	if err != nil {
-		return nil, err
+		return jobs, nil, err
 	}
 	if _, err := begin.ExecContext(j.ctx); err != nil {
 		// The transaction may have begun just before the context ended.
@@ -192,7 +227,7 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 		if j.ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", errBusy, err)
 		}
-		return nil, fmt.Errorf("begin: %w", err)
+		return jobs, nil, fmt.Errorf("begin: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -201,17 +236,49 @@ func (w *writer) transact(j *job) (changes []tally.Change, err error) {
 		}
 	}()
 	w.rules.added = nil
-	if changes, err = j.run(w); err != nil {
-		return nil, err
+	if changes, err = w.run(j); err != nil {
+		return jobs, nil, err
 	}
-	if err := j.ctx.Err(); err != nil {
-		return nil, err // nothing is applied after the deadline
+	if next := w.takeNext(); next != nil {
+		jobs = append(jobs, next)
+		more, err := w.join(next)
+		if err != nil {
+			return jobs, nil, err
+		}
+		changes = append(changes, more...)
 	}
 	began := time.Now()
 	if err := w.exec(`COMMIT`); err != nil {
-		return nil, err
+		return jobs, nil, err
 	}
 	w.commitTook = time.Since(began)
 	w.rules.committed()
-	return changes, nil
+	return jobs, changes, nil
+}
+
+// run runs a job within a transaction. Nothing is applied after its deadline.
+func (w *writer) run(j *job) (changes []tally.Change, err error) {
+	if changes, err = j.run(w); err != nil {
+		return nil, err
+	}
+	return changes, j.ctx.Err()
+}
+
+// join runs j in the transaction of another job. If j fails, that undoes the changes of j alone and
+// sets j.err. An error is one of the whole transaction.
+func (w *writer) join(j *job) (changes []tally.Change, err error) {
+	if j.err = j.ctx.Err(); j.err != nil {
+		return nil, nil
+	}
+	if err := w.exec(`SAVEPOINT next`); err != nil {
+		return nil, err
+	}
+	rules := len(w.rules.added)
+	if changes, j.err = w.run(j); j.err != nil {
+		changes, w.rules.added = nil, w.rules.added[:rules]
+		if err := w.exec(`ROLLBACK TO next`); err != nil {
+			return nil, err
+		}
+	}
+	return changes, w.exec(`RELEASE next`)
 }
