@@ -20,11 +20,9 @@ const (
 	leaderboardSize = 10_000
 	// lastRanksTimeout is how long the last update may take when an instance ends.
 	lastRanksTimeout = time.Second
-	// topChunk is how many topics one script call updates; Lua's stack limits it.
-	topChunk = 200
-	// nearTopCalls is how many of these calls one pipeline to a near Redis has, a millisecond each.
-	// Likes wait for a pipeline: Redis may read much of it at once.
-	nearTopCalls = 1
+	// topChunk is how many topics one script call updates: some tenths of a millisecond of Redis,
+	// for which likes wait. A near Redis gets one call at a time.
+	topChunk = 50
 	// maxPendingRanks bounds the pending topics while Redis is away, some 20 MB. Others are
 	// dropped, and repaired later.
 	maxPendingRanks = 100_000
@@ -162,7 +160,7 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	size := nearTopCalls
+	size := 1
 	if s.topology.IsFar() {
 		size = len(calls)
 	}
