@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,16 +41,24 @@ func edits(kind tally.EditKind, value int64) func(testing.TB, *redisstore.Store,
 	}
 }
 
-func reverts(t testing.TB, store *redisstore.Store, topic tally.Topic) error {
-	var all []tally.JournalEntry
-	if err := store.Journal(t.Context(), tally.ScopeOf(topic), 0, 1<<40, func(traces []tally.JournalEntry) error {
-		all = append(all, traces...)
-		return nil
-	}); err != nil {
+// reverts returns an operation that reverts the contributions of the first n members.
+func reverts(n int) func(testing.TB, *redisstore.Store, tally.Topic) error {
+	return func(t testing.TB, store *redisstore.Store, topic tally.Topic) error {
+		var all []tally.JournalEntry
+		if err := store.Journal(t.Context(), tally.ScopeOf(topic), 0, 1<<40, func(entries []tally.JournalEntry) error {
+			all = append(all, entries...)
+			return nil
+		}); err != nil {
+			return err
+		}
+		var members []tally.Member
+		for i := range n {
+			members = append(members, spreadMember(i))
+		}
+		all = slices.DeleteFunc(all, func(e tally.JournalEntry) bool { return !slices.Contains(members, e.Member) })
+		_, _, err := store.Revert(context.Background(), all, tally.RevertPast)
 		return err
 	}
-	_, _, err := store.Revert(context.Background(), all, tally.RevertPast)
-	return err
 }
 
 func restores(replace bool) func(testing.TB, *redisstore.Store, tally.Topic) error {
@@ -91,9 +100,11 @@ func operations() []operation {
 		{"a reset", likes, asserts(1, 0, 300), edits(tally.EditReset, 0)},
 		{"a deletion", likes, asserts(1, 0, 300), edits(tally.EditDelete, 0)},
 		{"a deletion of claps", claps, asserts(5, 0, 3), edits(tally.EditDelete, 0)},
-		{"a spike is reverted", likes, asserts(1, 0, 3), reverts},
-		{"claps are reverted", claps, asserts(5, 0, 3), reverts},
-		{"views are reverted", views, asserts(1, 0, 3), reverts},
+		{"a spike is reverted", likes, asserts(1, 0, 3), reverts(3)},
+		{"one of two likes is reverted", likes, asserts(1, 0, 2), reverts(1)},
+		{"the last like is reverted", likes, asserts(1, 0, 1), reverts(1)},
+		{"claps are reverted", claps, asserts(5, 0, 3), reverts(3)},
+		{"views are reverted", views, asserts(1, 0, 3), reverts(3)},
 		{"a replacement", likes, asserts(1, 100, 400), restores(true)},
 		{"a replacement of claps", claps, asserts(5, 150, 250), restores(true)},
 		{"a union", likes, asserts(1, 100, 400), restores(false)},

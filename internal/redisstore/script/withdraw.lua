@@ -21,7 +21,7 @@
 -- ARGV[9]  1 if the records since each contribution are lowered, else 0
 -- ARGV[10…] for each journal, begin and end of the range in which to look for newer entries of
 --          the members; empty: it is not read. The range begins at the first of the entries;
---          all ranges together may have MOST bytes, see present.lua. If the caller read the
+--          all ranges together may have MOST bytes, see journals.lua. If the caller read the
 --          journals before, it begins at the last entry that the caller read, and ends at -1.
 --
 -- Returns what edit.lua returns, but with entries only count, version, 1 if it changed, else 0,
@@ -30,6 +30,8 @@
 
 -- include deadline
 local writes, size, window = ARGV[5], 19, tonumber(ARGV[2])
+-- include journals
+-- include single_entry
 -- include present
 local count, options = tonumber(state[1] or 0), 1
 if not count then return redis.error_reply('BADDATA the count of this topic is not a number') end
@@ -50,7 +52,7 @@ local n, raises = string.format('%.0f', count), raised > 0 and { raised }
 -- include erase
 if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. ending end
 local hours, days, retention = KEYS[3], KEYS[4], ARGV[8]
--- include record
 -- include lower
+-- include record
 -- include store
 -- include withdrawn

@@ -6,6 +6,7 @@
 
 -- include deadline
 local writes, size, window = ARGV[5], 16, 0
+-- include journals
 -- include present
 local count, options = tonumber(state[1] or 0), 1
 if not count then return redis.error_reply('BADDATA the count of this topic is not a number') end
@@ -19,7 +20,7 @@ local n, raises = string.format('%.0f', count), raised > 0 and { raised }
 -- include erase
 if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. ending end
 local hours, days, retention = KEYS[3], KEYS[4], ARGV[8]
--- include record
 -- include lower
+-- include record
 -- include store_amounts
 -- include withdrawn

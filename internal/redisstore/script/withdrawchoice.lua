@@ -8,6 +8,7 @@
 -- include deadline
 -- include numbers
 local writes, size, window = ARGV[5], 20, 0
+-- include journals
 -- include present
 local options = tonumber(ARGV[2])
 local counts = parse(state[1], options)
@@ -24,7 +25,7 @@ local n, raises = format(counts), next(raised) and raised
 -- include erase
 if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. ending end
 local hours, days, retention = KEYS[3], KEYS[4], ARGV[8]
--- include record
 -- include lower
+-- include record
 -- include store
 -- include withdrawn

@@ -1,7 +1,7 @@
 -- Sets ending, the end of the reply: digits, or without entries what edit.lua returns. Needs
 -- raises, by how much the adjustment of each option rises, or false; options, how many the
--- metric has; and what present.lua sets. Sets adjustment, the new one. Ends the script if a
--- stored number is none.
+-- metric has; and what journals.lua and present.lua set. Sets adjustment, the new one. Ends the
+-- script if a stored number is none.
 
 local ending, adjustment = digits, nil
 if raises or not digits then

@@ -1,19 +1,24 @@
 -- Lowers the records since each contribution that is taken back. Needs taken, an hour of the
 -- history to the sum of the contributions of that hour, ARGV[9], which is 1 if the records are
--- to be lowered, and what record.lua needs.
+-- to be lowered, and what record.lua needs. Sets reduction, a function that returns by how
+-- much the record of a period is lowered, for record.lua, which comes after this.
 
 if ARGV[9] == '1' and retention ~= '0' and next(taken) then
+  reduction = function(number, length) -- hours of a period
+    local by = 0
+    for hour, amount in pairs(taken) do
+      if math.floor(hour / length) <= number then by = by + amount end
+    end
+    return by
+  end
   local earliest = math.huge
   for hour in pairs(taken) do earliest = math.min(earliest, hour) end
   for key, length in pairs({ [hours] = 1, [days] = 24 }) do
-    -- Records are of earlier periods than the present one.
-    local mayExist = math.floor(earliest / length) < math.floor(after / HOUR / length)
+    -- Records are of earlier periods than the version.
+    local mayExist = math.floor(earliest / length) < math.floor(version / HOUR / length)
     local records = mayExist and redis.call('HGETALL', key) or {}
     for i = 1, #records, 2 do
-      local number, by = tonumber(records[i]), 0
-      for hour, amount in pairs(taken) do
-        if math.floor(hour / length) <= number then by = by + amount end
-      end
+      local by = reduction(tonumber(records[i]), length)
       local gain, rest = string.match(records[i + 1], '^(-?%d+)(.*)$')
       if by ~= 0 then redis.call('HSET', key, records[i], string.format('%.0f', gain - by) .. rest) end
     end

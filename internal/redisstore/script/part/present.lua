@@ -1,39 +1,17 @@
--- Reads a topic, and keeps of writes, of size bytes each, those that its journals confirm. A
--- write whose entry is gone from the journals is removed. If the member has a newer entry, the
--- write is removed and its entry is erased. If the topic does not have the expected version,
--- all are removed. Ends the script if the topic is frozen or its journals are too long.
+-- Keeps of writes, of size bytes each, those that the journals confirm. A write whose entry is
+-- gone from the journals is removed. If the member has a newer entry, the write is removed and
+-- its entry is erased. If the topic does not have the expected version, all are removed.
 --
--- Needs window, now, KEYS and ARGV, see withdraw.lua. Sets
---   state, version, stored (the depth) and after (the version of a change);
+-- Needs window, now, ARGV, see withdraw.lua, and what journals.lua sets. Sets
 --   places   of the entries: index of the journal in KEYS * 4294967296 + place in it
 --   digits   one for each entry, see withdraw.lua
 --   past     index of a write that remains to the hour of its entry, if that is before the
 --            hour of the change; in a window, index in places to that hour; nil if there is none
--- The last three are nil without entries.
+-- They are nil without entries.
 
-local HOUR, MOST = 3600000000, 16384 -- microseconds; bytes of journals that are read
-local state = redis.call('HMGET', KEYS[1], 'n', 'v', 'd', 'e')
-if state[4] and string.byte(state[4]) == 33 then return '-2' .. state[4] end
-local version, stored = tonumber(state[2] or 0), tonumber(state[3] or 0)
-if not (version and stored) then return redis.error_reply('BADDATA the version of this topic is not a number') end
-local after = math.max(version + 1, now)
-local expected = version > 0 and (ARGV[6] == '0' or tonumber(ARGV[6]) == version)
-local packed, places, digits, past = ARGV[7], nil, nil, nil
+local places, digits, past = nil, nil, nil
 if packed ~= '' then
-  local find, unpacked, tails, room = string.find, struct.unpack, {}, MOST
-  for k = 5, #KEYS do
-    local from, to = ARGV[k * 2], ARGV[k * 2 + 1]
-    if from ~= '' then
-      local tail = redis.call('GETRANGE', KEYS[k], from, to)
-      tails[k] = tail
-      if to ~= '-1' then
-        room = room - #tail
-        if room < 0 then return '-3' end
-      elseif tail == '' and from ~= '0' then
-        expected = false -- a journal that became shorter was reset
-      end
-    end
-  end
+  local find, unpacked = string.find, struct.unpack
   local kept, number = nil, 0 -- writes, once one was removed; and how many remain
   places, digits = {}, ''
   for at = 1, #packed, 25 do

@@ -1,7 +1,7 @@
 -- Records the state before a change as that of its hour and its day, if the change is in a
 -- later one; see [tally.History] and doc.go. Needs version, after (the version of the change),
--- now, the keys hours and days, and retention, of the records of days, in days ('0': there
--- is no history, or the change ends it). Comes before n and v are written.
+-- now, the keys hours and days, retention, of the records of days, in days ('0': there is no
+-- history, or the change ends it), and reduction, see lower.lua. Comes before n and v are written.
 
 local HOUR = 3600000000 -- microseconds
 -- Removes the records of a deleted topic. UNLINK is allowed above the memory limit, and would
@@ -27,15 +27,16 @@ elseif retention ~= '0' and math.floor(version / HOUR) < math.floor(after / HOUR
     prior = string.format('~%.0f', sum)
     redis.call('HSET', KEYS[1], 'p', prior)
   end
-  local hour = math.floor(version / HOUR)
-  local day = math.floor(hour / 24)
-  local record = string.format('%.0f', sum - string.match(prior, '-?%d+'))
-  if adjustment ~= 0 then record = record .. string.format(' %.0f', adjustment) end
-  redis.call('HSET', hours, string.format('%.0f', hour), record)
-  redis.call('PEXPIRE', hours, (HOURS + 1) * 3600000)
-  if day < math.floor(after / HOUR / 24) then
-    redis.call('HSET', days, string.format('%.0f', day), record)
-    redis.call('PEXPIRE', days, string.format('%.0f', (retention + 1) * 86400000))
+  local gain, rest = sum - string.match(prior, '-?%d+'), adjustment ~= 0 and string.format(' %.0f', adjustment) or ''
+  local function store(key, length, kept) -- hours of a period, and of the retention
+    local number = math.floor(version / HOUR / length)
+    local record = string.format('%.0f', reduction and gain - reduction(number, length) or gain) .. rest
+    redis.call('HSET', key, string.format('%.0f', number), record)
+    redis.call('PEXPIRE', key, string.format('%.0f', kept * 3600000))
+  end
+  store(hours, 1, HOURS + 1)
+  if math.floor(version / HOUR / 24) < math.floor(after / HOUR / 24) then
+    store(days, 24, (retention + 1) * 24)
 -- include prune
   end
 end
