@@ -26,28 +26,3 @@ func (s *Store) withoutTrip(took time.Duration) time.Duration {
 	}
 	return max(took, 0)
 }
-
-// minPause is the shortest pause that is worth a timer.
-const minPause = 50 * time.Microsecond
-
-// revertPauses are the pauses of a revert between its pipelines. Redis serves each client in turn,
-// so a like waits for a part of one pipeline. If likes come at a high rate, the pauses leave them
-// half of the time.
-type revertPauses struct {
-	store *Store
-	least time.Duration // that a unit of work took
-}
-
-// giveWay pauses for as long as others delayed a pipeline that took some time: that is how much
-// longer it took than the fastest one of as many units.
-func (p *revertPauses) giveWay(ctx context.Context, took time.Duration, units int) error {
-	took = p.store.withoutTrip(took)
-	if each := took / time.Duration(units); p.least == 0 || each < p.least {
-		p.least = each
-	}
-	delay := took - p.least*time.Duration(units)
-	if delay > minPause && !sleep(ctx, min(delay, maxPause)) || ctx.Err() != nil {
-		return tally.Unavailable(ctx.Err())
-	}
-	return nil
-}

@@ -35,11 +35,11 @@ const (
 	// revertedAtOnce bounds the entries that one script call reverts: half a millisecond of
 	// Redis.
 	revertedAtOnce = 128
-	// nearRevertCalls is how many calls one pipeline to a near Redis has, a millisecond or two.
-	// Redis serves other clients after each 16 KB of it, some 20 calls.
-	nearRevertCalls = 32
+	// nearRevertCalls is how many calls one pipeline to a near Redis has: a third of a millisecond
+	// of Redis, if each reverts one entry.
+	nearRevertCalls = 16
 	// maxTail is how many bytes of journals a script reads to find newer entries, a thousand
-	// entries; see script/part/present.lua. Longer journals are read before, in portions.
+	// entries; see script/part/journals.lua. Longer journals are read before, in portions.
 	maxTail = 16 << 10
 	// journalLead is how many minutes before its day a journal is read. The first entry comes at
 	// most [redistopology.Timeout] before, and a call of Revert does not take so long.
@@ -195,22 +195,16 @@ type revertPipeline struct {
 
 	// Set when ended is closed.
 	ended chan struct{}
-	took  time.Duration
 	err   error // why no call was made
 }
 
-// call makes calls in pipelines, and pauses between them. While Redis runs one, it collects the
-// results of the one before and prepares the next.
+// call makes calls in pipelines. While Redis runs one, it collects the results of the one before
+// and prepares the next. Redis serves its clients in turn, so a like waits for one pipeline.
 func (run *revertRun) call(ctx context.Context, calls iter.Seq[*revertCall]) (failed error) {
-	pauses := revertPauses{store: run.Store}
 	var sent *revertPipeline
 	for next := range run.pipelines(calls) {
 		if sent != nil {
 			<-sent.ended
-			const callEntries = 8 // a call takes Redis as long as some entries
-			if failed = pauses.giveWay(ctx, sent.took, callEntries*len(sent.calls)+sent.entries); failed != nil {
-				break
-			}
 		}
 		before := sent
 		sent = next
@@ -254,9 +248,7 @@ func (run *revertRun) pipelines(calls iter.Seq[*revertCall]) iter.Seq[*revertPip
 
 func (p *revertPipeline) send(ctx context.Context, s *Store) {
 	defer close(p.ended)
-	began := time.Now()
 	p.err = s.callAll(ctx, p.calls)
-	p.took = time.Since(began)
 }
 
 // longReply is the reply of a script if the journals are longer than it may read.
