@@ -3,7 +3,6 @@ package redisstore
 import (
 	"embed"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -14,18 +13,23 @@ import (
 //go:embed script
 var sources embed.FS
 
-// include is a line of a script that a file of script/part replaces: what several scripts
-// share is written once and costs no call.
-var include = regexp.MustCompile(`(?m)^-- include (\w+)$`)
+// includePrefix begins a line of a script that a file of script/part replaces: what several
+// scripts share is written once and costs no call.
+const includePrefix = "-- include "
 
 func scriptSource(name string) string {
 	source, err := sources.ReadFile("script/" + name + ".lua")
 	if err != nil {
 		panic(err) // the file is part of the binary
 	}
-	return include.ReplaceAllStringFunc(string(source), func(line string) string {
-		return scriptSource("part/" + include.FindStringSubmatch(line)[1])
-	})
+	var whole strings.Builder
+	for line := range strings.Lines(string(source)) {
+		if part, ok := strings.CutPrefix(line, includePrefix); ok {
+			line = scriptSource("part/" + strings.TrimSuffix(part, "\n"))
+		}
+		whole.WriteString(line)
+	}
+	return whole.String()
 }
 
 var allScripts []*redistopology.Script
