@@ -42,12 +42,15 @@ if scores[1] then redis.call('ZADD', KEYS[1], unpack(scores)) end
 -- Of the topics that are not in the leaderboard, add those that come before its end.
 scores = {}
 local last = added[1] and redis.call('ZRANGE', KEYS[1], keep - 1, keep - 1, 'WITHSCORES') or {}
+local ending = { string.byte(last[1] or '', 1, -1) }
 local function isCut(i)
-  local by = tonumber(ARGV[i * 3]) - (last[2] or math.huge)
-  local key, other = keys[i], last[1]
-  for at = 1, by == 0 and #key or 0 do -- by bytes: Lua compares texts as the locale does
-    by = string.byte(key, at) - (string.byte(other, at) or -1)
-    if by ~= 0 then break end
+  local by = ARGV[i * 3] - (last[2] or math.huge)
+  if by == 0 then -- compare the keys by bytes: Lua compares texts as the locale does
+    local key = { string.byte(keys[i], 1, -1) }
+    for at = 1, #key do
+      by = key[at] - (ending[at] or -1)
+      if by ~= 0 then break end
+    end
   end
   return by > 0
 end
