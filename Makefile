@@ -156,7 +156,7 @@ web/node_modules/.package-lock.json: web/package-lock.json web/package.json
 bench-tools: ## Install the missing servers that the bench compares with.
 	@bench/tools
 
-test-bench: ## Check the bench, a module of its own, without the servers that it compares with.
+test-bench: binaries ## Check the bench, a module of its own, without the servers that it compares with.
 	go vet -C bench ./...
 	go test -C bench -vet=off -timeout 5m -skip TestPeers_ ./...
 
