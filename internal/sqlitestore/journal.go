@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -136,20 +136,18 @@ func entryAt(entries []byte, index int) (tally.Member, tally.Source) {
 // Journal passes the entries of one snapshot. It copies them first: SQLite cannot reuse the
 // write-ahead log while a snapshot is read, and a caller that reverts takes long and writes much.
 func (r *Reader) Journal(ctx context.Context, scope tally.Scope, from, to int64, each func([]tally.JournalEntry) error) error {
-	return r.reading(ctx, "the journal", func() (err error) {
+	return r.reading(ctx, "the journal", func() error {
 		conn, err := r.db.Conn(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, conn.Close()) }()
+		// Closes the connection, and with it the table, which exists even after an error if ctx
+		// ended late.
+		defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }()
 		query, args := r.journalQuery(scope, from, to)
 		if _, err := conn.ExecContext(ctx, `CREATE TEMP TABLE found AS `+query, args...); err != nil {
 			return err
 		}
-		defer func() {
-			_, dropped := conn.ExecContext(context.Background(), `DROP TABLE found`)
-			err = errors.Join(err, dropped)
-		}()
 		return passEntries(ctx, conn, `SELECT * FROM found ORDER BY rowid`, nil, each)
 	})
 }

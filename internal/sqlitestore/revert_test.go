@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"math"
@@ -201,5 +202,32 @@ func TestJournal_CheckpointMeanwhile(t *testing.T) {
 	})
 	if err != nil || passed != likes {
 		t.Errorf("%d entries passed, error %v", passed, err)
+	}
+}
+
+// A caller that stops waiting for Journal at any moment does not make later calls fail.
+func TestJournal_Cancelled(t *testing.T) {
+	store := openJournal(t)
+	topic, err := tally.ParseTopic("default/likes/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	assert(t, store, topic, 2000, 1)
+	read := func(ctx context.Context) error {
+		return store.Journal(ctx, tally.Scope{}, 0, math.MaxInt64, func([]tally.JournalEntry) error { return nil })
+	}
+	const moments = 300
+	began := time.Now()
+	if err := read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(began)
+	for i := range moments {
+		ctx, cancel := context.WithTimeout(t.Context(), took*time.Duration(i)/moments)
+		_ = read(ctx)
+		cancel()
+		if err := read(t.Context()); err != nil {
+			t.Fatalf("after a call of %v: %v", took*time.Duration(i)/moments, err)
+		}
 	}
 }
