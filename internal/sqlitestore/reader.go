@@ -152,7 +152,8 @@ func snapshot(ctx context.Context, db *sql.DB, read func(conn *sql.Conn) error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
+	// With ctx, the driver may return an error after the transaction began.
+	if _, err := conn.ExecContext(context.Background(), "BEGIN"); err != nil {
 		return err
 	}
 	defer func() {

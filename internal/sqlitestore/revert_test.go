@@ -231,3 +231,22 @@ func TestJournal_Cancelled(t *testing.T) {
 		}
 	}
 }
+
+// A caller that stops waiting at any moment leaves no open transaction on a connection.
+func TestSnapshot_Cancelled(t *testing.T) {
+	store := openJournal(t)
+	nothing := func(*sql.Conn) error { return nil }
+	for i := range 3000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { // ends with the loop; timers are not as precise
+			for began := time.Now(); time.Since(began) < time.Duration(i%200)*500*time.Nanosecond; {
+			}
+			cancel()
+		}()
+		_ = snapshot(ctx, store.db, nothing)
+		<-ctx.Done()
+		if err := snapshot(t.Context(), store.db, nothing); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
