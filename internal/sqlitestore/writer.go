@@ -277,7 +277,7 @@ func (w *writer) join(j *job) (changes []tally.Change, err error) {
 	if changes, j.err = w.run(j); j.err != nil {
 		changes, w.rules.added = nil, w.rules.added[:rules]
 		if err := w.exec(`ROLLBACK TO next`); err != nil {
-			return nil, err
+			return nil, errors.Join(j.err, err) // j.err ended the transaction
 		}
 	}
 	return changes, w.exec(`RELEASE next`)

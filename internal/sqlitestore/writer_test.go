@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -77,5 +78,28 @@ func TestUpdate_JoinedJob(t *testing.T) {
 				t.Errorf("%s: %d topics of %s, rules %v", name, count(metric), metric, stored)
 			}
 		}
+	}
+}
+
+// If a job that joined a transaction fails and SQLite rolls back all of it, as on a full disk, both
+// jobs fail for that reason.
+func TestUpdate_JoinedJobEndsTransaction(t *testing.T) {
+	store := openJournal(t)
+	failure := errors.New("no")
+	began, second := make(chan struct{}), make(chan error, 1)
+	go func() { // ends with its job
+		<-began
+		second <- store.update(t.Context(), func(w *writer) ([]tally.Change, error) {
+			return nil, cmp.Or(w.exec(`ROLLBACK`), failure)
+		})
+	}()
+	first := store.update(t.Context(), func(w *writer) ([]tally.Change, error) {
+		close(began)
+		for !w.isAwaited() {
+		}
+		return nil, nil
+	})
+	if err := <-second; !errors.Is(first, failure) || !errors.Is(err, failure) {
+		t.Errorf("errors %v and %v", first, err)
 	}
 }
