@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -121,7 +120,7 @@ func (g *pendingRanks) restore(taken map[tally.Topic]pendingRank, topics []tally
 }
 
 // flushRanks updates leaderboards and directories with the pending changes, and reports whether
-// it could. If not, they are pending again.
+// it could update all. If not, the others are pending again.
 func (s *Store) flushRanks(timeout time.Duration) bool {
 	s.ranks.flushing.Lock()
 	defer s.ranks.flushing.Unlock()
@@ -129,33 +128,30 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 	if len(pending) == 0 {
 		return true
 	}
-	scores, versions := map[siteMetric][]any{}, map[string][]any{} // arguments of top.lua, of directory.lua
-	for topic, change := range pending {
-		score, version := any(-change.count), any(change.version)
-		directoryVersion := version
-		if change.deleted {
-			score, directoryVersion = "", -change.version
-		}
-		b := metricOf(topic)
-		scores[b] = append(scores[b], topic.Key(), score, version)
-		if !s.isPresence(topic) {
-			versions[b.site] = append(versions[b.site], topic.String()[len(b.site)+1:], directoryVersion)
-		}
+	byMetric := map[siteMetric][]tally.Topic{}
+	for topic := range pending {
+		byMetric[metricOf(topic)] = append(byMetric[metricOf(topic)], topic)
 	}
 	var calls []redistopology.Call
-	for site, args := range versions {
-		for chunk := range slices.Chunk(args, 2*topChunk) {
-			c := redistopology.NewCall(directoryScript, s.names.directory(site), s.names.topicNames(site))
-			c.Append(chunk...)
-			calls = append(calls, c)
-		}
-	}
-	for b, args := range scores {
-		for chunk := range slices.Chunk(args, 3*topChunk) {
-			c := redistopology.NewCall(topScript, s.names.top(b), s.names.topVersions(b))
-			c.Append(leaderboardSize)
-			c.Append(chunk...)
-			calls = append(calls, c)
+	var topics [][]tally.Topic // of each call
+	for b, all := range byMetric {
+		for chunk := range slices.Chunk(all, topChunk) {
+			board := redistopology.NewCall(topScript, s.names.top(b), s.names.topVersions(b))
+			directory := redistopology.NewCall(directoryScript, s.names.directory(b.site), s.names.topicNames(b.site))
+			board.Append(leaderboardSize)
+			for _, topic := range chunk {
+				change := pending[topic]
+				score, version := any(-change.count), change.version
+				if change.deleted {
+					score, version = "", -change.version
+				}
+				board.Append(topic.Key(), score, change.version)
+				directory.Append(topic.String()[len(b.site)+1:], version)
+			}
+			if !s.isPresence(chunk[0]) {
+				calls, topics = append(calls, directory), append(topics, chunk)
+			}
+			calls, topics = append(calls, board), append(topics, chunk)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
@@ -167,11 +163,14 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 	for some := range slices.Chunk(calls, size) {
 		s.topology.Call(ctx, some)
 	}
-	if slices.ContainsFunc(calls, func(c redistopology.Call) bool { return c.Err != nil }) { // probes report why
-		s.ranks.restore(pending, slices.Collect(maps.Keys(pending)))
-		return false
+	isFlushed := true
+	for i := range calls {
+		if calls[i].Err != nil { // probes report why
+			isFlushed = false
+			s.ranks.restore(pending, topics[i])
+		}
 	}
-	return true
+	return isFlushed
 }
 
 // Top implements [tally.Store]. It reads the leaderboard and then the current counts.

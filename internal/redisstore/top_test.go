@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
+	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -109,5 +111,33 @@ func TestTop_AfterTheEnd(t *testing.T) {
 	}
 	if cut := server.Do("HGET", testVersions, ""); cut != "1" {
 		t.Errorf("the leaderboard is not marked as cut: %v", cut)
+	}
+}
+
+// If the timeout ends an update of many topics, the next one continues it.
+func TestFlushRanks_Timeout(t *testing.T) {
+	t.Parallel()
+	const topics = 1000
+	server := redistest.Start(t, redistest.Options{})
+	proxy := redistest.StartProxy(t, server.Addr)
+	store := openAt(t, "redis://"+proxy.Addr)
+	store.ranks.interval = time.Hour
+	proxy.Delay(2 * time.Millisecond)
+	for i := range topics {
+		topic, err := tally.NewTopic(tally.DefaultSite, "likes", fmt.Sprint("page-", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.ranks.add(tally.Change{Topic: topic, Count: 1, Version: 1}, false)
+	}
+	for began := time.Now(); !store.flushRanks(80 * time.Millisecond); {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%d topics are still pending", len(store.ranks.topics))
+		}
+	}
+	for _, key := range []string{store.names.top(siteMetric{tally.DefaultSite, "likes"}), store.names.directory(tally.DefaultSite), store.names.topicNames(tally.DefaultSite)} {
+		if n := server.Do("ZCARD", key); n != int64(topics) {
+			t.Errorf("%s has %v topics", key, n)
+		}
 	}
 }
