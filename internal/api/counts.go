@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -107,6 +108,7 @@ func (q *call) resolveAll(names []name, inBody identity) (topics []tally.Topic, 
 	}
 	bySite := map[string]answer{} // a token may be valid for one site, and not for another
 	isAccepted := false
+	var refusal error // of the first site
 	refused, topics = make([]error, len(names)), make([]tally.Topic, 0, len(names))
 	for i, n := range names {
 		topic, err := q.resolve(n)
@@ -114,7 +116,7 @@ func (q *call) resolveAll(names []name, inBody identity) (topics []tally.Topic, 
 			a, known := bySite[topic.Site()]
 			if !known {
 				a.visitor, a.err = q.visitor(q.r.Context(), topic.Site(), inBody)
-				bySite[topic.Site()] = a
+				bySite[topic.Site()], refusal = a, cmp.Or(refusal, a.err)
 			}
 			err = a.err
 		}
@@ -123,10 +125,8 @@ func (q *call) resolveAll(names []name, inBody identity) (topics []tally.Topic, 
 			visitor = bySite[topic.Site()].visitor
 		}
 	}
-	for _, a := range bySite {
-		if !isAccepted {
-			return nil, nil, "", a.err
-		}
+	if !isAccepted && refusal != nil {
+		return nil, nil, "", refusal
 	}
 	return topics, refused, visitor, nil
 }

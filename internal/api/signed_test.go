@@ -108,6 +108,16 @@ func TestSigned_TokenOfASite(t *testing.T) {
 	got.contains(`{"topic":"blog/likes/x","error":{"code":"bad_visitor"`).contains(`"topic":"wiki/likes/x","count":1`).contains(`"mine":1`).contains("bad_topic")
 }
 
+// If no site of a list accepts a token, the error is always that of the first topic.
+func TestSigned_TokenOfNoSite(t *testing.T) {
+	r := newRig(t, signedKeys(t))
+	expired := tokenFor("wiki"+visitorKey, "ann", 2*time.Hour) // in the wiki; the blog does not know its key
+	for range 20 {
+		r.do("POST", "/v1/counts", `{"topics":["bad","blog/likes/x","wiki/likes/x"],"visitor_token":"`+expired+`"}`).hasError(400, tally.CodeBadVisitor).contains("signature")
+		r.do("POST", "/v1/counts", `{"topics":["wiki/likes/x","blog/likes/x"],"visitor_token":"`+expired+`"}`).hasError(400, tally.CodeBadVisitor).contains("expired")
+	}
+}
+
 // A signed-only site refuses likes, amounts and choices of others, also from forms and with the
 // server token. Everybody may read it, and the service counts their visits.
 func TestSigned_OnlySite(t *testing.T) {
