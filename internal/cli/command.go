@@ -139,7 +139,7 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 		return c, nil, nil, fmt.Errorf("-%s is not a flag, and numbers below 0 are not accepted", unknown.GetSpecifiedShortnames())
 	case err != nil:
 		return c, nil, nil, err
-	case slices.Contains(namesOf(commands, command.title), flags.Arg(0)):
+	case !named && slices.Contains(namesOf(commands, command.title), flags.Arg(0)):
 		return command{}, nil, nil, fmt.Errorf("the command %s must come before all flags", flags.Arg(0))
 	case flags.NArg() > 0 && c.takes == "":
 		return c, nil, nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))

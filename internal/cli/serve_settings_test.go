@@ -169,6 +169,17 @@ func TestCommandLine_Invalid(t *testing.T) {
 	}
 }
 
+// A file may have the name of a command.
+func TestCommandLine_FileNamedAsCommand(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("backup", []byte("topic,count\nblog/likes/a,1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errors := call(t, variables(), "import", "--format", "csv", "--dry-run", "--store", sqlite(t), "backup"); code != 0 {
+		t.Errorf("exit %d, %q%q", code, out, errors)
+	}
+}
+
 func TestCommandLine_RepeatedFlag(t *testing.T) {
 	_, out, _ := call(t, variables(), "check-config", "--listen", ":1", "--listen=:2", "--secret=--not-a-flag-at-all", "--site", "a", "--site", "b")
 	for name, want := range map[string]string{
