@@ -24,3 +24,16 @@ export async function assertUsable(page, what, { visual = false } = {}) {
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(overflow <= 0, `${what} is ${overflow} px wider than its screen`);
 }
+
+/**
+ * Checks a page in light with all rules, in dark and in forced colours with those of colours and sizes: the schemes
+ * differ in nothing else. The page's colours must change without a transition.
+ * @param {import('playwright-core').Page} page
+ * @param {string} what
+ */
+export async function assertUsableInAllColours(page, what) {
+  for (const [colorScheme, forcedColors] of /** @type {const} */ ([['light', 'none'], ['dark', 'none'], ['light', 'active']])) {
+    await page.emulateMedia({ colorScheme, forcedColors });
+    await assertUsable(page, `${what} in ${colorScheme}, forced colours: ${forcedColors}`, { visual: colorScheme === 'dark' || forcedColors === 'active' });
+  }
+}

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { newVisitor, numberOf, pressed, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
-import { assertUsable } from './accessibility.js';
+import { assertUsableInAllColours } from './accessibility.js';
 import { eventually } from './wait.js';
 
 const TOPIC = 'default/likes/post';
@@ -297,15 +297,15 @@ test('axe finds no violation in the elements: light, dark, right to left, forced
   const pages = { '/': { body: ALL, head: '<meta name="color-scheme" content="light dark">' }, '/rtl': { body: ALL, html: 'lang="ar" dir="rtl"', head: '<meta name="color-scheme" content="light dark">' } };
   const site = await startSite(t, pages);
   await assertLike(site.service.url, TOPIC, 'somebody-else');
-  for (const [path, options] of /** @type {[string, any][]} */ ([['/', { colorScheme: 'light' }], ['/', { colorScheme: 'dark' }], ['/rtl', { colorScheme: 'light' }], ['/', { forcedColors: 'active' }]])) {
-    const { open, warnings } = await newVisitor(t, browser, { ...options, reducedMotion: 'reduce', viewport: { width: 320, height: 640 } });
+  for (const path of Object.keys(pages)) {
+    const { open, warnings } = await newVisitor(t, browser, { reducedMotion: 'reduce', viewport: { width: 320, height: 640 } });
     const page = await open(site.url + path);
     await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 1), 12_000);
     await page.locator('tally-like button').first().click();
     await page.locator('tally-claps button').click();
     await page.locator('tally-reactions button').first().click();
     await eventually(async () => assert.equal(await page.locator('tally-claps [part=own]').evaluate((own) => getComputedStyle(own).opacity), '0'));
-    await assertUsable(page, `${path} ${JSON.stringify(options)}`);
+    await assertUsableInAllColours(page, path);
     assert.deepEqual(warnings, []);
   }
 });
