@@ -42,7 +42,7 @@ check: lint types ## Check format, vet, staticcheck and types; run the unit test
 
 test: ## Install what the tests need; run all contracts on every store, and the web tests in Chromium.
 	@$(step) 'tools, vet' && $(sub) -j2 install vet
-	@$(step) 'Go, web' && $(sub) -j4 --output-sync=target test-processes test-web test-units staticcheck test-bench
+	@$(step) 'Go, web' && $(sub) -j3 --output-sync=target test-processes test-web test-units staticcheck test-bench
 	@$(step) 'web, alone' && $(sub) test-web-alone
 	@$(step) 'all passed'
 
