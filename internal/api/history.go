@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -66,11 +67,15 @@ func encodeHistory(h *tally.History, points []tally.Point) ([]byte, error) {
 	for i, p := range points {
 		shown[i] = point{p.At.UTC(), p.Count}
 	}
-	return json.Marshal(struct {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(struct {
 		Topic   tally.Topic `json:"topic"`
 		By      string      `json:"by"`
 		Points  []point     `json:"points"`
 		Count   int64       `json:"count"`
 		Version int64       `json:"version"`
 	}{h.Topic, h.Period.String(), shown, h.Count, h.Version})
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
 }

@@ -48,6 +48,12 @@ func TestHistory_Points(t *testing.T) {
 	r.do("GET", "/v1/history/blog/rating/hello", "").hasStatus(200).contains(`"count":1}],"count":1,`)
 }
 
+// Keys are in a history as in other responses.
+func TestHistory_KeyWithoutEscapes(t *testing.T) {
+	r, _ := newHistoryRig(t)
+	r.do("GET", "/v1/history/blog/likes/a&b", "").hasStatus(200).contains(`{"topic":"blog/likes/a&b",`)
+}
+
 func TestHistory_Errors(t *testing.T) {
 	r := newRig(t, nil)
 	for path, code := range map[string]string{

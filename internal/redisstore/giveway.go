@@ -13,16 +13,12 @@ const maxPause = 2 * time.Millisecond
 // giveWay pauses a long call of an owner for half of the time that Redis took for the commands
 // since began. So likes get a third of Redis's time, and wait in a short queue.
 func (s *Store) giveWay(ctx context.Context, began time.Time) error {
-	if !sleep(ctx, min(s.withoutTrip(time.Since(began))/2, maxPause)) {
-		return tally.Unavailable(ctx.Err())
-	}
-	return nil
-}
-
-// withoutTrip returns which part of the time that a pipeline took was not the way to a far Redis.
-func (s *Store) withoutTrip(took time.Duration) time.Duration {
+	took := time.Since(began)
 	if s.topology.IsFar() {
 		took -= s.topology.RoundTrip()
 	}
-	return max(took, 0)
+	if !sleep(ctx, min(took/2, maxPause)) {
+		return tally.Unavailable(ctx.Err())
+	}
+	return nil
 }

@@ -24,7 +24,7 @@ type job struct {
 
 // update runs a transaction on the writer's goroutine. It returns when the transaction is on
 // disk and published, when it was rolled back, or when ctx ends. In the last case the
-// transaction is applied only if its commit had begun.
+// transaction is applied only if run had returned.
 func (s *Store) update(ctx context.Context, run func(w *writer) ([]tally.Change, error)) error {
 	if err := ctx.Err(); err != nil {
 		return s.unavailable("write", err)

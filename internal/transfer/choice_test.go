@@ -1,8 +1,10 @@
 package transfer
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/tallycast/tallycast/internal/sqlitestore"
@@ -65,5 +67,17 @@ func TestExportCounts_Choices(t *testing.T) {
 		if err := ExportCounts(context.Background(), s, tally.Scope{Site: "blog", Metric: c.metric}, c.asJSON, &out); err != nil || out.String() != c.want {
 			t.Errorf("%s: %q, %v, want %q", c.metric, out.String(), err, c.want)
 		}
+	}
+}
+
+// Topics are in the export as in other responses.
+func TestWriteCountJSON_KeyWithoutEscapes(t *testing.T) {
+	var text bytes.Buffer
+	out := bufio.NewWriter(&text)
+	if err := errors.Join(writeCountJSON(out, tally.Change{Topic: topic(t, "blog/likes/a&b"), Count: 1}, true), out.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	if want := "[\n{\"topic\":\"blog/likes/a&b\",\"count\":1}"; text.String() != want {
+		t.Errorf("got %q, want %q", text.String(), want)
 	}
 }

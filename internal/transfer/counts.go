@@ -2,9 +2,9 @@ package transfer
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -50,7 +50,8 @@ func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON 
 }
 
 func writeCountJSON(out *bufio.Writer, c tally.Change, isFirst bool) error {
-	text, err := json.Marshal(struct {
+	var text bytes.Buffer
+	err := newEncoder(&text).Encode(struct {
 		Topic   string        `json:"topic"`
 		Count   int64         `json:"count"`
 		Options tally.Options `json:"options,omitempty"`
@@ -63,7 +64,7 @@ func writeCountJSON(out *bufio.Writer, c tally.Change, isFirst bool) error {
 		begin = "[\n"
 	}
 	_, _ = out.WriteString(begin) // an error occurs again at the next write
-	_, err = out.Write(text)
+	_, err = out.Write(bytes.TrimSuffix(text.Bytes(), []byte("\n")))
 	return err
 }
 

@@ -18,7 +18,7 @@ local count, version = tonumber(state[1] or 0), tonumber(state[2] or 0)
 if not (count and version) then
   return redis.error_reply('BADDATA the count of this topic is not made of numbers')
 end
-local writes, journal, greatest = ARGV[5], KEYS[#KEYS] ~= KEYS[2], false
+local writes, journal, raisesOnly = ARGV[5], KEYS[#KEYS] ~= KEYS[2], false
 
 -- include decide_amounts
 results = table.concat(results)

@@ -19,7 +19,7 @@ local counts, version, stored = parse(state[1], options), tonumber(state[2] or 0
 if not (counts and version and stored) then
   return redis.error_reply('BADDATA the count of this topic is not made of numbers')
 end
-local writes, size, window, journal, keeps = ARGV[5], 20, 0, KEYS[#KEYS] ~= KEYS[2], false
+local writes, size, window, journal, keepsOption = ARGV[5], 20, 0, KEYS[#KEYS] ~= KEYS[2], false
 
 -- include decide_choices
 results = table.concat(results)

@@ -10,7 +10,7 @@ local mark, options = ARGV[11], 1
 local writes = ARGV[5]
 -- include restore_begin
 
-local journal, greatest, depth, count = false, true, stored, sums[1]
+local journal, raisesOnly, depth, count = false, true, stored, sums[1]
 -- include decide_amounts
 sums[1] = count
 -- include store_amounts

@@ -11,7 +11,7 @@ local mark, options = ARGV[11], tonumber(ARGV[2])
 local writes, size, window = ARGV[5], 20, 0
 -- include restore_begin
 
-local journal, keeps = false, true
+local journal, keepsOption = false, true
 counts = sums
 -- include decide_choices
 -- include store

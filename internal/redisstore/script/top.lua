@@ -42,13 +42,13 @@ if scores[1] then redis.call('ZADD', KEYS[1], unpack(scores)) end
 -- Of the topics that are not in the leaderboard, add those that come before its end.
 scores = {}
 local last = added[1] and redis.call('ZRANGE', KEYS[1], keep - 1, keep - 1, 'WITHSCORES') or {}
-local ending = { string.byte(last[1] or '', 1, -1) }
+local lastKey = { string.byte(last[1] or '', 1, -1) }
 local function isCut(i)
   local by = ARGV[i * 3] - (last[2] or math.huge)
   if by == 0 then -- compare the keys by bytes: Lua compares texts as the locale does
     local key = { string.byte(keys[i], 1, -1) }
     for at = 1, #key do
-      by = key[at] - (ending[at] or -1)
+      by = key[at] - (lastKey[at] or -1)
       if by ~= 0 then break end
     end
   end

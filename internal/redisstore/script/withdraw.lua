@@ -43,14 +43,14 @@ if window > 0 and places then
   count, changed, raised = before - #places, #places > 0, 0
   if count < 0 then count, raised = 0, -count end
 end
-local taken = {}
-for i, hour in pairs(past or taken) do
-  if window > 0 or results[i] ~= '0' then taken[hour] = (taken[hour] or 0) + 1 end
+local withdrawn = {}
+for i, hour in pairs(past or withdrawn) do
+  if window > 0 or results[i] ~= '0' then withdrawn[hour] = (withdrawn[hour] or 0) + 1 end
 end
 local n, raises = string.format('%.0f', count), raised > 0 and { raised }
--- include ending
+-- include reply_end
 -- include erase
-if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. ending end
+if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. replyEnd end
 local hours, days, retention = KEYS[3], KEYS[4], ARGV[8]
 -- include lower
 -- include record

@@ -11,14 +11,14 @@ local writes, size, window = ARGV[5], 16, 0
 local count, options = tonumber(state[1] or 0), 1
 if not count then return redis.error_reply('BADDATA the count of this topic is not a number') end
 
-local journal, greatest, depth = false, false, stored
+local journal, raisesOnly, depth = false, false, stored
 -- include decide_amounts
-local taken = {}
-for i, hour in pairs(past or taken) do taken[hour] = (taken[hour] or 0) + lowered[i] end
+local withdrawn = {}
+for i, hour in pairs(past or withdrawn) do withdrawn[hour] = (withdrawn[hour] or 0) + lowered[i] end
 local n, raises = string.format('%.0f', count), raised > 0 and { raised }
--- include ending
+-- include reply_end
 -- include erase
-if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. ending end
+if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. replyEnd end
 local hours, days, retention = KEYS[3], KEYS[4], ARGV[8]
 -- include lower
 -- include record

@@ -14,16 +14,16 @@ local options = tonumber(ARGV[2])
 local counts = parse(state[1], options)
 if not counts then return redis.error_reply('BADDATA the count of this topic is not made of numbers') end
 
-local journal, keeps = false, false
+local journal, keepsOption = false, false
 -- include decide_choices
-local taken = {}
-for i, hour in pairs(past or taken) do
-  if results[i] ~= '0' then taken[hour] = (taken[hour] or 0) + 1 end
+local withdrawn = {}
+for i, hour in pairs(past or withdrawn) do
+  if results[i] ~= '0' then withdrawn[hour] = (withdrawn[hour] or 0) + 1 end
 end
 local n, raises = format(counts), next(raised) and raised
--- include ending
+-- include reply_end
 -- include erase
-if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. ending end
+if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. replyEnd end
 local hours, days, retention = KEYS[3], KEYS[4], ARGV[8]
 -- include lower
 -- include record

@@ -1,6 +1,6 @@
 -- decide.lua for members that contribute amounts. A write has 16 bytes: a digit as in
 -- decide.lua, without 1, the member's 8 bytes, its source in 4, its amount in 3, big-endian.
--- If greatest is set, no amount becomes smaller.
+-- If raisesOnly is set, no amount becomes smaller.
 
 local CHUNK = 500 -- fields a call
 local amounts, members = {}, {}
@@ -27,7 +27,7 @@ for at = 1, #writes, 16 do
   local high, middle, low = string.byte(writes, at + 13, at + 15)
   local op, amount, before = string.byte(writes, at) - 48, high * 65536 + middle * 256 + low, amounts[member]
   local result = '0'
-  if greatest then amount = math.max(amount, before) end
+  if raisesOnly then amount = math.max(amount, before) end
   lowered[#results + 1] = before - amount
   if amount ~= before then
     if not exists and op % 4 < 2 then

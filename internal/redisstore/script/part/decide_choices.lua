@@ -1,7 +1,7 @@
 -- decide.lua for members that choose an option. A write has 20 bytes: a digit as in
 -- decide.lua, without 1, the member's 8 bytes, its source in 4, its option (0: none), its first
 -- 6 hex digits. Instead of count it needs counts, of each option, and raised is by how
--- much each would have been below 0, by option. If keeps is set, a member keeps its option.
+-- much each would have been below 0, by option. If keepsOption is set, a member keepsOption its option.
 
 local RECORD, MOST = 9, 2304 -- bytes of a member and its option; of a bucket
 -- include buckets
@@ -14,7 +14,7 @@ for i = 1, total do
   local place = find(bucket, member, 1, true)
   while place and place % RECORD ~= 1 do place = find(bucket, member, place + 1, true) end
   local op, before, option, result = byte(writes, at) - 48, place and byte(bucket, place + 8) or 0, byte(writes, at + 13), '0'
-  if option ~= before and not (place and keeps) then
+  if option ~= before and not (place and keepsOption) then
     if not exists and op % 4 < 2 then
       result = '3'
     elseif op >= 4 and not place then

@@ -1,18 +1,18 @@
--- Lowers the records since each contribution that is taken back. Needs taken, an hour of the
+-- Lowers the records since each contribution that is withdrawn. Needs withdrawn, an hour of the
 -- history to the sum of the contributions of that hour, ARGV[9], which is 1 if the records are
 -- to be lowered, and what record.lua needs. Sets reduction, a function that returns by how
 -- much the record of a period is lowered, for record.lua, which comes after this.
 
-if ARGV[9] == '1' and retention ~= '0' and next(taken) then
+if ARGV[9] == '1' and retention ~= '0' and next(withdrawn) then
   reduction = function(number, length) -- hours of a period
     local by = 0
-    for hour, amount in pairs(taken) do
+    for hour, amount in pairs(withdrawn) do
       if math.floor(hour / length) <= number then by = by + amount end
     end
     return by
   end
   local earliest = math.huge
-  for hour in pairs(taken) do earliest = math.min(earliest, hour) end
+  for hour in pairs(withdrawn) do earliest = math.min(earliest, hour) end
   for key, length in pairs({ [hours] = 1, [days] = 24 }) do
     -- Records are of earlier periods than the version.
     local mayExist = math.floor(earliest / length) < math.floor(version / HOUR / length)

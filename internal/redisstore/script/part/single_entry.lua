@@ -6,9 +6,9 @@
 
 if #packed == 25 and expected and stored == 0 and window == 0 then
   local k, place, start, entry = struct.unpack('>BI4I4c16', packed)
-  local member, hour, present = string.sub(entry, 1, 8), math.floor(version / HOUR), math.floor(after / HOUR)
+  local member, hour, currentHour = string.sub(entry, 1, 8), math.floor(version / HOUR), math.floor(after / HOUR)
   local isShort = k == 5 and start == 1 and string.sub(tails[5], 1, 16) == entry and (ARGV[8] == '0'
-    or hour == present and (ARGV[9] == '0' or math.floor(struct.unpack('>I4', entry, 13) / 60) >= hour))
+    or hour == currentHour and (ARGV[9] == '0' or math.floor(struct.unpack('>I4', entry, 13) / 60) >= hour))
   for i = 5, #KEYS do
     isShort = isShort and not (tails[i] and string.find(tails[i], member, i == 5 and 17 or 1, true))
   end
@@ -20,8 +20,8 @@ if #packed == 25 and expected and stored == 0 and window == 0 then
     if type(redis.pcall('SETRANGE', KEYS[5], place, string.rep('\0', 16))) == 'number' then
       if type(redis.pcall('HSET', KEYS[1], 'n', n, 'v', v)) == 'number' then
         local rest = string.sub(bucket, 1, at - 1) .. string.sub(bucket, at + 8)
-        local stored = rest ~= '' and redis.pcall('HSET', KEYS[2], '', rest) or rest == '' and redis.pcall('HDEL', KEYS[2], '')
-        if type(stored) == 'number' then
+        local written = rest ~= '' and redis.pcall('HSET', KEYS[2], '', rest) or rest == '' and redis.pcall('HDEL', KEYS[2], '')
+        if type(written) == 'number' then
           local channel, head, shown, reply = ARGV[3], ARGV[4], n, n .. ' ' .. v .. ' 1;1'
 -- include send
         end
