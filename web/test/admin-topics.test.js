@@ -177,3 +177,22 @@ test('spikes: review and revert; open pages follow', async (t) => {
   await other.waitFor({ state: 'detached' });
   assert.deepEqual(warnings(), []);
 });
+
+test('spikes: the error of an older search does not replace the answer of a newer one', async (t) => {
+  const { page } = await dashboard.open(t, { view: 'spikes' });
+  let fail = () => {};
+  const asked = new Promise((resolve) =>
+    page.route(/spikes\?since=1h$/, async (route) => {
+      await new Promise((release) => resolve((fail = () => release(undefined))));
+      await route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"detail":"The old error."}' }).catch(() => {}); // the page may have cancelled it
+    }),
+  );
+  await page.getByLabel('Period').selectOption('1h');
+  await asked;
+  const newer = page.waitForResponse(/spikes\?since=168h$/);
+  await page.getByLabel('Period').selectOption('168h');
+  await (await newer).finished();
+  fail();
+  await page.waitForTimeout(300);
+  assert.equal(await page.getByText('The old error.').count(), 0);
+});

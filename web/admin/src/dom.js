@@ -127,6 +127,23 @@ export async function reportTo(place, signal, work) {
 }
 
 /**
+ * Returns a function that starts work, and ends the work of the call before: its signal is aborted.
+ * So an older answer or error never replaces a newer one.
+ * @template T
+ * @param {AbortSignal} signal ends the last work
+ * @param {(signal: AbortSignal) => T} work
+ */
+export function latest(signal, work) {
+  let current = new AbortController();
+  signal.addEventListener('abort', () => current.abort());
+  return () => {
+    current.abort();
+    current = new AbortController();
+    return work(current.signal);
+  };
+}
+
+/**
  * Runs work at once and then with a pause after each end, until the signal. Hidden pages pause.
  * @param {number} pause in milliseconds
  * @param {AbortSignal} signal

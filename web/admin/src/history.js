@@ -1,7 +1,7 @@
 /** The past of a topic: its count at the end of each hour or day, and what was reverted. */
 import { encodeTopic } from '../../src/assert.js';
 import { get, getPublic } from './client.js';
-import { choice, field, make, makeTable, repeat, reportTo } from './dom.js';
+import { choice, field, latest, make, makeTable, repeat, reportTo } from './dom.js';
 import { follow } from './follow.js';
 import { dayTime, exactTime, minuteTime, number, signed } from './format.js';
 import { makePlot } from './lineplot.js';
@@ -41,7 +41,6 @@ export function showHistory(place, signal, query) {
   let drawn = ''; // the period of plot
   /** @type {{ points: Point[], reverts: Revert[] } | undefined} */
   let data;
-  let calls = 0;
 
   const draw = () => {
     if (!data) return;
@@ -76,21 +75,20 @@ export function showHistory(place, signal, query) {
     body.replaceChildren(...points.map(({ at, count }, i) => row(timeOf(at), number(count), i ? signed(count - points[i - 1].count) : '')).reverse());
   };
 
-  const load = () =>
-    reportTo(summary, signal, async () => {
-      const own = ++calls;
+  const load = latest(signal, (current) =>
+    reportTo(summary, current, async () => {
       const [by, last] = period.value.split(' ');
       const hours = Number(last) * (by === 'day' ? 24 : 1);
       const [history, log] = await Promise.all([
-        getPublic(`history/${encodeTopic(topic)}`, { by, last }, signal),
-        get('reverts', { topic, since: new Date(Date.now() - hours * 3_600_000).toISOString() }, signal),
+        getPublic(`history/${encodeTopic(topic)}`, { by, last }, current),
+        get('reverts', { topic, since: new Date(Date.now() - hours * 3_600_000).toISOString() }, current),
       ]);
-      if (own !== calls) return; // a later call was sent
       data = { points: history.points, reverts: log.reverts };
       draw();
       reverts.hidden = data.reverts.length === 0;
       reverted.replaceChildren(...data.reverts.map((each) => make('li', {}, make('strong', {}, `${each.detail}.`), ` They came from ${minuteTime(each.from)} to ${minuteTime(each.to)}. `, make('span', { class: 'hint' }, `${each.actor}, ${exactTime(each.at)}`))));
-    });
+    }),
+  );
   const period = choice({ change: load }, PERIODS, query.get('period') ?? 'day 30');
   const canvas = make('div', { class: 'plot' });
   const numbers = make('details', { toggle: () => numbers.open && list() }, make('summary', {}, 'All numbers'), table);

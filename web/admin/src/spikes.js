@@ -1,7 +1,7 @@
 /** Spikes: contributions that do not look like those of readers, and how to revert them. */
 import { call, get, may } from './client.js';
 import { ask } from './dialog.js';
-import { choice, field, make, plainText, repeat, reportTo, showError, showToast } from './dom.js';
+import { choice, field, latest, make, plainText, repeat, reportTo, showError, showToast } from './dom.js';
 import { counted, minuteTime, number } from './format.js';
 import { linkTo } from './link.js';
 
@@ -35,12 +35,9 @@ export function showSpikes(place, signal) {
   const more = make('details', { hidden: true }, summary, smaller);
   const status = make('p', { class: 'hint', role: 'status' }, 'Searching…');
   let shown = '';
-  let calls = 0;
-  const load = () =>
-    reportTo(status, signal, async () => {
-      const own = ++calls;
-      const { spikes } = await get('spikes', { since: period.value }, signal);
-      if (own !== calls) return; // a later call was sent
+  const load = latest(signal, (current) =>
+    reportTo(status, current, async () => {
+      const { spikes } = await get('spikes', { since: period.value }, current);
       const text = period.value + JSON.stringify(spikes);
       if (text !== shown) {
         const excess = (/** @type {Spike} */ spike) => spike.contributions - spike.usual;
@@ -52,7 +49,8 @@ export function showSpikes(place, signal) {
       }
       shown = text;
       status.textContent = spikes.length ? '' : 'No spikes in this period.';
-    });
+    }),
+  );
   const period = choice({ change: load }, PERIODS);
 
   /** @param {Spike} spike */
