@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,32 +53,23 @@ const (
 	optionsMember = "options"
 )
 
-// numbered is a count in the form of a file.
-type numbered interface {
-	numbers() (tally.Numbers, error)
-}
+// useCount adds a count to the topic of a name in a file. parse returns the count.
+type useCount func(name string, parse func() (tally.Numbers, error)) error
 
-// optionCount is the count of one option.
-type optionCount struct{ option, count scalar }
-
-// numbers implements [numbered].
-func (o optionCount) numbers() (tally.Numbers, error) {
-	option, err := strconv.Atoi(strings.TrimSpace(o.option.text))
-	if err != nil || option < 1 || option > tally.MaxOptions {
-		return tally.Numbers{}, fmt.Errorf("%.100q is not an option, which is a number from 1 to %d", o.option.text, tally.MaxOptions)
+// parseOption parses the count of one option.
+func parseOption(option, count string) (tally.Numbers, error) {
+	n, err := strconv.Atoi(strings.TrimSpace(option))
+	if err != nil || n < 1 || n > tally.MaxOptions {
+		return tally.Numbers{}, fmt.Errorf("%.100q is not an option, which is a number from 1 to %d", option, tally.MaxOptions)
 	}
-	counts := make([]scalar, option)
-	for i := range counts {
-		counts[i] = scalar{text: "0"}
-	}
-	counts[option-1] = o.count
-	return optionCounts(counts).numbers()
+	counts := slices.Repeat(optionCounts{{text: "0"}}, n)
+	counts[n-1].text = count
+	return counts.numbers()
 }
 
 // optionCounts are the counts of the options 1, 2 and so on.
 type optionCounts []scalar
 
-// numbers implements [numbered].
 func (o optionCounts) numbers() (tally.Numbers, error) {
 	if len(o) > tally.MaxOptions {
 		return tally.Numbers{}, fmt.Errorf("it has %d options; a metric has at most %d", len(o), tally.MaxOptions)
@@ -97,7 +89,7 @@ func (o optionCounts) numbers() (tally.Numbers, error) {
 // names no columns, a table without a header may have these in its first two columns, and a column
 // option may have the option of a choice metric that a row counts.
 func ReadCountsCSV(file File, layout Layout) (Result, error) {
-	return layout.read("line", func(c *collector, use func(name string, number numbered) error) error {
+	return layout.read("line", func(c *collector, use useCount) error {
 		rows, err := openRows(file.source())
 		if err != nil {
 			return err
@@ -114,18 +106,19 @@ func ReadCountsCSV(file File, layout Layout) (Result, error) {
 		case headed:
 		case layout.Topic == "" && layout.Count == "" && len(first) > 1 && isNumeral(first[1]):
 			topicAt, countAt = 0, 1
-			if err := c.record("", 1, use(first[0], scalar{text: first[1]})); err != nil {
+			if err := c.record("", 1, use(first[0], scalar{text: first[1]}.numbers)); err != nil {
 				return err
 			}
 		default:
 			return errNoColumns(first, topicName, countName)
 		}
 		return rows.each(c, max(topicAt, countAt, optionAt)+1, func(row []string) error {
-			count := scalar{text: row[countAt]}
-			if optionAt < 0 || row[optionAt] == "" {
-				return use(row[topicAt], count)
-			}
-			return use(row[topicAt], optionCount{scalar{text: row[optionAt]}, count})
+			return use(row[topicAt], func() (tally.Numbers, error) {
+				if optionAt < 0 || row[optionAt] == "" {
+					return scalar{text: row[countAt]}.numbers()
+				}
+				return parseOption(row[optionAt], row[countAt])
+			})
 		})
 	})
 }
@@ -144,9 +137,9 @@ func errNoColumns(first []string, topic, count string) error {
 
 // read returns the result of the entries that each passes to use. With a template the names of entries
 // may be URLs.
-func (l Layout) read(unit string, each func(c *collector, use func(name string, number numbered) error) error) (Result, error) {
+func (l Layout) read(unit string, each func(c *collector, use useCount) error) (Result, error) {
 	return collect(unit, nil, only(l.Hosts), func(c *collector) error {
-		return each(c, func(name string, number numbered) error {
+		return each(c, func(name string, parse func() (tally.Numbers, error)) error {
 			host := ""
 			if l.Template != (Template{}) {
 				host = hostOfURL(name)
@@ -158,7 +151,7 @@ func (l Layout) read(unit string, each func(c *collector, use func(name string, 
 			if err != nil {
 				return err
 			}
-			n, err := number.numbers()
+			n, err := parse()
 			if err != nil {
 				return fmt.Errorf("%s: %w", topic, err)
 			}
@@ -177,7 +170,7 @@ func isNumeral(text string) bool {
 // choice metric.
 func ReadCountsJSON(file File, layout Layout) (Result, error) {
 	topicName, countName := layout.names()
-	return layout.read("entry", func(c *collector, use func(name string, number numbered) error) error {
+	return layout.read("entry", func(c *collector, use useCount) error {
 		text, err := file.open()
 		if err != nil {
 			return err
@@ -204,13 +197,13 @@ func ReadCountsJSON(file File, layout Layout) (Result, error) {
 					if json.Unmarshal(value, &counts) != nil || len(counts) == 0 {
 						return fmt.Errorf("%.300s: its options are not a list of numbers", name)
 					}
-					return use(name, counts)
+					return use(name, counts.numbers)
 				}
 				var number scalar
 				if len(value) == 0 || value[0] == '{' || json.Unmarshal(value, &number) != nil {
 					return fmt.Errorf("%.300s: its count is not a number", name)
 				}
-				return use(name, number)
+				return use(name, number.numbers)
 			}())
 		}))
 	})

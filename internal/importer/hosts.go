@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -53,20 +54,14 @@ func (h hosts) add(host string) {
 
 // format lists the hosts that are not in omit, the most frequent first.
 func (h hosts) format(omit map[string]bool) string {
-	names := slices.SortedFunc(maps.Keys(h), func(a, b string) int {
-		if h[a] != h[b] {
-			return int(h[b] - h[a])
-		}
-		return strings.Compare(a, b)
-	})
+	names := slices.SortedFunc(maps.Keys(h), func(a, b string) int { return cmp.Or(cmp.Compare(h[b], h[a]), strings.Compare(a, b)) })
 	names = slices.DeleteFunc(names, func(host string) bool { return omit[host] })
 	var shown []string
-	for i, host := range names {
-		if i == maxShownHosts {
-			shown = append(shown, "…")
-			break
-		}
+	for _, host := range names[:min(len(names), maxShownHosts)] {
 		shown = append(shown, fmt.Sprintf("%s (%d)", host, h[host]))
+	}
+	if len(names) > maxShownHosts {
+		shown = append(shown, "…")
 	}
 	return strings.Join(shown, ", ")
 }
@@ -117,9 +112,6 @@ func (f hostFilter) check(host string) error {
 	}
 	return nil
 }
-
-// others lists the hosts of the file that are not selected.
-func (f hostFilter) others() string { return f.inFile.format(f.selected) }
 
 // missing returns the selected hosts that a file with hosts does not have.
 func (f hostFilter) missing() (names []string) {

@@ -17,12 +17,6 @@ type key struct {
 	size int64  // number of elements; -1 for a string
 }
 
-// keyspace contains keys; see [redisKeys].
-type keyspace interface {
-	// scan passes the keys that match a pattern to each, in any order, some of them twice.
-	scan(ctx context.Context, pattern pattern, each func(key) error) error
-}
-
 // KeyPatterns selects the keys of a Redis that are read; see [ParseKeyPatterns].
 type KeyPatterns struct {
 	// Hosts are the hosts whose pages are imported if keys contain URLs; see [Mapping].
@@ -43,11 +37,7 @@ func ReadKeys(ctx context.Context, address string, patterns KeyPatterns) (result
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, keys.client.Close()) }()
-	return readKeys(ctx, keys, patterns)
-}
-
-func readKeys(ctx context.Context, keys keyspace, patterns KeyPatterns) (Result, error) {
-	counts, err := matchingKeys(ctx, keys, patterns.counts)
+	counts, err := keys.matching(ctx, patterns.counts)
 	if err != nil {
 		return Result{}, fmt.Errorf("read the keys: %w", err)
 	}
@@ -56,7 +46,7 @@ func readKeys(ctx context.Context, keys keyspace, patterns KeyPatterns) (Result,
 	}
 	var visitors []match
 	if patterns.seen != nil {
-		if visitors, err = matchingKeys(ctx, keys, *patterns.seen); err != nil {
+		if visitors, err = keys.matching(ctx, *patterns.seen); err != nil {
 			return Result{}, fmt.Errorf("read the keys of visitors: %w", err)
 		}
 	}
@@ -96,19 +86,6 @@ func (m match) host() string {
 		}
 	}
 	return ""
-}
-
-// matchingKeys returns the keys that match a pattern, each once.
-func matchingKeys(ctx context.Context, keys keyspace, pattern pattern) (all []match, err error) {
-	known := map[string]bool{}
-	err = keys.scan(ctx, pattern, func(k key) error {
-		if parts, ok := pattern.match(k.name); ok && !known[k.name] {
-			known[k.name] = true
-			all = append(all, match{k, parts})
-		}
-		return nil
-	})
-	return all, err
 }
 
 // addKey adds the count of a key.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -49,32 +51,31 @@ type silentLogger struct{}
 
 func (silentLogger) Printf(context.Context, string, ...any) {}
 
-// scan implements [keyspace]. It omits keys that are deleted, or get another type, during the scan.
-func (r *redisKeys) scan(ctx context.Context, pattern pattern, each func(key) error) error {
-	if pattern.stars() == 0 {
-		keys, err := r.read(ctx, []string{pattern.text})
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		return each(keys[0])
-	}
-	glob := pattern.glob()
-	for cursor := uint64(0); ; {
-		names, next, err := r.client.Scan(ctx, cursor, glob, scanCount).Result()
-		if err != nil {
-			return err
+// globEscapes escapes the characters but * that have a meaning in patterns of Redis.
+var globEscapes = strings.NewReplacer("?", `\?`, "[", `\[`, "]", `\]`, `\`, `\\`, "^", `\^`)
+
+// matching returns the keys that match a pattern, sorted by name. It omits keys that are deleted, or get
+// another type, during the scan.
+func (r *redisKeys) matching(ctx context.Context, pattern pattern) (_ []match, err error) {
+	found := map[string]match{} // by name, since SCAN may return a key twice
+	names, cursor := []string{pattern.text}, uint64(0)
+	for {
+		if pattern.stars() > 0 {
+			if names, cursor, err = r.client.Scan(ctx, cursor, globEscapes.Replace(pattern.text), scanCount).Result(); err != nil {
+				return nil, err
+			}
 		}
 		keys, err := r.read(ctx, names)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, key := range keys {
-			if err := each(key); err != nil {
-				return err
+			if parts, ok := pattern.match(key.name); ok {
+				found[key.name] = match{key, parts}
 			}
 		}
-		if cursor = next; cursor == 0 {
-			return nil
+		if cursor == 0 {
+			return slices.SortedFunc(maps.Values(found), func(a, b match) int { return strings.Compare(a.name, b.name) }), nil
 		}
 	}
 }

@@ -99,7 +99,7 @@ func collect(unit string, empty error, choose func(inFile hosts) (hostFilter, er
 	}
 	c := &collector{found: map[tally.Topic]*Count{}, result: Result{Skipped: map[string]int64{}, Unit: unit}, filter: &filter}
 	err = read(c)
-	if others := filter.others(); others != "" {
+	if others := filter.inFile.format(filter.selected); others != "" {
 		c.note("Pages of other hosts were skipped: %s. To add up several hosts, name them in one run: --host A --host B.", others)
 	}
 	if missing := filter.missing(); len(missing) > 0 {

@@ -97,12 +97,6 @@ func parsePattern(text string) (pattern, error) {
 // stars returns the number of *.
 func (p pattern) stars() int { return p.expression.NumSubexp() }
 
-// redisGlob escapes the characters but * that have a meaning in patterns of Redis.
-var redisGlob = strings.NewReplacer("?", `\?`, "[", `\[`, "]", `\]`, `\`, `\\`, "^", `\^`)
-
-// glob returns the pattern in the syntax of Redis.
-func (p pattern) glob() string { return redisGlob.Replace(p.text) }
-
 // match reports whether the pattern matches name, and returns the part that each * matched.
 func (p pattern) match(name string) ([]string, bool) {
 	found := p.expression.FindStringSubmatch(name)
