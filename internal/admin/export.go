@@ -21,31 +21,8 @@ import (
 // does not keep the store's snapshot.
 const exportWriteTimeout = 30 * time.Second
 
-// exportFormat is a format of an export.
-type exportFormat struct {
-	media, extension string
-	write            func(ctx context.Context, q *request, scope tally.Scope, w *exportWriter) error
-}
-
-// exportFormats are the formats by name.
-var exportFormats = map[string]exportFormat{
-	"jsonl": {"application/jsonl", "jsonl", func(ctx context.Context, q *request, scope tally.Scope, w *exportWriter) error {
-		secret, err := q.owner.Store().Secret()
-		if err != nil {
-			return err
-		}
-		header := transfer.NewHeader(secret, q.s.exportSecret && q.access.Role == owner.Admin, q.s.now())
-		return transfer.Export(ctx, q.owner.Store(), q.owner.Catalog(), header, scope, w)
-	}},
-	"csv":  {"text/csv; charset=utf-8", "csv", exportCounts(false)},
-	"json": {"application/json", "json", exportCounts(true)},
-}
-
-func exportCounts(asJSON bool) func(context.Context, *request, tally.Scope, *exportWriter) error {
-	return func(ctx context.Context, q *request, scope tally.Scope, w *exportWriter) error {
-		return transfer.ExportCounts(ctx, q.owner.Store(), scope, asJSON, w)
-	}
-}
+// exportTypes are the media types of the formats of an export. A format is also the extension of the file.
+var exportTypes = map[string]string{"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 // exportData answers GET /admin/v1/export.
 func (q *request) exportData() (any, error) {
@@ -53,18 +30,17 @@ func (q *request) exportData() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	format, ok := exportFormats[cmp.Or(values.Get("format"), "jsonl")]
-	if !ok {
+	w := &exportWriter{q: q, control: http.NewResponseController(q.w), format: cmp.Or(values.Get("format"), "jsonl")}
+	if exportTypes[w.format] == "" {
 		return nil, tally.Errorf(tally.CodeBadBody, "format must be jsonl, csv or json")
 	}
-	w := &exportWriter{q: q, control: http.NewResponseController(q.w), format: format}
 	if q.r.Method == http.MethodHead {
 		w.begin()
 		return responded{}, nil
 	}
 	// The export of a revoked token ends at once, even if the client stopped reading.
 	defer context.AfterFunc(q.r.Context(), func() { _ = w.control.SetWriteDeadline(time.Now()) })()
-	err = format.write(q.r.Context(), q, scope, w)
+	err = w.export(scope)
 	if err != nil && !w.hasBegun {
 		return nil, err
 	}
@@ -82,8 +58,22 @@ func (q *request) exportData() (any, error) {
 type exportWriter struct {
 	q        *request
 	control  *http.ResponseController
-	format   exportFormat
+	format   string // of exportTypes
 	hasBegun bool
+}
+
+// export writes the topics of scope.
+func (w *exportWriter) export(scope tally.Scope) error {
+	ctx, store := w.q.r.Context(), w.q.owner.Store()
+	if w.format != "jsonl" {
+		return transfer.ExportCounts(ctx, store, scope, w.format == "json", w)
+	}
+	secret, err := store.Secret()
+	if err != nil {
+		return err
+	}
+	header := transfer.NewHeader(secret, w.q.s.exportSecret && w.q.access.Role == owner.Admin, w.q.s.now())
+	return transfer.Export(ctx, store, w.q.owner.Catalog(), header, scope, w)
 }
 
 // begin sets the headers. It is called with the first bytes of the export, so that an error before
@@ -91,8 +81,8 @@ type exportWriter struct {
 func (w *exportWriter) begin() {
 	w.hasBegun = true
 	h := w.q.w.Header()
-	h.Set("Content-Type", w.format.media)
-	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="tallycast-%s.%s"`, w.q.s.now().UTC().Format(time.DateOnly), w.format.extension))
+	h.Set("Content-Type", exportTypes[w.format])
+	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="tallycast-%s.%s"`, w.q.s.now().UTC().Format(time.DateOnly), w.format))
 	h.Set("X-Accel-Buffering", "no") // proxies do not buffer it
 }
 
@@ -125,16 +115,8 @@ func (q *request) importData() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := q.owner.Store().Secret()
-	if err != nil {
-		return nil, err
-	}
 	target := transfer.NewStoreTarget(q.owner.Store(), q.owner.Catalog(), q.owner.NewImportCheck().Admit)
-	report, err := transfer.Import(q.detached(), target, bytes.NewReader(body), transfer.ImportOptions{
-		Fingerprint: tally.NewHasher(secret).Fingerprint(),
-		Replace:     replace,
-		Part:        true,
-	})
+	report, err := transfer.Import(q.detached(), target, bytes.NewReader(body), transfer.ImportOptions{Replace: replace, Part: true})
 	if report.Settings > 0 {
 		err = errors.Join(err, q.owner.Reload(q.detached()))
 	}

@@ -219,7 +219,7 @@ func TestImport_AgainAfterFailure(t *testing.T) {
 		}
 		edit(t, from, "blog/likes/page", tally.EditSeed, 7)
 		text := export(t, from, tally.Scope{})
-		options := ImportOptions{Replace: replace, Fingerprint: fingerprint()}
+		options := ImportOptions{Replace: replace}
 		report, err := Import(t.Context(), NewStoreTarget(&failing{to, 1}, catalog(), nil), bytes.NewReader(text), options)
 		if !errors.Is(err, errGone) || report.Contributions != 10_000 {
 			t.Fatalf("%+v, %v", report, err)

@@ -53,8 +53,6 @@ type Report struct {
 
 // ImportOptions are the options of [Import]. The zero value merges a whole export.
 type ImportOptions struct {
-	// Fingerprint is the fingerprint of the store's secret; empty if the target checks it.
-	Fingerprint string
 	// Replace replaces each topic instead of merging it.
 	Replace bool
 	// Part marks the input as a part of an export: a header and some lines, possibly of a
@@ -74,13 +72,17 @@ type ImportOptions struct {
 // another secret, those of target and of r.
 func Import(ctx context.Context, target Target, r io.Reader, options ImportOptions) (Report, error) {
 	i := &importRun{target: target, options: options, lines: newLines(r), report: Report{Refusals: []Refusal{}, Sites: map[string]bool{}}}
-	if err := i.begin(ctx); err != nil {
-		return i.report, err
+	header, err := i.lines.header()
+	if err == nil {
+		err = i.retry(ctx, func() error { return target.Begin(ctx, header) })
 	}
-	if err := i.readAll(ctx); err != nil {
-		return i.report, err
+	if err == nil {
+		err = i.readAll(ctx)
 	}
-	return i.report, i.checkComplete()
+	if err == nil {
+		err = i.checkComplete()
+	}
+	return i.report, err
 }
 
 // importRun is a running import.
@@ -96,18 +98,6 @@ type importRun struct {
 	topic         tally.Topic // whose lines are being read; zero between two topics
 	read          Totals      // of all lines, refused or not
 	total         *Totals     // that the last line states
-}
-
-// begin reads and checks the header.
-func (i *importRun) begin(ctx context.Context) error {
-	header, err := i.lines.header()
-	if err != nil {
-		return err
-	}
-	if f := i.options.Fingerprint; f != "" && header.Fingerprint != f {
-		return tally.Errorf(tally.CodeBadBody, "the export was written with the secret of the fingerprint %.64q, but the secret of the store has the fingerprint %q, so visitors would not be recognised; import it into a store with the secret of the export", header.Fingerprint, f)
-	}
-	return i.retry(ctx, func() error { return i.target.Begin(ctx, header) })
 }
 
 // readAll reads the lines and stores them in batches.

@@ -45,6 +45,8 @@ type TargetStore interface {
 	tally.Restorer
 	tally.SettingsStore
 	tally.MarkStore
+	// Secret returns the secret of the store, see [tally.Store].
+	Secret() ([]byte, error)
 }
 
 // Admit returns an error if a setting may not be imported.
@@ -62,7 +64,17 @@ type storeTarget struct {
 	admit   Admit
 }
 
-func (t storeTarget) Begin(context.Context, Header) error { return nil }
+// Begin returns an error if the export belongs to another secret.
+func (t storeTarget) Begin(_ context.Context, header Header) error {
+	secret, err := t.store.Secret()
+	if err != nil {
+		return err
+	}
+	if f := tally.NewHasher(secret).Fingerprint(); header.Fingerprint != f {
+		return tally.Errorf(tally.CodeBadBody, "the export was written with the secret of the fingerprint %.64q, but the secret of the store has the fingerprint %q, so visitors would not be recognised; import it into a store with the secret of the export", header.Fingerprint, f)
+	}
+	return nil
+}
 
 func (t storeTarget) Store(ctx context.Context, replace bool, batch Batch) ([]Refusal, error) {
 	if len(batch.Settings) > 0 {
