@@ -1,18 +1,10 @@
 package admin
 
-import "github.com/tallycast/tallycast/internal/tally"
+import (
+	"encoding/json"
 
-// merged is the topic into which others were merged or renamed.
-type merged struct {
-	Topic   string        `json:"topic"`
-	Count   int64         `json:"count"`
-	Options tally.Options `json:"options,omitempty"`
-	Version int64         `json:"version"`
-}
-
-func mergedOf(c tally.Change) merged {
-	return merged{c.Topic.String(), c.Count, c.Options, c.Version}
-}
+	"github.com/tallycast/tallycast/internal/tally"
+)
 
 type renameBody struct {
 	From string `json:"from"`
@@ -26,7 +18,7 @@ func (q *request) rename(body renameBody) (any, error) {
 		return nil, err
 	}
 	change, err := q.owner.Rename(q.detached(), q.actor(), topics[0], topics[1])
-	return mergedOf(change), err
+	return json.RawMessage(tally.AppendFrame(nil, change)), err
 }
 
 type mergeBody struct {
@@ -45,5 +37,5 @@ func (q *request) merge(body mergeBody) (any, error) {
 		return nil, err
 	}
 	change, err := q.owner.Merge(q.detached(), q.actor(), from, to[0])
-	return mergedOf(change), err
+	return json.RawMessage(tally.AppendFrame(nil, change)), err
 }

@@ -146,9 +146,7 @@ func (q *request) respond(v any) {
 		return
 	}
 	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
+	if err := tally.NewEncoder(&body).Encode(v); err != nil {
 		q.respondError(err)
 		return
 	}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -68,9 +67,7 @@ func encodeHistory(h *tally.History, points []tally.Point) ([]byte, error) {
 		shown[i] = point{p.At.UTC(), p.Count}
 	}
 	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(struct {
+	err := tally.NewEncoder(&text).Encode(struct {
 		Topic   tally.Topic `json:"topic"`
 		By      string      `json:"by"`
 		Points  []point     `json:"points"`

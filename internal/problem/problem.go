@@ -4,7 +4,6 @@
 package problem
 
 import (
-	"encoding/json"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -92,9 +91,7 @@ func Respond(w http.ResponseWriter, r *http.Request, err error, d Details) {
 	}
 	h.Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(document{ // the client may have disconnected
+	_ = tally.NewEncoder(w).Encode(document{ // the client may have disconnected
 		Type: "about:blank", Title: http.StatusText(status), Status: status,
 		Code: e.Code, Detail: e.Message, RequestID: d.RequestID,
 	})

@@ -2,7 +2,9 @@ package tally
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 )
 
@@ -88,6 +90,13 @@ func ParseFrame(topic Topic, frame []byte) (Change, error) {
 		return Change{}, fmt.Errorf("frame %q is not of %s", frame, topic)
 	}
 	return Change{Topic: topic, Count: count, Options: options, Version: version}, nil
+}
+
+// NewEncoder returns an encoder of JSON that does not escape keys for HTML, as frames do not.
+func NewEncoder(w io.Writer) *json.Encoder {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder
 }
 
 // AppendJSONString appends s, which is UTF-8, as a JSON string (RFC 8259, section 7).

@@ -51,7 +51,7 @@ func ExportCounts(ctx context.Context, source Source, scope tally.Scope, asJSON 
 
 func writeCountJSON(out *bufio.Writer, c tally.Change, isFirst bool) error {
 	var text bytes.Buffer
-	err := newEncoder(&text).Encode(struct {
+	err := tally.NewEncoder(&text).Encode(struct {
 		Topic   string        `json:"topic"`
 		Count   int64         `json:"count"`
 		Options tally.Options `json:"options,omitempty"`

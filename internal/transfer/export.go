@@ -25,7 +25,7 @@ const writeBytes = 64 << 10
 // error the output lacks its last line, so that an import recognises it as incomplete.
 func Export(ctx context.Context, source Source, catalog *tally.Catalog, header Header, scope tally.Scope, w io.Writer) error {
 	out := bufio.NewWriterSize(w, writeBytes)
-	lines := newEncoder(out)
+	lines := tally.NewEncoder(out)
 	_ = lines.Encode(header) // out returns the first error of w when it is flushed
 	settings, err := unmergedSettings(ctx, source)
 	if err != nil {

@@ -140,7 +140,7 @@ type Line struct {
 // EncodePart returns a header and a batch, which [Import] reads with [ImportOptions].Part.
 func EncodePart(h Header, batch Batch) []byte {
 	var text bytes.Buffer
-	lines := newEncoder(&text)
+	lines := tally.NewEncoder(&text)
 	_ = lines.Encode(h) // cannot fail with these types, like those below
 	for _, setting := range batch.Settings {
 		_ = lines.Encode(settingRecord{setting.Name, setting.Value})
@@ -149,13 +149,6 @@ func EncodePart(h Header, batch Batch) []byte {
 		_ = lines.Encode(line.record())
 	}
 	return text.Bytes()
-}
-
-// newEncoder returns an encoder of the lines of an export.
-func newEncoder(w io.Writer) *json.Encoder {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	return encoder
 }
 
 func (l Line) record() portionRecord {
