@@ -12,8 +12,10 @@
 package web
 
 import (
+	"cmp"
 	"embed"
 	"io/fs"
+	"path"
 )
 
 //go:generate go run ./generate
@@ -35,6 +37,20 @@ var Assets = sub(assets, "dist/demo")
 // Dashboard are the files of the dashboard: index.html is served at /admin/, the
 // others next to it. They find the service by their own address.
 var Dashboard = sub(dashboard, "dist/admin")
+
+// types are the media types of files by their extensions: constants, since the tables of systems differ.
+var types = map[string]string{
+	".css":  "text/css; charset=utf-8",
+	".html": "text/html; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml; charset=utf-8",
+	".yaml": "application/yaml; charset=utf-8",
+}
+
+// ContentType returns the media type of a file by its name.
+func ContentType(name string) string {
+	return cmp.Or(types[path.Ext(name)], "application/octet-stream")
+}
 
 func sub(files fs.FS, dir string) fs.FS {
 	below, err := fs.Sub(files, dir)

@@ -3,12 +3,11 @@ package admin
 import (
 	"cmp"
 	"io/fs"
-	"mime"
 	"net/http"
-	"path"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/web"
 )
 
 // pagePolicy allows the dashboard to load its own files and to connect to this service, and nothing
@@ -18,16 +17,6 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 
 // indexPage is the file at /admin/.
 const indexPage = "index.html"
-
-// pageTypes are the media types of the dashboard's files: constants, since the tables of systems
-// differ.
-var pageTypes = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".svg":  "image/svg+xml; charset=utf-8",
-	".json": "application/json",
-}
 
 // servePage responds with a file of the dashboard. The files are public, since they contain no
 // data.
@@ -49,13 +38,9 @@ func (s *Server) servePage(q *request) error {
 	if err != nil {
 		return errNotFound
 	}
-	kind, ok := pageTypes[path.Ext(name)]
-	if !ok {
-		kind = mime.TypeByExtension(path.Ext(name))
-	}
 	h := q.w.Header()
 	h.Set("Content-Security-Policy", pagePolicy)
-	h.Set("Content-Type", kind)
+	h.Set("Content-Type", web.ContentType(name))
 	_, _ = q.w.Write(content) // the client may have disconnected
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"path"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -42,7 +41,7 @@ func newAsset(name string, content []byte) *asset {
 	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // fails for levels that do not exist
 	_, _ = w.Write(content)                                    // a buffer does not fail
 	_ = w.Close()
-	f := &asset{kind: []string{contentType(name)}, plain: content, etag: contentETag(content)}
+	f := &asset{kind: []string{web.ContentType(name)}, plain: content, etag: contentETag(content)}
 	if packed.Len() < len(content) {
 		f.gzipped, f.gzippedETag = packed.Bytes(), strings.TrimSuffix(f.etag, `"`)+`-gzip"`
 	}
@@ -74,25 +73,6 @@ func newAssets(withoutDemo bool) (map[string]*asset, error) {
 		return nil, fmt.Errorf("read the demo's assets: %w", err)
 	}
 	return assets, nil
-}
-
-// contentTypes are the media types by extension: constants, since the tables of systems
-// differ.
-var contentTypes = map[string]string{
-	".css":   "text/css; charset=utf-8",
-	".js":    "text/javascript; charset=utf-8",
-	".png":   "image/png",
-	".svg":   "image/svg+xml; charset=utf-8",
-	".woff2": "font/woff2",
-	".yaml":  "application/yaml; charset=utf-8",
-}
-
-// contentType returns the media type of a file by its name.
-func contentType(name string) string {
-	if kind := contentTypes[path.Ext(name)]; kind != "" {
-		return kind
-	}
-	return "application/octet-stream"
 }
 
 // respondAsset responds with f. Clients cache it for an hour and revalidate it by its ETag,
