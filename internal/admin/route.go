@@ -2,10 +2,8 @@ package admin
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -160,16 +158,4 @@ func (q *request) untilRevoked(answer answer) (any, error) {
 		err = unauthorized("the token was revoked during the call")
 	}
 	return result, err
-}
-
-// recover responds to a panic with an internal error.
-func (q *request) recover() {
-	v := recover()
-	if v == nil {
-		return
-	}
-	if v == http.ErrAbortHandler {
-		panic(v)
-	}
-	q.respondError(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
 }

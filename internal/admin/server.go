@@ -15,6 +15,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/problem"
+	"github.com/tallycast/tallycast/internal/ratelimit"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -69,8 +70,8 @@ type Server struct {
 	sessions  sessions
 	calls     *http.ServeMux
 
-	attempts attempts
-	hinted   atomic.Bool // how to enable the server was logged
+	wrongTokens *ratelimit.Limiter // as reads
+	hinted      atomic.Bool        // how to enable the server was logged
 }
 
 // shared is the part of a Server that handlers may use. It is fixed after construction.
@@ -97,8 +98,9 @@ func New(o Options) *Server {
 		token:     sha256.Sum256([]byte(o.Token)),
 		storeName: o.StoreName,
 		pages:     o.Pages,
-		attempts:  attempts{buckets: map[netip.Addr]time.Duration{}},
 		sessions:  newSessions(o.Token),
+
+		wrongTokens: ratelimit.New(wrongTokenLimits, nil),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -114,7 +116,6 @@ func (s *Server) ServeAdmin(w http.ResponseWriter, r *http.Request, caller Calle
 	for _, each := range headers {
 		h.Set(each[0], each[1])
 	}
-	defer q.recover()
 	if err := s.serve(q); err != nil {
 		q.respondError(err)
 	}
@@ -203,8 +204,14 @@ func (s *Server) access(q *request) (owner.Access, error) {
 
 var errSessionEnded = unauthorized("the session has ended; sign in again")
 
+// wrongTokenLimits are ten wrong tokens of one address, which are logged and answered with
+// not_authorized. Further ones are answered with rate_limited, so that guessing does not fill the log.
+var wrongTokenLimits = ratelimit.Limits{Reads: ratelimit.Limit{Count: 10, Per: time.Minute}, Burst: 1}
+
 // checkToken returns the access of a token: the admin token, or one for the owners of a
-// site. It limits and logs wrong tokens by the client's address.
+// site. It limits and logs wrong tokens by the client's address. It always accepts a right token:
+// otherwise another client behind the owner's proxy could lock the owner out, and guessing a token of
+// 16 bytes or more is hopeless.
 // Errors: not_authorized, rate_limited, store_unavailable.
 func (s *Server) checkToken(q *request, token string) (owner.Access, error) {
 	sum := sha256.Sum256([]byte(token)) // sums have one length, so the comparison does not reveal that of the token
@@ -215,7 +222,7 @@ func (s *Server) checkToken(q *request, token string) (owner.Access, error) {
 	if err == nil || tally.AsError(err).Code != tally.CodeNotAuthorized {
 		return access, err
 	}
-	if wait := s.attempts.wrong(q.caller.Client, s.now()); wait > 0 {
+	if wait := s.wrongTokens.Read(q.caller.Client, 1); wait > 0 {
 		e := tally.Errorf(tally.CodeRateLimited, "this is not the admin token, nor one for the owners of a site, and this address sent too many wrong tokens")
 		e.RetryAfter = wait
 		return owner.Access{}, e

@@ -63,7 +63,7 @@ func (p *process) openLocal(url config.StoreURL, u storeUse) (*adminClient, erro
 		Token: token, ExportSecret: u.withSecret, Logger: log,
 	})
 	caller := admin.Caller{Actor: "tallycast " + u.command}
-	transport, stop := serveInProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeAdmin(w, r, caller) }))
+	transport, stop := serveInProcess(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeAdmin(w, r, caller) }), log)
 	return &adminClient{
 		base: "http://store", label: url.Name(), token: token, http: &http.Client{Transport: transport},
 		release: func() error { return errors.Join(stop(), release()) },
@@ -80,12 +80,12 @@ func sitesOf(texts []string) (sites []string) {
 	return sites
 }
 
-// serveInProcess serves handler over connections within the process. It returns the
+// serveInProcess serves handler, whose panics it logs, over connections within the process. It returns the
 // transport that reaches it, and a function that waits for the requests in progress and
 // stops both: a request that changes something is completed although its client left.
-func serveInProcess(handler http.Handler) (*http.Transport, func() error) {
+func serveInProcess(handler http.Handler, log *slog.Logger) (*http.Transport, func() error) {
 	listener := &pipeListener{connections: make(chan net.Conn), closed: make(chan struct{})}
-	web := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	web := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError)}
 	ended := make(chan struct{})
 	go func() { // ends when web is shut down, which waits for it
 		defer close(ended)

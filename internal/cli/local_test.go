@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,7 +22,7 @@ func TestServeInProcess_InterruptedRequest(t *testing.T) {
 		interrupt()
 		time.Sleep(200 * time.Millisecond)
 		isComplete.Store(true)
-	}))
+	}), slog.New(slog.DiscardHandler))
 	request := httptest.NewRequestWithContext(ctx, http.MethodPost, "http://store/", strings.NewReader("{}"))
 	if response, err := transport.RoundTrip(request); err == nil {
 		response.Body.Close()
@@ -43,7 +44,7 @@ func TestServeInProcess_PausedReader(t *testing.T) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 		_, _ = out.WriteString(strings.Repeat("x", 1<<20))
 		_ = out.Flush()
-	}))
+	}), slog.New(slog.DiscardHandler))
 	response, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://store/", nil))
 	if err != nil {
 		t.Fatal(err)

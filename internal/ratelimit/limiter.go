@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -13,8 +14,7 @@ import (
 )
 
 const (
-	// burst is the size of the buckets of reads and writes, in periods of the limit: a page
-	// with many hearts begins with a request for each.
+	// burst is the default of [Limits].Burst: a page with many hearts begins with a request for each.
 	burst = 3
 	// wideFactor is how many times an address's limits an IPv6 /48 has. Providers usually
 	// assign a customer a network between a /64 and a /48.
@@ -29,6 +29,7 @@ type Limits struct {
 	Writes, Reads Limit
 	NewTopics     Limit // topics that the address creates
 	Topic         Limit // new contributions to one topic
+	Burst         int   // size of the buckets of reads and writes, in periods of the limit; 3 by default
 }
 
 // Limiter limits what a client address does: writes, reads, new topics, and new contributions
@@ -51,6 +52,7 @@ type Limiter struct {
 // share, or an error if it is not known yet. If secret is nil, this instance counts alone.
 func New(limits Limits, secret func() ([]byte, error)) *Limiter {
 	l := &Limiter{secret: secret, start: time.Now()}
+	burst := cmp.Or(limits.Burst, burst)
 	for limit, rate := range [bucketLimits]Rate{
 		writeBucket:      NewRate(limits.Writes, burst),
 		readBucket:       NewRate(limits.Reads, burst),
