@@ -16,6 +16,7 @@ import (
 
 	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/importer"
+	"github.com/tallycast/tallycast/internal/plaintext"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/transfer"
 )
@@ -218,7 +219,6 @@ type input struct {
 	*bufio.Reader
 	file *os.File
 	size int64 // of the file; 0 if unknown
-	read int64 // bytes of the file
 }
 
 // maxHeader bounds the bytes of an export's header, which holds the secret at most.
@@ -229,13 +229,13 @@ func openInput(path string) (in *input, err error) {
 	in = &input{file: os.Stdin}
 	if path != "-" {
 		if in.file, err = os.Open(path); err != nil {
-			return nil, fmt.Errorf("%s cannot be read: %w", path, config.FileErrorReason(err))
+			return nil, fmt.Errorf("%s cannot be read: %w", path, plaintext.FileError(err))
 		}
 		if info, err := in.file.Stat(); err == nil && info.Mode().IsRegular() {
 			in.size = info.Size()
 		}
 	}
-	in.Reader = bufio.NewReaderSize(countingReader{in}, maxHeader)
+	in.Reader = bufio.NewReaderSize(in.file, maxHeader)
 	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952
 		text, err := gzip.NewReader(in.Reader)
 		if err != nil {
@@ -250,16 +250,13 @@ func openInput(path string) (in *input, err error) {
 func (in *input) header() (transfer.Header, error) {
 	text, err := in.Peek(maxHeader)
 	if err != nil && !errors.Is(err, io.EOF) && !bytes.Contains(text, []byte("\n")) {
-		return transfer.Header{}, tally.Errorf(tally.CodeBadBody, "it cannot be read: %v", config.FileErrorReason(err))
+		return transfer.Header{}, tally.Errorf(tally.CodeBadBody, "it cannot be read: %v", plaintext.FileError(err))
 	}
 	return transfer.ReadHeader(bytes.NewReader(text))
 }
 
-// countingReader counts the bytes that are read of the file.
-type countingReader struct{ in *input }
-
-func (c countingReader) Read(text []byte) (int, error) {
-	n, err := c.in.file.Read(text)
-	c.in.read += int64(n)
-	return n, err
+// read returns the number of bytes of the file that were read; 0 if it is unknown.
+func (in *input) read() int64 {
+	n, _ := in.file.Seek(0, io.SeekCurrent) // fails for a pipe
+	return n
 }

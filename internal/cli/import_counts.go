@@ -13,8 +13,8 @@ import (
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/admin"
-	"github.com/tallycast/tallycast/internal/config"
 	"github.com/tallycast/tallycast/internal/importer"
+	"github.com/tallycast/tallycast/internal/plaintext"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -115,7 +115,7 @@ func openCounts(path string) (file importer.File, closeFile func() error, err er
 		if in != nil {
 			err = errors.Join(err, in.Close())
 		}
-		return file, nil, fmt.Errorf("%s cannot be read: %w", path, config.FileErrorReason(err))
+		return file, nil, fmt.Errorf("%s cannot be read: %w", path, plaintext.FileError(err))
 	}
 	info, err := in.Stat()
 	if err == nil && !info.Mode().IsRegular() {

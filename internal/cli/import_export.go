@@ -58,7 +58,7 @@ func (c *importCommand) restore(p *process, in *input) (report transfer.Report, 
 			m.end()
 			fmt.Fprintf(p.stderr, "%s: %s\n", printable(c.path), printable(r.String()))
 		},
-		OnProgress: func(done transfer.Totals) { m.at(in.read, m.progress(done)) },
+		OnProgress: func(done transfer.Totals) { m.at(in.read(), m.progress(done)) },
 	}
 	if c.dry {
 		return transfer.Import(p.ctx, discard{}, in, options)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/tallycast/tallycast/internal/plaintext"
 )
 
 // maxFileBytes bounds the configuration file: a thousand times the size of a usual one, and small
@@ -33,16 +34,12 @@ type fileEntry struct {
 
 // LoadFile reads the file at path and returns all its problems.
 func LoadFile(path string, settings []Setting) (File, Problems) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxFileBytes {
-		err = fmt.Errorf("it has %d bytes, and a configuration has at most %d", info.Size(), maxFileBytes)
+	if info, err := os.Stat(path); err == nil && info.Size() > maxFileBytes {
+		return File{}, fileProblem("%s cannot be read: it has %d bytes, and a configuration has at most %d", path, info.Size(), maxFileBytes)
 	}
-	var text []byte
-	if err == nil {
-		text, err = os.ReadFile(path)
-	}
+	text, err := readFile(path)
 	if err != nil {
-		return File{}, fileProblem("%s cannot be read: %v", path, FileErrorReason(err))
+		return File{}, fileProblem("%v", err)
 	}
 	return parseFile(path, text, settings)
 }
@@ -52,13 +49,13 @@ func fileProblem(format string, args ...any) Problems {
 	return Problems{{Setting: "config", Message: fmt.Sprintf(format, args...)}}
 }
 
-// FileErrorReason returns the reason of a file error without the path, for messages that
-// name the path themselves.
-func FileErrorReason(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
+// readFile returns the content of a file. Its error names the file.
+func readFile(path string) ([]byte, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", path, plaintext.FileError(err))
 	}
-	return err
+	return content, nil
 }
 
 // parseFile parses text, the content of the file at path.

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -152,9 +151,9 @@ func intoOrFile[T any](target *T, what string, parse func(string) (T, error)) fu
 			*target = Read(r, name, parse)
 		default:
 			*target = Read(r, file, func(path string) (parsed T, err error) {
-				text, err := os.ReadFile(path)
+				text, err := readFile(path)
 				if err != nil {
-					return parsed, fmt.Errorf("%s cannot be read: %w", path, FileErrorReason(err))
+					return parsed, err
 				}
 				if parsed, err = parse(strings.TrimRight(string(text), "\r\n")); err != nil {
 					err = fmt.Errorf("%s in %s %w", what, path, err)

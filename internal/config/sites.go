@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tallycast/tallycast/internal/plaintext"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -192,7 +193,7 @@ func parseSeedPaths(items []string) ([]string, error) {
 	var problems []error
 	for _, item := range items {
 		if _, err := os.Stat(item); err != nil {
-			problems = append(problems, fmt.Errorf("%s should be a folder or a file: %w", item, FileErrorReason(err)))
+			problems = append(problems, fmt.Errorf("%s should be a folder or a file: %w", item, plaintext.FileError(err)))
 		}
 	}
 	return items, errors.Join(problems...)

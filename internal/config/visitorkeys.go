@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -30,9 +29,9 @@ func (c *Config) parseVisitorKeys(r *Reader, setting string) {
 // parseVisitorKeyFiles parses the paths of files with keys, and reads them.
 func (c *Config) parseVisitorKeyFiles(r *Reader, setting string) {
 	c.addVisitorKeys(r, setting, r.texts(setting), func(path string) (visitortoken.Source, error) {
-		content, err := os.ReadFile(path)
+		content, err := readFile(path)
 		if err != nil {
-			return visitortoken.Source{}, fmt.Errorf("%s cannot be read: %w", path, FileErrorReason(err))
+			return visitortoken.Source{}, err
 		}
 		keys, err := visitortoken.ParseFile(content)
 		if err != nil {

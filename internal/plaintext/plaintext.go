@@ -1,5 +1,5 @@
 // Package plaintext decodes text files of editors and spreadsheets: UTF-8 and UTF-16, with
-// any line ends. All readers of such files import it.
+// any line ends. All readers of such files import it, and those of secrets and keys for [FileError].
 package plaintext
 
 import (
@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 
 	"golang.org/x/text/encoding/unicode"
 )
@@ -17,6 +18,14 @@ const headBytes = 4 << 10
 
 // ErrUTF32 is the error of a text in UTF-32.
 var ErrUTF32 = errors.New("is encoded as UTF-32; save it as UTF-8")
+
+// FileError returns the error of a file without its path, for messages that name the path themselves.
+func FileError(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
 
 // NewReader returns the text of r as UTF-8 without a byte order mark. It decodes UTF-16,
 // with or without a mark, and replaces carriage returns that end lines alone. It leaves text

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tallycast/tallycast/internal/plaintext"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -186,15 +187,7 @@ func (s *scan) walk(ctx context.Context, root string) {
 
 // refuse adds the problem of a path that cannot be read.
 func (s *scan) refuse(path string, err error) {
-	s.order = append(s.order, &file{fileResult: fileResult{problems: []Problem{{File: path, Reason: withoutPath(err).Error()}}}})
-}
-
-// withoutPath returns the reason of a file's error.
-func withoutPath(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
+	s.order = append(s.order, &file{fileResult: fileResult{problems: []Problem{{File: path, Reason: plaintext.FileError(err).Error()}}}})
 }
 
 // readFile reads a file if it is new or changed.
@@ -217,7 +210,7 @@ func (s *scan) readFile(rules Rules, shown, path, page string) {
 	if !read.isCurrent(info, stamp) {
 		read = &file{size: info.Size(), modified: info.ModTime(), readAt: time.Now(), stamp: stamp, fileResult: fileResult{file: shown}}
 		if err := read.read(rules, path, page); err != nil {
-			read.refuse(0, "%v", withoutPath(err))
+			read.refuse(0, "%v", plaintext.FileError(err))
 		}
 		s.result.FilesRead++
 	}
