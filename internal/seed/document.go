@@ -44,10 +44,6 @@ func (f *fileResult) document(r Rules, in io.Reader) error {
 	return err
 }
 
-// keyOfEntry is the name of a field that has the name of an entry. It is not UTF-8, so no document has
-// a field of that name.
-const keyOfEntry = "\xff"
-
 // documentEntry adds the seeds of an entry of an object, or of an object in a list, which has
 // no name.
 func (f *fileResult) documentEntry(rules Rules, name string, text json.RawMessage, line int) {
@@ -70,13 +66,5 @@ func (f *fileResult) documentEntry(rules Rules, name string, text json.RawMessag
 	default:
 		o = object{rules.Fields[0].Name: {value, line}}
 	}
-	if name != "" {
-		rules.KeyFrom = keyOfEntry
-	}
-	f.addRecord(rules, record{file: f.file, line: line, field: func(field string) (any, int, bool) {
-		if field == keyOfEntry {
-			return name, line, true
-		}
-		return o.find(field)
-	}})
+	f.addRecord(rules, record{key: name, line: line, field: o.find})
 }

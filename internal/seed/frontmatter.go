@@ -63,7 +63,7 @@ func (f *fileResult) frontmatter(r Rules, name string, in io.Reader) error {
 		f.refuse(line+before, "%v", err)
 		return nil
 	}
-	f.addRecord(r, record{file: f.file, path: name, line: max(1, before), field: func(name string) (any, int, bool) {
+	f.addRecord(r, record{path: name, line: max(1, before), field: func(name string) (any, int, bool) {
 		value, line, ok := matter.find(name)
 		return value, line + before, ok
 	}})

@@ -172,6 +172,9 @@ func (p hugoPage) expand(pattern string) (string, error) {
 	return text, err
 }
 
+// hugoDates are the layouts of tokens with a name, see [time.Time.Format].
+var hugoDates = map[string]string{"month": "01", "monthname": "January", "day": "02", "weekdayname": "Monday"}
+
 // token returns the value of a token without its colon.
 func (p hugoPage) token(name string) (string, error) {
 	escaped := func(values ...string) (string, error) {
@@ -181,16 +184,8 @@ func (p hugoPage) token(name string) (string, error) {
 	switch name {
 	case "year":
 		return strconv.Itoa(at.Year()), nil
-	case "month":
-		return at.Format("01"), nil
-	case "monthname":
-		return at.Month().String(), nil
-	case "day":
-		return at.Format("02"), nil
 	case "weekday":
 		return strconv.Itoa(int(at.Weekday())), nil
-	case "weekdayname":
-		return at.Weekday().String(), nil
 	case "yearday":
 		return strconv.Itoa(at.YearDay()), nil
 	case "section":
@@ -212,8 +207,9 @@ func (p hugoPage) token(name string) (string, error) {
 		return path.Join(slice(p.sections(), strings.TrimSuffix(cut, "]"))...), nil
 	}
 	// Other tokens are layouts of dates.
-	if reference := time.Date(2019, time.November, 9, 23, 1, 42, 1, time.UTC); reference.Format(name) != name {
-		return at.Format(name), nil
+	layout := cmp.Or(hugoDates[name], name)
+	if reference := time.Date(2019, time.November, 9, 23, 1, 42, 1, time.UTC); reference.Format(layout) != layout {
+		return at.Format(layout), nil
 	}
 	return "", fmt.Errorf(":%s is not a token of Hugo", name)
 }

@@ -66,6 +66,8 @@ func (r Rules) key(rec record) (key string, line int, err error) {
 	}
 	isPage := rec.path != ""
 	switch from := r.KeyFrom; {
+	case rec.key != "":
+		key, line = rec.key, rec.line
 	case r.derivesKeys() && isPage:
 		key, err = r.project.keyOf(rec.path, rec.field)
 		return key, rec.line, err

@@ -61,7 +61,7 @@ var generatorKinds = map[string]generatorKind{
 	FromAstro: {
 		name:     "Astro",
 		settings: []string{"astro.config.mjs", "astro.config.js", "astro.config.ts", "astro.config.mts", "astro.config.cjs"},
-		open:     openAstro,
+		open:     func(string, object) generator { return astro{} },
 	},
 }
 

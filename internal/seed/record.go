@@ -14,8 +14,8 @@ import (
 
 // record is a page's frontmatter, a row of a table or an object of a document.
 type record struct {
-	file  string // as messages name it
 	path  string // of the page below its folder, with slashes; empty if it is not a page
+	key   string // of the page, if the record states it beside its fields; else empty
 	line  int    // on which it begins
 	field fields
 }
@@ -112,7 +112,7 @@ func (f *fileResult) addRecord(r Rules, rec record) {
 			f.refuse(line, "%q: %s", key, tally.AsError(err).Message)
 			return // the same for each metric
 		}
-		f.seeds = append(f.seeds, Seed{topic, each.count, rec.file, each.line})
+		f.seeds = append(f.seeds, Seed{topic, each.count, f.file, each.line})
 		f.compareKey(r, topic.Key(), rec)
 	}
 }
@@ -147,7 +147,7 @@ func (f *fileResult) addTopicRecord(rec record, name string, line int) {
 		case err != nil:
 			f.refuse(line, "%s: %v", field, err)
 		case ok:
-			f.seeds = append(f.seeds, Seed{topic, count, rec.file, line})
+			f.seeds = append(f.seeds, Seed{topic, count, f.file, line})
 		default:
 			continue
 		}

@@ -45,7 +45,7 @@ func (f *fileResult) table(r Rules, in io.Reader) error {
 			f.refuse(line, "is not UTF-8")
 			continue
 		}
-		f.addRecord(r, record{file: f.file, line: line, field: func(name string) (any, int, bool) {
+		f.addRecord(r, record{line: line, field: func(name string) (any, int, bool) {
 			i := table.Column(columns, name)
 			if i < 0 {
 				return nil, line, false
