@@ -44,22 +44,18 @@ func (f *fetcher) fetch(ctx context.Context, at string) (changed bool, err error
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", at, err)
 	}
-	if f.keysOfOthers(at)+len(read.keys) > f.MaxPages {
+	pages := len(read.keys)
+	for other, known := range f.files {
+		if other != at {
+			pages += len(known.keys)
+		}
+	}
+	if pages > f.MaxPages {
 		return false, fmt.Errorf("%s: with this file the site would have more than %d pages, so the file is ignored", at, f.MaxPages)
 	}
 	read.etag, read.modified = response.Header.Get("ETag"), response.Header.Get("Last-Modified")
 	f.files[at] = read
 	return true, nil
-}
-
-// keysOfOthers returns the number of keys of all files but the one at a URL.
-func (f *fetcher) keysOfOthers(at string) (n int) {
-	for other, known := range f.files {
-		if other != at {
-			n += len(known.keys)
-		}
-	}
-	return n
 }
 
 // get requests the file at a URL, and follows redirects to allowed hosts.

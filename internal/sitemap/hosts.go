@@ -66,8 +66,8 @@ func (r *hostPolicy) close() {
 	r.publicOnly.CloseIdleConnections()
 }
 
-// hostPorts returns host:port of a URL. The default ports of http and https stand for each
-// other, since sites change between them.
+// hostPorts returns host:port of a URL. For a default port it returns those of http and https, since
+// sites change between them.
 func hostPorts(u *url.URL) []string {
 	host := strings.ToLower(u.Hostname())
 	if port := u.Port(); port != "" && !(u.Scheme == "http" && port == "80") && !(u.Scheme == "https" && port == "443") {

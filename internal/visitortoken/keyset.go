@@ -135,7 +135,9 @@ func (s *keySet) retryAfter() time.Duration {
 func (s *keySet) run(ctx context.Context) error {
 	defer s.client.CloseIdleConnections()
 	for {
-		s.begin()
+		s.mu.Lock()
+		s.began, s.isFetching = time.Now(), true
+		s.mu.Unlock()
 		keys, skipped, err := s.fetch(ctx)
 		s.end(ctx, keys, skipped, err)
 		wait := s.options.Refresh
@@ -152,12 +154,6 @@ func (s *keySet) run(ctx context.Context) error {
 			timer.Stop()
 		}
 	}
-}
-
-func (s *keySet) begin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.began, s.isFetching = time.Now(), true
 }
 
 // end stores the result of a fetch, and logs it if the last fetch had another result.
