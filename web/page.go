@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/dustin/go-humanize"
 )
 
 //go:embed dist/article.html
@@ -77,7 +79,7 @@ func (p Page) fill(placeholder, basePath string, counts map[string]int64) (strin
 	case "count":
 		return strconv.FormatInt(counts[topic], 10), nil
 	case "grouped":
-		return grouped(counts[topic]), nil
+		return humanize.Comma(counts[topic]), nil
 	case "sum":
 		var sum int64
 		for _, each := range p.Topics {
@@ -85,16 +87,7 @@ func (p Page) fill(placeholder, basePath string, counts map[string]int64) (strin
 				sum += counts[each]
 			}
 		}
-		return grouped(sum), nil
+		return humanize.Comma(sum), nil
 	}
 	return "", fmt.Errorf("unknown placeholder ~%s~", placeholder)
-}
-
-// grouped formats n, which is not negative, as in 12,345.
-func grouped(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for at := len(digits) - 3; at > 0; at -= 3 {
-		digits = digits[:at] + "," + digits[at:]
-	}
-	return digits
 }

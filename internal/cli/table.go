@@ -3,9 +3,10 @@ package cli
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/transfer"
@@ -39,24 +40,15 @@ func (t *table) write(out io.Writer) error {
 	return w.Flush()
 }
 
-// thousands formats n, which is not negative, with its digits in groups of three.
-func thousands(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	for at := len(digits) - 3; at > 0; at -= 3 {
-		digits = digits[:at] + "," + digits[at:]
-	}
-	return digits
-}
+// thousands formats n with its digits in groups of three.
+var thousands = humanize.Comma
 
 // signed formats n with its sign and with its digits in groups of three.
 func signed(n int64) string {
-	switch {
-	case n < 0:
-		return "-" + thousands(-n)
-	case n > 0:
+	if n > 0 {
 		return "+" + thousands(n)
 	}
-	return "0"
+	return thousands(n)
 }
 
 // counted returns a text such as "1 file" or "2 files".
