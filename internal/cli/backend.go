@@ -21,9 +21,7 @@ type backend struct {
 func (b backend) isService() bool { return b.store == config.StoreURL{} }
 
 // backendSettings name a store and a service.
-var backendSettings = append(settingsNamed("store"), config.Setting{
-	Name: "at", Group: groupService, Value: "URL", Default: defaultService, Alternative: "store",
-})
+var backendSettings = append(settingsNamed("store"), adminFlags[0])
 
 // backend returns the backend that flags, environment and configuration file name. If both --at
 // and --store are given, the one of the higher layer applies, see [config.Resolve]. If neither is

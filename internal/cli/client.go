@@ -26,7 +26,7 @@ const defaultService = "http://127.0.0.1:8080"
 
 // adminFlags are the flags of commands that call the admin API.
 var adminFlags = []config.Setting{
-	{Name: "at", Group: groupService, Value: "URL", Default: defaultService,
+	{Name: "at", Group: groupService, Value: "URL", Default: defaultService, Alternative: "store",
 		Help: "URL of the service, with its base path."},
 	{Name: "admin-token", Group: groupService, Value: "TEXT", Secret: true,
 		Help: "The --admin-token of the service, or a token of some sites. Prefer the variable or the file: other users of this machine can read command lines."},

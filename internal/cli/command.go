@@ -102,10 +102,10 @@ func (c command) checkArgs(n int) error {
 
 // errHelp means that the arguments ask for the help of the command that parse returns, or of the
 // program if parse returns none.
-var errHelp = errors.New("help is requested")
+var errHelp = pflag.ErrHelp
 
-// parse returns the command that args name, the values of its flags and its arguments. Its error
-// is errHelp, or comes with the command whose help explains it, if there is one.
+// parse returns the command that args name, the values of its flags and its arguments. With an
+// error it returns the command whose help explains the error, or no command.
 func parse(args []string) (c command, given map[string][]string, rest []string, err error) {
 	c, args = commands[0], normalize(args)
 	named := len(args) > 0 && !strings.HasPrefix(args[0], "-")
@@ -129,10 +129,8 @@ func parse(args []string) (c command, given map[string][]string, rest []string, 
 	})
 	var unknown *pflag.NotExistError
 	switch {
-	case errors.Is(err, pflag.ErrHelp) && named:
-		return c, nil, nil, errHelp
-	case errors.Is(err, pflag.ErrHelp):
-		return command{}, nil, nil, errHelp
+	case errors.Is(err, errHelp) && !named:
+		return command{}, nil, nil, err
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
 		return c, nil, nil, fmt.Errorf("%w%s", err, config.DidYouMean("--", unknown.GetSpecifiedName(), namesOf(settings, func(s config.Setting) string { return s.Name })))
 	case errors.As(err, &unknown) && strings.ContainsAny(unknown.GetSpecifiedName(), "0123456789"):

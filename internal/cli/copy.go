@@ -97,23 +97,19 @@ func (c *copyCommand) copy(p *process, opener storeOpener) (report transfer.Copy
 	if err := checkDistinct(p.ctx, source, target); err != nil {
 		return report, err
 	}
-	meters := map[string]*meter{}
-	total := int64(0)
+	m, total := p.meter("copy"), int64(0)
 	if server.IsTerminal(p.stderr) {
 		total = totalContributions(p.ctx, source, c.scope)
 	}
 	report, err = transfer.Copy(p.ctx, source, target, opener.catalog, transfer.CopyOptions{Scope: c.scope, Replace: c.mode == "replace", OnProgress: func(step string, done transfer.Totals) {
-		m := meters[step]
-		if m == nil {
+		if step != m.what {
+			m.end()
 			m = p.meter(step)
-			m.total = total
-			meters[step] = m
 		}
+		m.total = total
 		m.at(done.Contributions, m.progress(done))
 	}})
-	for _, m := range meters {
-		m.end()
-	}
+	m.end()
 	target.Broadcast(owner.SettingsChanged()) // to instances that share the target
 	if report.Topics+report.Contributions+report.Settings == 0 {
 		return report, err

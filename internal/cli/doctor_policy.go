@@ -25,8 +25,8 @@ func parsePolicy(text string) policy {
 	return p
 }
 
-// sources returns the sources of the first directive that exists; isLimited is false if
-// none does, which allows everything.
+// sources returns the sources of the first directive that the policy has. isLimited is false if
+// it has none of them, so that everything is allowed.
 func (p policy) sources(names ...string) (sources []string, isLimited bool) {
 	for _, name := range append(names, "default-src") {
 		if sources, ok := p[name]; ok {
@@ -93,15 +93,7 @@ func sourceMatches(source string, page, target *url.URL) bool {
 // schemeMatches reports whether the scheme of a source allows that of a target: the same,
 // the secure variant, and for ws also http, but not the reverse.
 func schemeMatches(source, target string) bool {
-	switch source {
-	case "http":
-		return target == "http" || target == "https"
-	case "ws":
-		return target == "ws" || target == "wss" || target == "http" || target == "https"
-	case "wss":
-		return target == "wss" || target == "https"
-	}
-	return source == target
+	return source == target || slices.Contains(map[string][]string{"http": {"https"}, "ws": {"wss", "http", "https"}, "wss": {"https"}}[source], target)
 }
 
 func hostMatches(pattern, host string) bool {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -160,9 +161,7 @@ func (p *process) readSitemaps(addresses []string) (map[string]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		for key := range keys {
-			all[key] = true
-		}
+		maps.Copy(all, keys)
 	}
 	return all, nil
 }

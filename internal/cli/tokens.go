@@ -87,8 +87,6 @@ func (c *ownerCommand) revokeToken() error {
 	if _, err := c.call(http.MethodDelete, "/admin/v1/tokens/"+url.PathEscape(c.args[0]), nil, nil); err != nil {
 		return err
 	}
-	if c.asTable {
-		c.print(nil, "the token %s is revoked", c.args[0])
-	}
+	c.print(nil, "the token %s is revoked", c.args[0])
 	return nil
 }

@@ -15,13 +15,14 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// print prints a message for people, or the answer as JSON.
+// print prints a message for people, or the answer as JSON, which may be nil.
 func (c *ownerCommand) print(raw json.RawMessage, format string, args ...any) {
-	if !c.asTable {
+	switch {
+	case c.asTable:
+		fmt.Fprintln(c.stdout, printable(fmt.Sprintf(format, args...)))
+	case raw != nil:
 		c.printJSON(raw)
-		return
 	}
-	fmt.Fprintln(c.stdout, printable(fmt.Sprintf(format, args...)))
 }
 
 func (c *ownerCommand) printEdit(raw json.RawMessage, topic string, e admin.Edited) {

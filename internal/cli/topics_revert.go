@@ -12,17 +12,13 @@ import (
 )
 
 func (c *ownerCommand) forgetVisitor() error {
-	body := map[string]string{"visitor": c.args[0]}
 	if err := tally.ValidateAnyVisitor(c.args[0]); err != nil {
 		return usageError{errors.New(tally.AsError(err).Message)}
-	}
-	if c.site != "" {
-		body["site"] = c.site
 	}
 	if err := c.confirm("Remove all contributions of this visitor?"); err != nil {
 		return err
 	}
-	return c.revert("/admin/v1/forget", body)
+	return c.revert("/admin/v1/forget", map[string]string{"visitor": c.args[0], "site": c.site})
 }
 
 // revert calls path, which removes contributions, and prints how many.
@@ -47,47 +43,36 @@ func (c *ownerCommand) changeBlock(method, outcome string) error {
 	if (c.visitor == "") == (len(c.args) == 0) {
 		return usagef("name %s", needsBlocked)
 	}
-	body, target := map[string]string{"visitor": c.visitor, "reason": c.reason}, "the visitor"
+	body, target := map[string]string{"site": c.site, "visitor": c.visitor, "reason": c.reason}, "the visitor"
 	if c.visitor == "" {
 		target = c.args[0]
 		body["range"] = target
 	}
-	if c.site != "" {
-		body["site"] = c.site
-	}
 	if _, err := c.call(method, "/admin/v1/blocks", body, nil); err != nil {
 		return err
 	}
-	if c.asTable {
-		c.print(nil, "%s %s", target, outcome)
-	}
+	c.print(nil, "%s %s", target, outcome)
 	return nil
 }
 
 // undo previews which contributions it would remove, asks, and removes them.
 func (c *ownerCommand) undo() error {
-	body := map[string]any{}
-	for name, text := range c.scope() {
-		body[name] = text[0]
-	}
-	if len(c.args) > 0 {
-		topics, err := parseTopics(c.args)
-		if err != nil {
-			return err
-		}
-		body["topics"] = topics
+	names, err := parseTopics(c.args)
+	if err != nil {
+		return err
 	}
 	switch {
-	case len(body) == 0:
+	case len(names) == 0 && len(c.scope()) == 0:
 		return usagef("name topics, or a site with --site")
 	case c.from.IsZero():
 		return usagef("--from is missing: it says since when contributions are removed, such as --from 2h")
 	case c.to.IsZero():
 		c.to = time.Now() // later contributions are not in the preview
 	}
-	body["from"], body["to"] = c.from.UTC(), c.to.UTC()
-	body["sources"], body["addresses"], body["repeated"] = c.sources, c.addresses, c.repeated
-	body["preview"] = true
+	body := map[string]any{
+		"site": c.site, "metric": c.metric, "prefix": c.prefix, "topics": names, "from": c.from.UTC(), "to": c.to.UTC(),
+		"sources": c.sources, "addresses": c.addresses, "repeated": c.repeated, "preview": true,
+	}
 	var found owner.Reverted
 	raw, err := c.call("POST", "/admin/v1/undo", body, &found)
 	if err != nil {
@@ -136,18 +121,15 @@ func (c *ownerCommand) prune() error {
 	case c.untouched == 0:
 		return usagef("--untouched is missing: name the time without contributions, such as --untouched 365d")
 	}
-	body := map[string]any{"untouched_since": time.Now().Add(-c.untouched).UTC(), "preview": true}
-	for name, text := range c.scope() {
-		body[name] = text[0]
+	body := map[string]any{
+		"site": c.site, "metric": c.metric, "prefix": c.prefix, "untouched_since": time.Now().Add(-c.untouched).UTC(), "preview": true,
 	}
 	var found struct{ Topics []admin.State }
 	if _, err := c.call("POST", "/admin/v1/prune", body, &found); err != nil {
 		return err
 	}
 	if len(found.Topics) == 0 {
-		if c.asTable {
-			c.print(nil, "there is nothing to prune")
-		}
+		c.print(nil, "there is nothing to prune")
 		return nil
 	}
 	t := newTable(stateHead...)
