@@ -82,7 +82,7 @@ func (s *Store) flushGains(timeout time.Duration) {
 }
 
 // readTopics divides topics into those of metrics whose gains somebody reads, and the others.
-func (s *Store) readTopics(ctx context.Context, pending map[tally.Topic]pendingRank) (topics, others []tally.Topic, err error) {
+func (s *Store) readTopics(ctx context.Context, pending map[tally.Topic]pendingChange) (topics, others []tally.Topic, err error) {
 	marks := map[siteMetric]*redis.StringCmd{}
 	pipe := s.client.Pipeline()
 	for topic := range pending {

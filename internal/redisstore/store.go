@@ -47,8 +47,8 @@ type Store struct {
 	seeds         seedMarks
 
 	stats        counters
-	ranks        pendingRanks
-	gains        pendingRanks      // of the topics whose gains are to be updated
+	ranks        pendingChanges
+	gains        pendingChanges    // of the topics whose gains are to be updated
 	computations *gainComputations // of gains
 	repairs      repairs
 	scanCache    scanCache
@@ -114,8 +114,8 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		noWindow:         "0 " + strconv.FormatInt(options.Journal.Milliseconds(), 10),
 		historyRetention: strconv.FormatInt(int64(options.History/redistopology.Day), 10),
 		secret:           newSecretKey(options.Secret),
-		ranks:            pendingRanks{interval: options.TopInterval, topics: map[tally.Topic]pendingRank{}},
-		gains:            pendingRanks{interval: options.Intervals.Gains, topics: map[tally.Topic]pendingRank{}},
+		ranks:            pendingChanges{interval: options.TopInterval, topics: map[tally.Topic]pendingChange{}},
+		gains:            pendingChanges{interval: options.Intervals.Gains, topics: map[tally.Topic]pendingChange{}},
 		computations:     newGainComputations(),
 		broadcasts:       make(chan []byte, maxQueuedBroadcasts),
 		feedLive:         make(chan struct{}, 1),

@@ -22,15 +22,16 @@ const (
 	// topChunk is how many topics one script call updates: some tenths of a millisecond of Redis,
 	// for which likes wait. A near Redis gets one call at a time.
 	topChunk = 50
-	// maxPendingRanks bounds the pending topics while Redis is away, some 20 MB. Others are
+	// maxPendingChanges bounds the pending topics while Redis is away, some 20 MB. Others are
 	// dropped, and repaired later.
-	maxPendingRanks = 100_000
+	maxPendingChanges = 100_000
 	// extraTopics is how many topics are read beyond the limit, since counts may have fallen.
 	extraTopics = 16
 )
 
-// pendingRanks has the newest change of each topic that leaderboards and directories lack.
-type pendingRanks struct {
+// pendingChanges has the newest change of each topic that a projection lacks: leaderboards and
+// directories, or gains.
+type pendingChanges struct {
 	// interval is how long changes are collected; flush writes them.
 	interval time.Duration
 	flush    func()
@@ -42,33 +43,33 @@ type pendingRanks struct {
 	// Guarded by mu.
 	timer  *time.Timer // nil if none runs
 	closed bool
-	topics map[tally.Topic]pendingRank
+	topics map[tally.Topic]pendingChange
 }
 
-// pendingRank is a topic's newest count, or its deletion.
-type pendingRank struct {
+// pendingChange is a topic's newest count, or its deletion.
+type pendingChange struct {
 	count, version int64
 	deleted        bool
 }
 
 // add adds a change; if deleted is set, the topic was deleted with it.
-func (g *pendingRanks) add(change tally.Change, deleted bool) {
+func (g *pendingChanges) add(change tally.Change, deleted bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	old, ok := g.topics[change.Topic]
 	if change.Version < old.version || change.Version == old.version && (!ok || !deleted) {
 		return
 	}
-	if !ok && len(g.topics) >= maxPendingRanks {
+	if !ok && len(g.topics) >= maxPendingChanges {
 		g.dropped.Add(1)
 		return
 	}
-	g.topics[change.Topic] = pendingRank{change.Count, change.Version, deleted}
+	g.topics[change.Topic] = pendingChange{change.Count, change.Version, deleted}
 	g.scheduleLocked()
 }
 
 // scheduleLocked calls flush after the interval.
-func (g *pendingRanks) scheduleLocked() {
+func (g *pendingChanges) scheduleLocked() {
 	if g.timer == nil && !g.closed {
 		g.running.Add(1)
 		g.timer = time.AfterFunc(g.interval, func() { // ends with flush; close waits for it
@@ -85,7 +86,7 @@ func (g *pendingRanks) scheduleLocked() {
 }
 
 // stopLocked ends the wait for the interval.
-func (g *pendingRanks) stopLocked() {
+func (g *pendingChanges) stopLocked() {
 	if g.timer != nil && g.timer.Stop() {
 		g.timer = nil
 		g.running.Done()
@@ -93,7 +94,7 @@ func (g *pendingRanks) stopLocked() {
 }
 
 // close prevents further calls of flush, and waits for the one that runs.
-func (g *pendingRanks) close() {
+func (g *pendingChanges) close() {
 	g.mu.Lock()
 	g.closed = true
 	g.stopLocked()
@@ -102,17 +103,17 @@ func (g *pendingRanks) close() {
 }
 
 // take returns and removes the pending changes. The next one begins an interval.
-func (g *pendingRanks) take() map[tally.Topic]pendingRank {
+func (g *pendingChanges) take() map[tally.Topic]pendingChange {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stopLocked()
 	topics := g.topics
-	g.topics = make(map[tally.Topic]pendingRank, len(topics))
+	g.topics = make(map[tally.Topic]pendingChange, len(topics))
 	return topics
 }
 
 // restore makes topics pending again with the changes that take returned.
-func (g *pendingRanks) restore(taken map[tally.Topic]pendingRank, topics []tally.Topic) {
+func (g *pendingChanges) restore(taken map[tally.Topic]pendingChange, topics []tally.Topic) {
 	for _, topic := range topics {
 		change := taken[topic]
 		g.add(tally.Change{Topic: topic, Count: change.count, Version: change.version}, change.deleted)

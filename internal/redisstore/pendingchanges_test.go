@@ -10,12 +10,12 @@ import (
 )
 
 // After close no flush runs: close stops the timer, and waits for a flush that has begun.
-func TestPendingRanks_Close(t *testing.T) {
+func TestPendingChanges_Close(t *testing.T) {
 	for name, elapsed := range map[string]time.Duration{"before the flush": time.Second / 2, "during the flush": 3 * time.Second / 2} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var flushes, ended atomic.Int64
-				g := pendingRanks{interval: time.Second, topics: map[tally.Topic]pendingRank{}}
+				g := pendingChanges{interval: time.Second, topics: map[tally.Topic]pendingChange{}}
 				g.flush = func() {
 					flushes.Add(1)
 					time.Sleep(time.Second)
@@ -39,10 +39,10 @@ func TestPendingRanks_Close(t *testing.T) {
 }
 
 // Pending changes that another path took are not flushed again at the end of their interval.
-func TestPendingRanks_Take(t *testing.T) {
+func TestPendingChanges_Take(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var flushed []time.Time
-		g := pendingRanks{interval: time.Second, topics: map[tally.Topic]pendingRank{}}
+		g := pendingChanges{interval: time.Second, topics: map[tally.Topic]pendingChange{}}
 		g.flush = func() { flushed = append(flushed, time.Now()) }
 		g.add(tally.Change{Version: 1}, false)
 		time.Sleep(time.Second / 2)
