@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -57,11 +56,7 @@ type keySet struct {
 }
 
 func newKeySet(at string, o Options) *keySet {
-	transport := o.Transport
-	if transport == nil {
-		transport = &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{}).DialContext, ForceAttemptHTTP2: true,
-			MaxResponseHeaderBytes: maxKeySet}
-	}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: maxKeySet}
 	return &keySet{
 		options: o, url: at, wanted: make(chan struct{}, 1), ended: make(chan struct{}),
 		client: &http.Client{Transport: transport, Timeout: fetchTimeout, CheckRedirect: checkRedirect},

@@ -245,9 +245,9 @@ func TestKeySet_Redirects(t *testing.T) {
 	}
 	secure := httptest.NewTLSServer(http.RedirectHandler(p.URL, http.StatusFound))
 	defer secure.Close()
-	o := options()
-	o.Transport = secure.Client().Transport
-	if _, _, err := newKeySet(secure.URL, o).fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "not https") {
+	set := newKeySet(secure.URL, options())
+	set.client.Transport = secure.Client().Transport
+	if _, _, err := set.fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "not https") {
 		t.Error(err)
 	}
 }

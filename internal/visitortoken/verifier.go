@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -68,8 +67,6 @@ type Options struct {
 	// Retry is the interval after a failed fetch, and the shortest one if tokens name unknown
 	// keys: forged tokens must not cause many fetches. 10 s by default.
 	Retry time.Duration
-	// Transport makes the HTTP requests for key sets; by default one without a client certificate.
-	Transport http.RoundTripper
 }
 
 const (
