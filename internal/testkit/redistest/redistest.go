@@ -76,6 +76,7 @@ type Server struct {
 	admin   *redis.Client
 	command *exec.Cmd
 	ended   chan struct{} // closed after the process was waited for
+	clock   []byte        // the mapped file of the clock; nil without Options.Clock
 }
 
 // Start starts a server that ends with the test, and waits until it answers.
@@ -105,7 +106,7 @@ func Start(t testing.TB, options Options) *Server {
 		s.writeUsers()
 	}
 	if options.Clock {
-		s.SetClock(0)
+		s.mapClock()
 	}
 	t.Cleanup(s.cleanUp)
 	for attempt := 1; ; attempt++ {
