@@ -107,7 +107,7 @@ func onRedis(t testing.TB) *stores {
 
 func openRedis(url string) (fullStore, error) {
 	store, err := redisstore.Open(url, catalog(), redisstore.Options{
-		Journal: journal, History: tally.MaxHistory, Logger: slog.New(slog.DiscardHandler),
+		Journal: journal, History: tally.MaxHistory, Logger: slog.New(slog.DiscardHandler), Timeout: testTimeout,
 		TopInterval: topInterval, Intervals: redisstore.Intervals{Gains: topInterval},
 	})
 	if err != nil {

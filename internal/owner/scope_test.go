@@ -205,7 +205,7 @@ func TestWithin_PagesBehindCounts(t *testing.T) {
 	url := redistest.Start(t, redistest.Options{}).URL(0)
 	var parts []*owner.Service
 	for range 2 {
-		store, err := redisstore.Open(url, catalog(), redisstore.Options{TopInterval: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+		store, err := redisstore.Open(url, catalog(), redisstore.Options{TopInterval: time.Hour, Timeout: testTimeout, Logger: slog.New(slog.DiscardHandler)})
 		if err == nil {
 			err = store.Connect(t.Context())
 		}

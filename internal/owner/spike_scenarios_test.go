@@ -184,7 +184,7 @@ func openClocked(t *testing.T, kind string) clockedStore {
 		return clockedStore{store, func(d time.Duration) { ahead.Store(int64(d)) }}
 	}
 	server := redistest.Start(t, redistest.Options{Clock: true})
-	store, err := redisstore.Open(server.URL(0), scenarioCatalog(), redisstore.Options{Journal: journal, Logger: slog.New(slog.DiscardHandler)})
+	store, err := redisstore.Open(server.URL(0), scenarioCatalog(), redisstore.Options{Journal: journal, Timeout: testTimeout, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func (s *Store) changedTopics(ctx context.Context, scope tally.Scope, since, day
 	if err := s.checkUsable(); err != nil {
 		return nil, false, err
 	}
-	s.flushRanks(timeout) // if Redis fails, so does the search
+	s.flushRanks(s.options.Timeout) // if Redis fails, so does the search
 	sites, total, complete, err := s.directories(ctx, scope)
 	if err != nil || !complete {
 		return nil, false, err

@@ -14,7 +14,7 @@ import (
 // completeDirectories does what a repair does in the end.
 func (f *revertFixture) completeDirectories(t *testing.T) {
 	t.Helper()
-	if !f.flushRanks(timeout) || f.setAllNames(t.Context()) != nil {
+	if !f.flushRanks(f.options.Timeout) || f.setAllNames(t.Context()) != nil {
 		t.Fatal("the directories cannot be written")
 	}
 }
@@ -197,7 +197,7 @@ func TestSearchJournal_Cluster(t *testing.T) {
 			t.Fatal(some[0].Err)
 		}
 	}
-	if !store.flushRanks(timeout) || store.setAllNames(t.Context()) != nil {
+	if !store.flushRanks(store.options.Timeout) || store.setAllNames(t.Context()) != nil {
 		t.Fatal("the directories cannot be written")
 	}
 	scans := 0

@@ -30,7 +30,7 @@ var ErrNoSecret = conflictf("the store has no secret yet, and none is configured
 // Connect reads the slot map, connects to all nodes and checks each: secret, layout, rights,
 // eviction, persistence. [Store.Health] reports the result too.
 func (s *Store) Connect(ctx context.Context) error {
-	ctx, cancel := redistopology.WithDeadline(ctx)
+	ctx, cancel := s.topology.WithDeadline(ctx)
 	defer cancel()
 	if err := s.topology.Refresh(ctx); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (n *node) check(ctx context.Context) (warnings []string, err error) {
 // pipeline, so that a far store takes one round trip after the connection was verified.
 func (n *node) runChecks(parent context.Context, all bool) (warnings []string, err error) {
 	s := n.store
-	ctx, cancel := redistopology.WithDeadline(parent)
+	ctx, cancel := s.topology.WithDeadline(parent)
 	defer cancel()
 	n.ForgetClock()
 	pipe := n.Client.Pipeline()

@@ -96,6 +96,7 @@ func (c storeConfig) factory() storetest.Factory {
 		c := c
 		c.options.Secret = options.Secret
 		c.options.TopInterval = 50 * time.Millisecond // the suite waits for it often
+		c.options.Timeout = processtest.Timeout
 		c.options.Journal, c.options.History = options.Journal, options.History
 		first, second := c.connect(t, options.Catalog, prefix), c.connect(t, options.Catalog, prefix)
 		return &storetest.Fixture{

@@ -64,7 +64,7 @@ func TestContributions(t *testing.T) {
 			want = append(want, amount, 0)
 		}
 	}
-	f.flushRanks(timeout) // else it could run meanwhile
+	f.flushRanks(f.options.Timeout) // else it could run meanwhile
 	before := f.server.AllCalls()
 	got, err := f.Contributions(t.Context(), queries)
 	if err != nil || !slices.Equal(got, want) {

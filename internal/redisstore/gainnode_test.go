@@ -15,7 +15,7 @@ func TestFlushGains_NodeAway(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, false)
 	s, err := Open(cluster.URL(), tally.NewCatalog(nil, tally.DefaultMetrics()),
-		Options{TopInterval: time.Hour, History: tally.MaxHistory, Logger: slog.New(slog.DiscardHandler)})
+		Options{TopInterval: time.Hour, Intervals: Intervals{Gains: time.Hour}, Timeout: testTimeout, History: tally.MaxHistory, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestFlushGains_NodeAway(t *testing.T) {
 		}
 	}
 	away.Kill()
-	s.flushGains(20 * time.Second)
+	s.flushGains(testTimeout)
 	if got := s.client.ZCard(t.Context(), key).Val(); got != want {
 		t.Errorf("%d of %d topics on other nodes have gains", got, want)
 	}

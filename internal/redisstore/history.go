@@ -11,7 +11,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -33,7 +32,7 @@ func (s *Store) History(ctx context.Context, period tally.Period, topics []tally
 }
 
 func (s *Store) history(ctx context.Context, from reader, period tally.Period, topics []tally.Topic) []tally.History {
-	ctx, cancel := redistopology.WithDeadline(ctx)
+	ctx, cancel := s.topology.WithDeadline(ctx)
 	defer cancel()
 	histories := make([]tally.History, 0, len(topics))
 	for chunk := range slices.Chunk(topics, readChunk) {
@@ -116,7 +115,7 @@ func formatRecords(records []tally.Record) []byte {
 // readPasts returns the histories of topics without their present states, and the prior
 // contributions. A topic without history has nil.
 func (s *Store) readPasts(ctx context.Context, topics []tally.Topic) (pasts []*tally.Past, priors []int64, err error) {
-	ctx, cancel := redistopology.WithDeadline(ctx)
+	ctx, cancel := s.topology.WithDeadline(ctx)
 	defer cancel()
 	pipe := s.client.Pipeline()
 	states := make([]*redis.StringCmd, len(topics))

@@ -41,7 +41,7 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	if l.Scope.Exact {
 		return s.page(ctx, l, s.scannedTopics(ctx, l, after))
 	}
-	s.flushRanks(timeout) // if Redis fails, so does the list
+	s.flushRanks(s.options.Timeout) // if Redis fails, so does the list
 	if l.Order == tally.ByTopic {
 		return s.page(ctx, l, s.orScanned(ctx, l, after, s.namedTopics(ctx, l, after)))
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -153,7 +152,7 @@ func (s *Store) dropMissing(ctx context.Context, topics []tally.Topic) {
 	if len(topics) == 0 {
 		return
 	}
-	ctx, cancel := redistopology.WithDeadline(ctx)
+	ctx, cancel := s.topology.WithDeadline(ctx)
 	defer cancel()
 	// A topic that is created after this has a greater version, and stays.
 	versions := make([]*redis.FloatCmd, len(topics))

@@ -34,6 +34,9 @@ type Options struct {
 	// ReplicaURL is a Redis close to this instance that replicates the store; empty for none. It is
 	// redis:// or rediss://, see [Open]. Topics are followed there, and [Store.Near] reads there.
 	ReplicaURL string
+	// Timeout bounds operations without a deadline, and each command; zero for
+	// [redistopology.Timeout]. Tests lengthen it, so that a busy machine does not fail them.
+	Timeout time.Duration
 	// RootCAs are trusted for rediss://; nil for those of the system.
 	RootCAs *x509.CertPool
 	// Logger gets transitions; nil for the default logger.
@@ -49,7 +52,4 @@ const (
 	// defaultTopInterval combines the changes of a topic in a second to one update, and leaves
 	// time to update leaderboards within the promised 2 s.
 	defaultTopInterval = time.Second
-
-	// timeout bounds operations without a deadline.
-	timeout = redistopology.Timeout
 )

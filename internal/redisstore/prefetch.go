@@ -110,8 +110,8 @@ func (e *session) startPrefetch(p *prefetch) {
 		}
 		return
 	}
-	e.prefetches.running.Go(func() { // ends with the session's context, or within timeout and maxSilence
-		ctx, cancel := context.WithTimeout(e.ctx, timeout)
+	e.prefetches.running.Go(func() { // ends with the session's context, or within Options.Timeout and maxSilence
+		ctx, cancel := context.WithTimeout(e.ctx, e.store.options.Timeout)
 		defer cancel()
 		readings := e.readWatches(ctx, e.store.reader, p.watches, p.marker)
 		e.prefetches.end()
@@ -177,7 +177,7 @@ func (e *session) settlePrefetch(p *prefetch, readings []tally.Reading) error {
 			watches, read = append(watches, p.watches[i]), append(read, readings[i])
 		}
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, timeout)
+	ctx, cancel := context.WithTimeout(e.ctx, e.store.options.Timeout)
 	defer cancel()
 	if _, err := e.settleReadings(ctx, watches, read); err != nil {
 		return err

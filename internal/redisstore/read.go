@@ -42,7 +42,7 @@ type marker struct{ channel, message string }
 // read reads topics. A deleted topic has the version of its deletion if withDeleted is true,
 // otherwise 0. Each call of a script publishes m.
 func (s *Store) read(ctx context.Context, from reader, queries []tally.Query, withDeleted bool, m marker) []tally.Reading {
-	ctx, cancel := redistopology.WithDeadline(ctx)
+	ctx, cancel := s.topology.WithDeadline(ctx)
 	defer cancel()
 	readings := make([]tally.Reading, 0, len(queries))
 	for chunk := range slices.Chunk(queries, readChunk) {

@@ -86,7 +86,7 @@ func callEach[T any](ctx context.Context, s *Store, what string, items []T,
 	if err := s.checkUsable(); err != nil {
 		return err
 	}
-	ctx, cancel := redistopology.WithDeadline(ctx)
+	ctx, cancel := s.topology.WithDeadline(ctx)
 	defer cancel()
 	var failed error
 	for chunk := range slices.Chunk(items, writeChunk) {

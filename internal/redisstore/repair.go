@@ -108,7 +108,7 @@ func (s *Store) repairAll(ctx context.Context) (done bool) {
 			}
 		}
 	}
-	done = len(s.nodes()) > 0 && s.flushRanks(timeout) && s.ranks.dropped.Load() == dropped && s.setAllNames(ctx) == nil
+	done = len(s.nodes()) > 0 && s.flushRanks(s.options.Timeout) && s.ranks.dropped.Load() == dropped && s.setAllNames(ctx) == nil
 	_, _ = s.setLease(ctx, repairLease, 0) // else it expires
 	return done
 }

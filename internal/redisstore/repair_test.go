@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // Redis restarts during a slow repair: a fast one follows.
@@ -20,13 +21,15 @@ func TestRepair_RestartMeanwhile(t *testing.T) {
 	if err := f.setAllNames(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	f.options.Intervals.Repair = 400 * time.Millisecond
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	const steps = 100
+	f.server.Do("EVAL", "for i = 1, ARGV[1] do redis.call('SET', 'other:' .. i, '') end", 0, steps*scanChunk)
+	f.options.Intervals.Repair = 40 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
-	done := make(chan bool)
+	done, before := make(chan bool), f.server.Calls("scan")
 	go func() { done <- f.repairAll(ctx) }()
-	time.Sleep(100 * time.Millisecond) // the first step is later
-	f.repairs.isUrgent.Store(true)
+	processtest.Eventually(t, "the first step", func() bool { return f.server.Calls("scan") > before })
+	f.repairs.isUrgent.Store(true) // two seconds before the last step
 	if <-done || !f.repairs.isUrgent.Load() {
 		t.Error("the repair that began before the restart is enough")
 	}
@@ -46,7 +49,7 @@ func TestRepair_OlderTopic(t *testing.T) {
 	}
 	board, count := f.names.top(siteMetric{"default", "likes"}), f.names.count(f.topic)
 	score := func() string {
-		if !f.flushRanks(timeout) {
+		if !f.flushRanks(f.options.Timeout) {
 			t.Fatal("the leaderboard is not updated")
 		}
 		return fmt.Sprint(f.server.Do("ZSCORE", board, "page"))
@@ -72,7 +75,7 @@ func TestRepair_DeletedTopic(t *testing.T) {
 	t.Parallel()
 	f := newRevertFixture(t, "likes")
 	f.assert(t, 7, 1, 1)
-	if !f.flushRanks(timeout) {
+	if !f.flushRanks(f.options.Timeout) {
 		t.Fatal("the leaderboard is not updated")
 	}
 	readings := f.readStored(t.Context(), []tally.Query{{Topic: f.topic}})
@@ -90,7 +93,7 @@ func TestRepair_DeletedTopic(t *testing.T) {
 func TestRepair_CopyWhileTopicsChange(t *testing.T) {
 	t.Parallel()
 	f := newRevertFixture(t, "likes")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	var version atomic.Int64
 	change := func() {

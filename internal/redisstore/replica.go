@@ -56,7 +56,7 @@ func (s *Store) newReplica(url string) (*replica, error) {
 	}
 	r := &replica{store: s}
 	topology, err := redistopology.Open(url, redistopology.Options{
-		RootCAs: s.options.RootCAs, Scripts: []*redistopology.Script{probeScript, readScript, topGainsScript}, Logger: s.options.Logger,
+		RootCAs: s.options.RootCAs, Scripts: []*redistopology.Script{probeScript, readScript, topGainsScript}, Logger: s.options.Logger, Timeout: s.options.Timeout,
 		NewNode: func(n *redistopology.Node) any {
 			r.node = s.newNode(n).(*node)
 			r.node.replica = r

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -37,11 +38,14 @@ func (f *revertFixture) open(t *testing.T) *Store {
 	return openAt(t, f.server.URL(0))
 }
 
+// testTimeout bounds operations of stores in tests that do not test timeouts.
+const testTimeout = processtest.Timeout
+
 // openAt opens a store until the test ends.
 func openAt(t *testing.T, url string) *Store {
 	t.Helper()
 	store, err := Open(url, tally.NewCatalog(nil, tally.DefaultMetrics()),
-		Options{Journal: 7 * 24 * time.Hour, History: 30 * 24 * time.Hour, Logger: slog.New(slog.DiscardHandler)})
+		Options{Journal: 7 * 24 * time.Hour, History: 30 * 24 * time.Hour, Timeout: testTimeout, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +58,7 @@ func openAt(t *testing.T, url string) *Store {
 
 func (f *revertFixture) assert(t *testing.T, source tally.Source, member tally.Member, amount int64) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); ; time.Sleep(10 * time.Millisecond) {
 		batches := []tally.Batch{{Topic: f.topic, Writes: []tally.Write{{Member: member, Source: source, Amount: amount, MayCreate: true}}}}
 		f.Apply(context.Background(), batches)
 		if batches[0].Err == nil {

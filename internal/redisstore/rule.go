@@ -85,7 +85,7 @@ func (s *Store) acceptRule(metric, stored string) {
 // that allow more than the stored ones. reads may be nil.
 func (n *node) reconcileRules(ctx context.Context, reads *ruleReads) error {
 	s := n.store
-	ctx, cancel := redistopology.WithDeadline(ctx)
+	ctx, cancel := s.topology.WithDeadline(ctx)
 	defer cancel()
 	if s.rules.compared.Load() || s.topology.SlotMap().Node(s.names.rules()) != n.Node {
 		return nil

@@ -90,7 +90,7 @@ func (n *node) keys(ctx context.Context, pattern string) iter.Seq2[[]string, err
 // scanStep returns some keys of the node that match pattern, and the cursor of the next step,
 // 0 after the last.
 func (n *node) scanStep(ctx context.Context, cursor uint64, pattern string) (keys []string, next uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, n.store.options.Timeout)
 	defer cancel()
 	keys, next, err = n.Client.Scan(ctx, cursor, pattern, scanChunk).Result()
 	if err != nil {

@@ -16,7 +16,7 @@ func (s *Store) call(ctx context.Context, c redistopology.Call) redistopology.Ca
 	return calls[0]
 }
 
-// callAll runs calls within [timeout], since the deadline of an owner's request is too long for
+// callAll runs calls within [Options.Timeout], since the deadline of an owner's request is too long for
 // one round trip. Each call has its own error. If callAll returns an error it ran no call.
 func (s *Store) callAll(ctx context.Context, calls []redistopology.Call) error {
 	if err := s.checkUsable(); err != nil {
@@ -25,7 +25,7 @@ func (s *Store) callAll(ctx context.Context, calls []redistopology.Call) error {
 	if err := ctx.Err(); err != nil {
 		return tally.Unavailable(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	s.topology.Call(ctx, calls)
 	return nil

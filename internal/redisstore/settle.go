@@ -38,7 +38,7 @@ func (e *session) settle() error {
 // state that is not older, it reissues the topic. It returns how many it reissued. It logs errors
 // of single topics, which do not affect the others.
 func (e *session) settleTopics(watches []watch) (reissued int, err error) {
-	ctx, cancel := context.WithTimeout(e.ctx, timeout)
+	ctx, cancel := context.WithTimeout(e.ctx, e.store.options.Timeout)
 	defer cancel()
 	return e.settleReadings(ctx, watches, e.readWatches(ctx, e.node.reader(), watches, marker{}))
 }

@@ -98,6 +98,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		options.TopInterval = defaultTopInterval
 	}
 	options.Intervals = options.Intervals.withDefaults()
+	options.Timeout = cmp.Or(options.Timeout, redistopology.Timeout)
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
@@ -123,12 +124,12 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		repairs:          repairs{due: make(chan struct{}, 1)},
 	}
 	s.unassigned = newFeed(s.isPresence, options.Intervals)
-	s.ranks.flush = func() { s.flushRanks(timeout) }
-	s.gains.flush = func() { s.flushGains(timeout) }
+	s.ranks.flush = func() { s.flushRanks(s.options.Timeout) }
+	s.gains.flush = func() { s.flushGains(s.options.Timeout) }
 	s.computations.compute = s.computeHour
 	var err error
 	s.topology, err = redistopology.Open(url, redistopology.Options{
-		RootCAs: options.RootCAs, Scripts: allScripts, Logger: options.Logger,
+		RootCAs: options.RootCAs, Scripts: allScripts, Logger: options.Logger, Timeout: options.Timeout,
 		NewNode: s.newNode, Verify: s.verifyConnection,
 		Failing:   func(n *redistopology.Node) bool { return nodeOf(n).status.health().Err != nil },
 		RoundTrip: s.stats.roundTrips.Observe,

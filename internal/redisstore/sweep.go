@@ -91,7 +91,7 @@ func (c *comparison) different(watches []watch) (different []watch, err error) {
 		c.args = append(c.args, &c.parts[i])
 	}
 	calls := []redistopology.Call{redistopology.NewCallOf(compareScript, len(watches), c.args)}
-	ctx, cancel := context.WithTimeout(e.ctx, timeout)
+	ctx, cancel := context.WithTimeout(e.ctx, e.store.options.Timeout)
 	defer cancel()
 	from.topology.Call(ctx, calls)
 	if calls[0].Err != nil {

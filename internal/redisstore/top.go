@@ -186,7 +186,7 @@ func (s *Store) top(ctx context.Context, from reader, site, metric string, limit
 	if limit <= 0 {
 		return nil, nil
 	}
-	ctx, cancel := redistopology.WithDeadline(ctx)
+	ctx, cancel := s.topology.WithDeadline(ctx)
 	defer cancel()
 	ranked, err := from.client.ZRangeWithScores(ctx, s.names.top(siteMetric{site, metric}), 0, int64(limit+extraTopics-1)).Result()
 	if err != nil {

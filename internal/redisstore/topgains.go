@@ -94,7 +94,7 @@ func (s *Store) topGains(ctx context.Context, from reader, site, metric string, 
 	if limit <= 0 {
 		return nil, nil
 	}
-	ctx, cancel := redistopology.WithDeadline(ctx)
+	ctx, cancel := s.topology.WithDeadline(ctx)
 	defer cancel()
 	b := siteMetric{site, metric}
 	r, err := s.readTopGains(ctx, from, b, since, limit+extraTopics)

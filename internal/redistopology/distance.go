@@ -90,7 +90,7 @@ func (n *Node) Connections(wanted int) int {
 	wanted = min(wanted, maxInFlight) + spareConnections
 	usable := min(int(n.connections.usable.Load()), int(n.Client.PoolStats().TotalConns))
 	if usable < wanted && !n.connections.opening.Swap(true) {
-		n.connections.running.Go(func() { // ends within Timeout
+		n.connections.running.Go(func() { // ends within Options.Timeout
 			defer n.connections.opening.Store(false)
 			n.connections.usable.Store(int64(usable) + n.open(wanted-usable))
 		})
@@ -104,7 +104,7 @@ const spareConnections = 2
 // open sends PINGs at the same time, so that each needs a connection of its own. It returns how many
 // the node answered.
 func (n *Node) open(pings int) int64 {
-	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), n.topology.options.Timeout)
 	defer cancel()
 	var answered atomic.Int64
 	var sent sync.WaitGroup

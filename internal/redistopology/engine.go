@@ -31,7 +31,7 @@ const (
 
 // NewClient returns a client that sends each command to the node of its key, and a pipeline
 // to all of its nodes at the same time. A command without a key goes to the node of the one
-// before it. The client follows redirects. It takes at most [Timeout]. Each command of a
+// before it. The client follows redirects. It takes at most [Options.Timeout]. Each command of a
 // pipeline has its own error. If usable returns an error, the client sends nothing.
 func (t *Topology) NewClient(usable func() error) *redis.Client {
 	client := redis.NewClient(t.url.settingsFor("")) // it never connects: the hook sends
@@ -67,7 +67,7 @@ func (r router) send(ctx context.Context, commands []redis.Cmder) error {
 		}
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	ctx, cancel := context.WithTimeout(ctx, r.topology.options.Timeout)
 	defer cancel()
 	operations := make([]operation, len(commands))
 	key := ""

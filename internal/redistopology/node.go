@@ -136,10 +136,10 @@ func Exec(ctx context.Context, pipe redis.Pipeliner) error {
 	return err
 }
 
-// WithDeadline returns ctx with a deadline: its own, or after [Timeout].
-func WithDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+// WithDeadline returns ctx with a deadline: its own, or after [Options.Timeout].
+func (t *Topology) WithDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, Timeout)
+	return context.WithTimeout(ctx, t.options.Timeout)
 }

@@ -160,10 +160,10 @@ const Day = 24 * time.Hour
 
 // Call sends calls, those of each node in one pipeline, to all nodes at the same time, and sets
 // the reply or error of each. It follows redirects. It returns by ctx's deadline, or after
-// [Timeout] if it has none. A script with a deadline has no effect after that, and none after
+// [Options.Timeout] if it has none. A script with a deadline has no effect after that, and none after
 // Call returned an error for it.
 func (t *Topology) Call(ctx context.Context, calls []Call) {
-	ctx, cancel := WithDeadline(ctx)
+	ctx, cancel := t.WithDeadline(ctx)
 	defer cancel()
 	operations := make([]operation, len(calls))
 	for i := range calls {

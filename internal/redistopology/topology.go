@@ -15,6 +15,7 @@
 package redistopology
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -36,6 +37,8 @@ type Options struct {
 	// Scripts are all scripts that calls use; [Node.AppendScripts] loads them.
 	Scripts []*Script
 	Logger  *slog.Logger
+	// Timeout bounds operations without a deadline, and each command; zero for [Timeout].
+	Timeout time.Duration
 
 	// NewNode returns the caller's state of a node, see [Node.State].
 	NewNode func(*Node) any
@@ -56,8 +59,8 @@ type Options struct {
 }
 
 const (
-	// Timeout bounds operations without a deadline. It is below the 3 s within which a
-	// request must be answered.
+	// Timeout is the default of [Options.Timeout]. It is below the 3 s within which a request
+	// must be answered.
 	Timeout = 2500 * time.Millisecond
 
 	// refreshInterval is the greatest time between two refreshes of the slot map, and so to
@@ -96,7 +99,8 @@ type Topology struct {
 // Open returns the topology of the store at url. It does not connect. Its errors do not
 // contain the URL's passwords.
 func Open(url string, options Options) (*Topology, error) {
-	parsed, err := parseURL(url, options.RootCAs)
+	options.Timeout = cmp.Or(options.Timeout, Timeout)
+	parsed, err := parseURL(url, options.RootCAs, options.Timeout)
 	if err != nil {
 		return nil, err
 	}

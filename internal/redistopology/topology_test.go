@@ -149,7 +149,7 @@ func FuzzParseURL(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := parseURL(text, nil)
+		got, err := parseURL(text, nil, Timeout)
 		if err != nil {
 			if _, rest, _ := strings.Cut(text, "://"); strings.HasPrefix(rest, "u:hunter2@") && strings.Count(text, "hunter2") == 1 && strings.Contains(err.Error(), "hunter2") {
 				t.Fatalf("%q is refused with its password: %v", text, err)
@@ -184,7 +184,7 @@ func TestParseURL(t *testing.T) {
 		"redis+cluster://:p@a,b:2,a,[::1]:7/0?tls=false": {addrs: "a:6379 b:2 [::1]:7", password: "p"},
 		"rediss+cluster://a":                             {addrs: "a:6379", tls: true},
 	} {
-		got, err := parseURL(text, nil)
+		got, err := parseURL(text, nil, Timeout)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -194,7 +194,7 @@ func TestParseURL(t *testing.T) {
 			t.Errorf("%s became %+v, user %q, database %d", text, got, got.settings.Username, got.settings.DB)
 		}
 	}
-	got, err := parseURL("redis+sentinel://u:p@a/m/1?sentinel_user=w%40tch&sentinel_password=%26%2B%23%25&wait=1", nil)
+	got, err := parseURL("redis+sentinel://u:p@a/m/1?sentinel_user=w%40tch&sentinel_password=%26%2B%23%25&wait=1", nil, Timeout)
 	if err != nil || got.sentinelLogin.user != "w@tch" || got.sentinelLogin.password != "&+#%" || got.settings.Password != "p" || got.replicas != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -111,14 +111,14 @@ const (
 
 // parseURL parses the URL of a store. Its errors do not contain the URL, which may have a
 // password.
-func parseURL(text string, rootCAs *x509.CertPool) (storeURL, error) {
+func parseURL(text string, rootCAs *x509.CertPool, timeout time.Duration) (storeURL, error) {
 	s := storeURL{settings: redis.Options{
 		ContextTimeoutEnabled:    true,
 		DialTimeout:              dialTimeout,
 		DialerRetries:            1,
-		ReadTimeout:              Timeout,
-		WriteTimeout:             Timeout,
-		PoolTimeout:              Timeout,
+		ReadTimeout:              timeout,
+		WriteTimeout:             timeout,
+		PoolTimeout:              timeout,
 		PoolSize:                 poolSize,
 		MaxActiveConns:           poolSize,
 		PipelinePoolSize:         -1, // one pool: nearly everything is a pipeline
