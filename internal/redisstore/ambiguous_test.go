@@ -4,10 +4,12 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
@@ -16,6 +18,8 @@ import (
 type cuttingProxy struct {
 	target   string
 	listener net.Listener
+
+	sent atomic.Int64 // bytes that Redis got
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -60,13 +64,21 @@ func (c *cuttingProxy) forward(running *sync.WaitGroup, client net.Conn) {
 	}
 	c.conns = append(c.conns, client)
 	running.Go(func() { // ends with the client's side
-		_, _ = io.Copy(server, client)
+		_, _ = io.Copy(io.MultiWriter(server, counter{&c.sent}), client)
 		_ = server.Close()
 	})
 	running.Go(func() { // ends with the server's side
 		_, _ = io.Copy(client, server)
 		_ = client.Close()
 	})
+}
+
+// counter counts the bytes that are written.
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
 }
 
 // cut resets the clients' side of all connections, and refuses further ones.
@@ -103,18 +115,19 @@ func TestApply_LostReply(t *testing.T) {
 	}
 
 	server.Suspend()
-	answered := make(chan error, 1)
-	began := time.Now()
-	go func() { answered <- assert("visitor-2") }() // ends within 3 s
-	time.Sleep(300 * time.Millisecond)              // until it was sent
-	cuttingProxy.cut()
-	err := <-answered
-	took := time.Since(began)
+	answered, before := make(chan error, 1), cuttingProxy.sent.Load()
+	var err error
+	took := processtest.Measure(func() {
+		go func() { answered <- assert("visitor-2") }() // ends within 3 s
+		processtest.Eventually(t, "it was sent", func() bool { return cuttingProxy.sent.Load() > before })
+		cuttingProxy.cut()
+		err = <-answered
+	})
 	server.Resume()
 	if tally.AsError(err).Code != tally.CodeStoreUnavailable || took > 3*time.Second {
 		t.Fatalf("answered %v after %v, want store_unavailable within 3 s", err, took)
 	}
-	time.Sleep(300 * time.Millisecond) // time to apply it
+	read(t, direct, page, 0) // Redis takes what it got before
 	if count := read(t, direct, page, 0).Change.Count; count != 1 {
 		t.Errorf("count %d, want 1: the like was applied after it was refused", count)
 	}

@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -33,6 +34,20 @@ func repairing(interval time.Duration) redisstore.Options {
 	return redisstore.Options{TopInterval: 10 * time.Millisecond, Intervals: redisstore.Intervals{Repair: interval, RepairAgain: 10 * interval}}
 }
 
+// repairingOnce makes changes cause no repair.
+func repairingOnce() redisstore.Options {
+	options := repairing(10 * time.Millisecond)
+	options.Intervals.RepairAgain = time.Hour
+	return options
+}
+
+// waitForRepair waits until the first repair ended.
+func waitForRepair(t *testing.T, server *redistest.Server, prefix string) {
+	t.Helper()
+	waitForNames(t, server, prefix+":names:{default}")
+	processtest.Eventually(t, "the repair has ended", func() bool { return server.Do("EXISTS", prefix+":lease:repair") == int64(0) })
+}
+
 // waitForNames waits until the directory by name of the site default has all topics.
 func waitForNames(t *testing.T, server *redistest.Server, names string) {
 	t.Helper()
@@ -46,7 +61,7 @@ func TestList_ByNameAfterUpgrade(t *testing.T) {
 	server := redistest.Start(t, redistest.Options{})
 	prefix := newPrefix()
 	catalog := tally.NewCatalog([]string{"default", "blog"}, tally.DefaultMetrics())
-	store := storeConfig{server: server, url: server.URL(0), options: repairing(10 * time.Millisecond)}.connect(t, catalog, prefix)
+	store := storeConfig{server: server, url: server.URL(0), options: repairingOnce()}.connect(t, catalog, prefix)
 	var want []string
 	for _, text := range []string{"blog/likes/a", "default/heart/~", "default/likes/p", "default/likes/p-1", "default/likes/p/1", "default/likes/p1", "default/likes/pé", "default/likes/q", "default/views/a"} {
 		like(t, store, topic(t, text), 1)
@@ -80,13 +95,9 @@ func TestList_ByNameAfterUpgrade(t *testing.T) {
 		t.Error("an incomplete directory was listed without a scan")
 	}
 	startFeed(t, store)
-	waitForNames(t, server, names)
 	waitForNames(t, server, prefix+":names:{blog}")
-	processtest.Eventually(t, "the repair ended", func() bool {
-		before = server.Calls("scan")
-		time.Sleep(50 * time.Millisecond)
-		return server.Calls("scan") == before
-	})
+	waitForRepair(t, server, prefix)
+	before = server.Calls("scan")
 	check("after the repair")
 	like(t, store, topic(t, "default/likes/zz"), 1)
 	want = slices.Insert(want, 8, "default/likes/zz")
@@ -96,7 +107,7 @@ func TestList_ByNameAfterUpgrade(t *testing.T) {
 	check("after a deletion")
 	server.Do("ZADD", names, "0", "gone/a", "0", "gone/b")
 	check("with topics of a metric that is not declared")
-	if n := server.Calls("scan") - before; n > 1 { // the repair after changes
+	if n := server.Calls("scan") - before; n > 0 {
 		t.Errorf("%d scans", n)
 	}
 }
@@ -106,7 +117,7 @@ func TestList_ByNameWork(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	prefix := newPrefix()
-	store := storeConfig{server: server, url: server.URL(0), options: repairing(10 * time.Millisecond)}.connect(t, catalog(), prefix)
+	store := storeConfig{server: server, url: server.URL(0), options: repairingOnce()}.connect(t, catalog(), prefix)
 	const topics = 20_000
 	var portions []tally.Portion
 	for i := range topics {
@@ -120,7 +131,7 @@ func TestList_ByNameWork(t *testing.T) {
 	}
 	startFeed(t, store)
 	names := prefix + ":names:{default}"
-	waitForNames(t, server, names)
+	waitForRepair(t, server, prefix)
 	if n, _ := server.Do("ZCARD", names).(int64); n != topics+1 {
 		t.Fatalf("%d names", n)
 	}
@@ -130,23 +141,37 @@ func TestList_ByNameWork(t *testing.T) {
 	}
 	last := fmt.Sprintf("default/likes/2026/a-post-%06d", topics-11)
 	for name, listing := range map[string]tally.Listing{"first page": {Limit: 10}, "last page": {Limit: 10, After: last}} {
-		before := server.AllCalls()
-		page, err := store.List(t.Context(), listing)
-		if err != nil || len(page.States) != 10 {
-			t.Fatalf("%s: %d topics, error %v", name, len(page.States), err)
-		}
-		if n := server.AllCalls() - before; n > 20 {
+		n := leastCalls(server, func() {
+			page, err := store.List(t.Context(), listing)
+			if err != nil || len(page.States) != 10 {
+				t.Fatalf("%s: %d topics, error %v", name, len(page.States), err)
+			}
+		})
+		if n > 20 {
 			t.Errorf("%s: %d commands for 10 topics", name, n)
 		}
 	}
 	// A prune looks at the directory by version, in which nothing is older: a binary search.
-	before := server.AllCalls()
-	if page, err := store.List(t.Context(), tally.Listing{Scope: tally.Scope{Site: "default"}, Order: tally.ByNewest, Before: 1}); err != nil || len(page.States) > 0 {
-		t.Errorf("%d topics, error %v", len(page.States), err)
-	}
-	if n := server.AllCalls() - before; n > 50 {
+	n := leastCalls(server, func() {
+		if page, err := store.List(t.Context(), tally.Listing{Scope: tally.Scope{Site: "default"}, Order: tally.ByNewest, Before: 1}); err != nil || len(page.States) > 0 {
+			t.Errorf("%d topics, error %v", len(page.States), err)
+		}
+	})
+	if n > 50 {
 		t.Errorf("%d commands for topics that did not change since the beginning", n)
 	}
+}
+
+// leastCalls returns how many commands work causes. It repeats the work because an instance sends
+// regular commands meanwhile.
+func leastCalls(server *redistest.Server, work func()) int {
+	least := math.MaxInt
+	for range 5 {
+		before := server.AllCalls()
+		work()
+		least = min(least, server.AllCalls()-before)
+	}
+	return least
 }
 
 // A release that does not know the directory by name runs beside this one: a repair adds the

@@ -34,11 +34,14 @@ func Within(t testing.TB, limit time.Duration, what string, condition func() boo
 	}
 }
 
-// Await waits until condition returns true, at most for limit, and reports whether it did.
+// Await waits until condition returns true, at most for limit, and reports whether it did. The
+// limit is that of an idle machine: while more threads want to run than there are processors, it
+// is longer in proportion, up to [Timeout].
 func Await(limit time.Duration, condition func() bool) bool {
-	for began := time.Now(); !condition(); {
-		waited := time.Since(began)
-		if waited > limit {
+	counted, waited := idleTime{last: time.Now()}, time.Duration(0)
+	for !condition() {
+		waited += counted.pass()
+		if counted.counted > limit || waited > max(limit, Timeout) {
 			return false
 		}
 		time.Sleep(max(minPause, min(waited/pauseShare, maxPause)))

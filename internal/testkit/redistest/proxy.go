@@ -17,6 +17,7 @@ type Proxy struct {
 	target   string
 	listener net.Listener
 	ended    sync.WaitGroup
+	held     sync.RWMutex // held for writing while replies are held
 
 	mu     sync.Mutex
 	links  map[*link]bool         // guarded by mu
@@ -125,6 +126,13 @@ func (p *Proxy) DelayOnly(flow Flow, by time.Duration) {
 	p.extra[flow] = by
 }
 
+// Hold holds all that the server sends until work returns.
+func (p *Proxy) Hold(work func()) {
+	p.held.Lock()
+	defer p.held.Unlock()
+	work()
+}
+
 // Cut closes all open connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -218,6 +226,10 @@ func (p *Proxy) forward(l *link, direction Direction, to, from net.Conn, pass fu
 	arriving.Go(func() { // ends when inFlight is closed
 		for next := range inFlight {
 			time.Sleep(time.Until(next.due))
+			if direction == FromServer {
+				p.held.RLock() // waits while they are held
+				p.held.RUnlock()
+			}
 			p.arrive(direction, next.round)
 			if _, err := to.Write(next.data); err != nil {
 				l.close() // ends the reads
