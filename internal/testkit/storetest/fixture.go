@@ -292,15 +292,10 @@ func read(t tester, store tally.Reader, topic tally.Topic, member tally.Member) 
 // eventually waits until met returns true, or fails t with the text of describe.
 func eventually(t tester, met func() bool, describe func() string) {
 	t.Helper()
-	within(t, waitTimeout, met, describe)
-}
-
-func within(t tester, limit time.Duration, met func() bool, describe func() string) {
-	t.Helper()
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(waitTimeout)
 	for !met() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", limit, describe())
+			t.Fatalf("not within %s: %s", waitTimeout, describe())
 		}
 		time.Sleep(time.Millisecond)
 	}

@@ -12,9 +12,6 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// gainLag is how far TopGains may be behind: 5 s by contract, and 5 s for a loaded machine.
-const gainLag = 10 * time.Second
-
 // topGains returns the gains of topics since a time, in order, and the topics.
 func topGains(t tester, store tally.GainRanker, site, metric string, since tally.Since, limit int) []tally.TopicGain {
 	t.Helper()
@@ -42,7 +39,7 @@ func expectGains(t tester, store tally.GainRanker, metric string, since tally.Si
 		return cmp.Or(cmp.Compare(want[keyB], want[keyA]), strings.Compare(keyA, keyB))
 	})
 	var got []string
-	within(t, gainLag, func() bool {
+	eventually(t, func() bool {
 		got = nil
 		for _, r := range topGains(t, store, "default", metric, since, 100) {
 			if _, ok := want[r.Topic.Key()]; ok {

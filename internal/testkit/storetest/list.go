@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -109,20 +108,17 @@ func testList(t *testing.T, open Factory) {
 func listReaches(t *testing.T, f *Fixture, listing tally.Listing, want []string) {
 	t.Helper()
 	var got []string
-	within(t, topLag, func() bool {
+	eventually(t, func() bool {
 		got = pages(t, f, listing)
 		return slices.Equal(got, want)
 	}, func() string { return fmt.Sprintf("%+v is %q, want %q", listing, got, want) })
 }
 
-// topLag is how far Top may be behind: 2 s by contract, and 1 s for a loaded machine.
-const topLag = 3 * time.Second
-
 // topReaches waits until Top returns want.
 func topReaches(t *testing.T, store tally.Ranker, site, metric string, limit int, want []tally.Change) {
 	t.Helper()
 	var got []tally.Change
-	within(t, topLag, func() bool {
+	eventually(t, func() bool {
 		var err error
 		if got, err = store.Top(callContext(t), site, metric, limit); err != nil {
 			t.Fatalf("top of %s/%s: %v", site, metric, err)
