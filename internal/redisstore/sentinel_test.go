@@ -28,8 +28,7 @@ func TestSentinel_Failover(t *testing.T) {
 	likes := startVisitors(t, first, page, other)
 	likes.waitForMore(t, "at first", 100)
 
-	sentinels.Isolate(old, true)
-	processtest.Eventually(t, "the replica is promoted", func() bool { return sentinels.PrimaryAddr() == next.Addr })
+	sentinels.FailOver(t, func() { sentinels.Isolate(old, true) }, next)
 	processtest.Eventually(t, "the store follows", func() bool { return first.Lane(page) == next.Addr && second.Lane(page) == next.Addr })
 	b := assertAll(direct, 2*time.Second, page, 1, 1<<40)
 	if b.Err == nil || tally.AsError(b.Err).Code != tally.CodeStoreUnavailable {

@@ -35,8 +35,7 @@ func (r *run) failoverFault(s *redistest.Sentinels, name string, begin, end func
 	}
 	return fault{name: name, target: "redis", split: true, signals: expected, begin: func(*rand.Rand) func() {
 		primary, replica := roles(s)
-		begin(primary)
-		processtest.Eventually(r.t, "the replica is promoted", func() bool { return s.PrimaryAddr() == replica.Addr })
+		s.FailOver(r.t, func() { begin(primary) }, replica)
 		return func() {
 			end(primary)
 			r.awaitReplication(s)
@@ -67,9 +66,10 @@ func (r *run) clockSetBack(s *redistest.Sentinels) fault {
 			replica.Suspend()
 			primary.Do("CLIENT", "KILL", "TYPE", "replica")
 			r.awaitTraffic(now()) // the replica does not get these writes
-			primary.Kill()
-			replica.Resume()
-			processtest.Eventually(r.t, "the replica is promoted", func() bool { return s.PrimaryAddr() == replica.Addr })
+			s.FailOver(r.t, func() {
+				primary.Kill()
+				replica.Resume()
+			}, replica)
 			return func() {
 				primary.Restart()
 				r.awaitReplication(s)

@@ -347,6 +347,7 @@ func (s *Server) client() *redis.Client {
 		Addr: s.Addr, Password: s.options.Password,
 		ContextTimeoutEnabled: true, DisableIdentity: true, PoolSize: 2,
 		DialerRetries: 1, MaxRetries: -1,
+		DialTimeout: startTimeout, ReadTimeout: startTimeout, WriteTimeout: startTimeout, // of a busy machine
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if s.options.TLS {

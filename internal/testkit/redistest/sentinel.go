@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
@@ -30,8 +31,7 @@ type Sentinels struct {
 }
 
 // StartSentinels starts a primary and a replica with options, and Sentinels, and waits until
-// they know each other. A primary counts as failed after two seconds of silence, because a busy
-// machine may cause shorter ones.
+// they know each other.
 func StartSentinels(t testing.TB, options Options) *Sentinels {
 	t.Helper()
 	options.Password = Password
@@ -41,8 +41,8 @@ func StartSentinels(t testing.TB, options Options) *Sentinels {
 	_, port, _ := strings.Cut(primary.Addr, ":")
 	s := &Sentinels{Servers: []*Server{primary, StartReplica(t, primary.Addr, options)}, options: options}
 	config := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]s 2\n"+
-		"sentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 3000\n"+
-		"sentinel auth-user %[1]s %[3]s\nsentinel auth-pass %[1]s %[4]s\n", Primary, port, sentinelUser, sentinelPassword)
+		"sentinel down-after-milliseconds %[1]s %[5]d\nsentinel failover-timeout %[1]s 3000\n"+
+		"sentinel auth-user %[1]s %[3]s\nsentinel auth-pass %[1]s %[4]s\n", Primary, port, sentinelUser, sentinelPassword, patience.Milliseconds())
 	for range 3 {
 		w := Start(t, Options{sentinel: config})
 		// Shorter than the defaults of 2 s and 10 s. A replica that did not answer for five
@@ -57,6 +57,25 @@ func StartSentinels(t testing.TB, options Options) *Sentinels {
 		})
 	}
 	return s
+}
+
+// A primary counts as failed after patience without an answer, so that a busy machine causes no
+// failover, and in [Sentinels.FailOver] after silence.
+const patience, silence = time.Minute, 2 * time.Second
+
+// FailOver begins a fault of the primary and waits until the Sentinels agree on another one.
+func (s *Sentinels) FailOver(t testing.TB, fault func(), next *Server) {
+	t.Helper()
+	s.setDownAfter(silence)
+	defer s.setDownAfter(patience)
+	fault()
+	processtest.Eventually(t, "the replica is promoted", func() bool { return s.PrimaryAddr() == next.Addr })
+}
+
+func (s *Sentinels) setDownAfter(silence time.Duration) {
+	for _, w := range s.Watchers {
+		w.Do("SENTINEL", "SET", Primary, "down-after-milliseconds", silence.Milliseconds())
+	}
 }
 
 // StartReplica starts a replica that the Sentinels do not promote.
