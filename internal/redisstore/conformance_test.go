@@ -71,11 +71,13 @@ func (c storeConfig) open(t testing.TB, catalog *tally.Catalog, prefix string) *
 func (c storeConfig) connect(t testing.TB, catalog *tally.Catalog, prefix string) *redisstore.Store {
 	t.Helper()
 	store := c.open(t, catalog, prefix)
-	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
-	defer cancel()
-	if err := store.Connect(ctx); err != nil {
-		t.Fatal(err)
-	}
+	processtest.Eventually(t, "the store is usable", func() bool { // a Cluster may take longer than the store waits
+		err := store.Connect(context.Background())
+		if err != nil {
+			t.Log(err)
+		}
+		return err == nil
+	})
 	return store
 }
 

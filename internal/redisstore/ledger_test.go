@@ -58,7 +58,7 @@ func TestRestore_RepeatAfterKill(t *testing.T) {
 func TestRevert_RepeatAfterKill(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{Args: durable})
-	p := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{Journal: 24 * time.Hour}}
+	p := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{Journal: 24 * time.Hour, Timeout: processtest.Timeout}}
 	const each = 20_000
 	metrics := tally.DefaultMetrics()
 	metrics["days"] = tally.Rule{Kind: tally.Window, Max: 1, Window: 24 * time.Hour}

@@ -97,9 +97,7 @@ func edit(t testing.TB, store tally.Ledger, e tally.Edit) tally.Edit {
 func killAndRepeat(t *testing.T, server *redistest.Server, hasBegun func() bool, work func(context.Context) error) {
 	t.Helper()
 	done := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), processtest.Timeout)
-	defer cancel()
-	go func() { done <- work(ctx) }() // ends with ctx; its end is received below
+	go func() { done <- work(t.Context()) }() // ends with Redis; its end is received below
 	processtest.Eventually(t, "it has begun", hasBegun)
 	server.Kill()
 	if err := <-done; err == nil {
@@ -108,5 +106,5 @@ func killAndRepeat(t *testing.T, server *redistest.Server, hasBegun func() bool,
 		t.Errorf("with Redis killed: %v", err)
 	}
 	server.Restart()
-	processtest.Within(t, processtest.Timeout, "it succeeds when it is repeated", func() bool { return work(ctx) == nil })
+	processtest.Eventually(t, "it succeeds when it is repeated", func() bool { return work(t.Context()) == nil })
 }

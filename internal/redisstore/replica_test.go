@@ -128,7 +128,9 @@ func TestReplica_Faults(t *testing.T) {
 			g.awaitUse(t)
 			like(t, g.far, g.page, 5)
 			g.viewer.waitFor(t, g.far, g.page, 5)
-			if lines := g.log.lines("WARN", ""); len(lines) != 1 || !strings.Contains(lines[0], failedMessage) || !strings.Contains(lines[0], fault.cause) {
+			lines := g.log.lines("WARN", "")
+			lines = slices.DeleteFunc(lines, func(line string) bool { return strings.Contains(line, "redis: slow") }) // a busy machine is slow
+			if len(lines) != 1 || !strings.Contains(lines[0], failedMessage) || !strings.Contains(lines[0], fault.cause) {
 				t.Errorf("the fault is logged as %q", lines)
 			}
 			if lines := g.log.lines("INFO", usedMessage); len(lines) != 2 {
@@ -219,8 +221,7 @@ func TestReplica_Failover(t *testing.T) {
 	processtest.Eventually(t, "the replica is used", isUsed)
 	likes := startVisitors(t, store, page)
 	likes.waitForMore(t, "at first", 50)
-	old.Kill()
-	processtest.Eventually(t, "the other replica is promoted", func() bool { return sentinels.PrimaryAddr() == next.Addr })
+	sentinels.FailOver(t, old.Kill, next)
 	old.Restart() // each like waits for both replicas, since one alone may be the region's
 	likes.waitForMore(t, "after the failover", 50)
 	processtest.Eventually(t, "the replica is used again", isUsed)

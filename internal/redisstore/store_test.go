@@ -254,7 +254,7 @@ func TestSweep_ExpiredShares(t *testing.T) {
 	}
 	processtest.Eventually(t, "7 are present", func() bool { return v.shown(page).Count == 7 })
 	v.waitFor(t, store, page, 0)
-	if metric(store, "redis_sweep_mismatches_total") == 0 {
+	if metric(store, "redis_sweep_mismatches_total") == 0 && !v.wasStale() { // else a new session read it
 		t.Error("the mismatch is not counted")
 	}
 }
