@@ -42,7 +42,8 @@ type revertStep struct {
 // Revert implements [tally.JournalStore]. One call at a time takes back the contributions in the
 // order of topics, and then erases the entries in the order of the journal: both at once would
 // write a page of the journal for each entry. After a crash in between, the entries take back
-// nothing more. Entries of a window are erased at once, since each counts.
+// nothing more. Entries of a window are erased at once, since each counts. If ctx ends, Revert
+// waits for its transaction, so that it returns all that is stored.
 func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode tally.RevertMode) (reverted []tally.JournalEntry, changes []tally.Change, err error) {
 	if len(entries) == 0 {
 		return nil, nil, nil
@@ -64,8 +65,12 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode t
 	})
 	done := 0
 	for done < len(r.entries) && err == nil {
+		if err = ctx.Err(); err != nil {
+			err = s.unavailable("revert in", err)
+			break
+		}
 		steps := make(chan revertStep, 1)
-		err = s.update(ctx, func(w *writer) ([]tally.Change, error) {
+		err = s.update(context.WithoutCancel(ctx), func(w *writer) ([]tally.Change, error) {
 			step, err := w.revert(r, done)
 			steps <- step
 			return step.changes, err

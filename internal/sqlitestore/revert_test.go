@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -126,6 +127,67 @@ func TestRevert_RowsChanged(t *testing.T) {
 	const want = likes + 2 + 1 // contributions, changes of the topic, and the row of the journal
 	if rows := changed() - before; rows != want {
 		t.Errorf("%d rows changed, want %d", rows, want)
+	}
+}
+
+// If the caller leaves while another job runs in the transaction of the revert, both are stored, and
+// the caller gets all contributions that were taken back. The revert can be repeated.
+func TestRevert_CancelledDuringJoinedJob(t *testing.T) {
+	store := openJournal(t)
+	const likes = 2000
+	batches := make([]tally.Batch, likes)
+	for i := range batches {
+		topic, err := tally.NewTopic("default", "likes", fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		batches[i] = tally.Batch{Topic: topic, Writes: []tally.Write{{Member: 1, Source: 7, Amount: 1, MayCreate: true}}}
+	}
+	store.Apply(t.Context(), batches)
+	entries := allEntries(t, store)
+	taken := func() (n int) {
+		if err := store.db.QueryRow(`SELECT count(*) FROM topics WHERE metric = 'likes' AND count = 0`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	topic, err := tally.ParseTopic("default/claps/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	failure := errors.New("no")
+	first, joined := make(chan error, 1), make(chan error, 1)
+	go func() { // ends with its job
+		first <- store.update(t.Context(), func(w *writer) ([]tally.Change, error) {
+			for !w.isAwaited() { // by the first transaction of the revert
+			}
+			go func() { // ends with its job
+				joined <- store.update(t.Context(), func(w *writer) ([]tally.Change, error) {
+					cancel()
+					return w.apply([]tally.Batch{{Topic: topic, Writes: []tally.Write{{Member: 1, Amount: 1, MayCreate: true}}}})
+				})
+			}()
+			time.Sleep(20 * time.Millisecond) // until that job waits
+			return nil, failure               // so that the revert begins a transaction
+		})
+	}()
+	reverted, changes, err := store.Revert(ctx, entries, tally.RevertPast)
+	if !errors.Is(err, context.Canceled) || !errors.Is(<-first, failure) {
+		t.Errorf("error %v", err)
+	}
+	if err := <-joined; err != nil {
+		t.Error(err)
+	}
+	if n := taken(); n == 0 || n == likes || len(reverted) != n || len(changes) != n {
+		t.Errorf("%d contributions and %d changes are reported, %d topics changed", len(reverted), len(changes), n)
+	}
+	if got := store.Read(t.Context(), []tally.Query{{Topic: topic}})[0]; got.Change.Count != 1 {
+		t.Errorf("the other job stored %+v", got)
+	}
+	if _, _, err := store.Revert(t.Context(), entries, tally.RevertPast); err != nil || taken() != likes || len(allEntries(t, store)) != 1 {
+		t.Errorf("after the repetition %d topics changed, error %v", taken(), err)
 	}
 }
 
