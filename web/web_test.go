@@ -55,10 +55,49 @@ func distFile(t *testing.T, name string) []byte {
 	return content
 }
 
+// property matches the access to a property, but not a spread.
+var property = regexp.MustCompile(`[^.]\.([A-Za-z_$][\w$]*)`)
+
+// Properties keep the names of their sources: objects pass between the scripts of
+// a page, and the minifier could choose other names in each.
+func TestDist_PropertyNames(t *testing.T) {
+	written := map[string]bool{}
+	for _, name := range files(t, "src/*.js") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range property.FindAllSubmatch(text, -1) {
+			written[string(match[1])] = true
+		}
+	}
+	for _, name := range files(t, "dist/*.js") {
+		matches := property.FindAllSubmatch(distFile(t, filepath.Base(name)), -1)
+		if len(matches) == 0 {
+			t.Errorf("%s accesses no property", name)
+		}
+		for _, match := range matches {
+			if !written[string(match[1])] {
+				t.Errorf("%s has the property %s, which no source has", name, match[1])
+			}
+		}
+	}
+}
+
+// files returns the paths that match a pattern, at least one.
+func files(t *testing.T, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) == 0 {
+		t.Fatal(pattern, paths, err)
+	}
+	return paths
+}
+
 func TestScript_Size(t *testing.T) {
-	lazy, err := bundle.Lazy(".")
-	if err != nil {
-		t.Fatal(err)
+	lazy := bundle.Parts{} // the script contains their names
+	for _, name := range []string{"fallback", "choices", "trendview", "signin"} {
+		lazy[name] = distFile(t, name+".js")
 	}
 	like, err := lazy.Module(".", `import { connect } from "./src/client.js"; import { define, followNavigation } from "./src/element.js"; import { configure } from "./src/site.js"; import { Like } from "./src/like.js";
 		const url = new URL(import.meta.url); configure(connect(new URL(".", url).href), url.searchParams.get("site")); define("tally-like", Like); followNavigation()`)

@@ -45,7 +45,7 @@ func Integrity(script []byte) string {
 // first use; whole.js has them all, for pages that state its integrity, which does not
 // cover imports.
 func Files(dir string) (map[string][]byte, error) {
-	lazy, err := Lazy(dir)
+	lazy, err := lazyParts(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +72,8 @@ func Files(dir string) (map[string][]byte, error) {
 // Parts are scripts that another one loads, by the names of their modules.
 type Parts map[string][]byte
 
-// Lazy bundles the code that the elements load on first use.
-func Lazy(dir string) (Parts, error) {
+// lazyParts bundles the code that the elements load on first use.
+func lazyParts(dir string) (Parts, error) {
 	lazy := Parts{}
 	for _, name := range parts {
 		script, err := build(dir, fmt.Sprintf(`export * from "./src/%s.js"`, name), nil)
