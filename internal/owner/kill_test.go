@@ -18,6 +18,7 @@ import (
 	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
+	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
 // With these environment variables the test binary is the process that is killed: its action,
@@ -100,30 +101,37 @@ func killed(t *testing.T, w *stores, does string, n int, from, to tally.Topic) b
 }
 
 // beforeEachCall runs a test with n = 1, 2, …, on each store, until it reports that its child
-// did not die: it has fewer than n calls. Each run has stores of its own; several run at the same
+// did not die: it has fewer than n calls. Each run has data of its own; several run at the same
 // time, since most of them wait for a lease.
 func beforeEachCall(t *testing.T, test func(t *testing.T, w *stores, n int) (died bool)) {
 	t.Parallel()
-	for name, start := range map[string]func(testing.TB) *stores{"SQLite": onSQLite, "Redis": onRedis} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var ended atomic.Bool
-			for first := 1; !ended.Load(); first += atOnce {
-				t.Run(fmt.Sprintf("calls from %d", first), func(t *testing.T) {
-					for n := first; n < first+atOnce; n++ {
-						t.Run(strconv.Itoa(n), func(t *testing.T) {
-							t.Parallel()
-							if !test(t, start(t), n) {
-								ended.Store(true)
-							}
-						})
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		runBeforeEachCall(t, func(t *testing.T, n int) bool { return test(t, onSQLite(t), n) })
+	})
+	t.Run("Redis", func(t *testing.T) {
+		t.Parallel()
+		server := redistest.Start(t, redistest.Options{Args: []string{"--databases", "1000"}})
+		runBeforeEachCall(t, func(t *testing.T, n int) bool { return test(t, onDatabase(t, server, n), n) })
+	})
+}
+
+func runBeforeEachCall(t *testing.T, test func(t *testing.T, n int) (died bool)) {
+	var ended atomic.Bool
+	for first := 1; !ended.Load(); first += atOnce {
+		t.Run(fmt.Sprintf("calls from %d", first), func(t *testing.T) {
+			for n := first; n < first+atOnce; n++ {
+				t.Run(strconv.Itoa(n), func(t *testing.T) {
+					t.Parallel()
+					if !test(t, n) {
+						ended.Store(true)
 					}
 				})
-				if t.Failed() {
-					return
-				}
 			}
 		})
+		if t.Failed() {
+			return
+		}
 	}
 }
 

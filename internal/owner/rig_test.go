@@ -92,7 +92,12 @@ func openSQLite(path string) (fullStore, error) {
 }
 
 func onRedis(t testing.TB) *stores {
-	url := redistest.Start(t, redistest.Options{}).URL(0)
+	return onDatabase(t, redistest.Start(t, redistest.Options{}), 0)
+}
+
+// onDatabase returns stores on a database of a server, which tests may share.
+func onDatabase(t testing.TB, server *redistest.Server, database int) *stores {
+	url := server.URL(database)
 	again := func(t testing.TB) fullStore {
 		t.Helper()
 		store, err := openRedis(url)
