@@ -90,7 +90,7 @@ func (o optionCounts) numbers() (tally.Numbers, error) {
 // option may have the option of a choice metric that a row counts.
 func ReadCountsCSV(file File, layout Layout) (Result, error) {
 	return layout.read("line", func(c *collector, use useCount) error {
-		rows, err := openRows(file.source())
+		rows, err := openRows(file.open, "")
 		if err != nil {
 			return err
 		}

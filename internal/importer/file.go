@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/plaintext"
@@ -67,8 +66,6 @@ func (f File) open() (*bufio.Reader, error) {
 	return plaintext.NewReader(&bounded{unpacker, maxUnpacked})
 }
 
-func (f File) source() source { return source{open: f.open} }
-
 // bounded is a reader that fails after left bytes.
 type bounded struct {
 	r    io.Reader
@@ -106,11 +103,6 @@ func (f File) archive() (archive, error) {
 	return members, nil
 }
 
-// has reports whether the archive has all of the names.
-func (a archive) has(names ...string) bool {
-	return !slices.ContainsFunc(names, func(name string) bool { return a[name] == nil })
-}
-
 // open returns the text of a member. It need not be closed, since it reads from memory or from the open
 // file.
 func (a archive) open(name string) (*bufio.Reader, error) {
@@ -132,10 +124,6 @@ func (a archive) open(name string) (*bufio.Reader, error) {
 	return text, nil
 }
 
-func (a archive) source(name string) source {
-	return source{func() (*bufio.Reader, error) { return a.open(name) }, name}
-}
-
 // FormatOf returns the format of a zip archive: goatcounter, umami, or an empty string.
 func FormatOf(f File) string {
 	if !f.isArchive() {
@@ -144,9 +132,9 @@ func FormatOf(f File) string {
 	members, err := f.archive()
 	switch {
 	case err != nil:
-	case members.has(goatPaths), members.has(goatHits):
+	case members[goatPaths] != nil, members[goatHits] != nil:
 		return "goatcounter"
-	case members.has(umamiEvents), members.has(umamiPages):
+	case members[umamiEvents] != nil, members[umamiPages] != nil:
 		return "umami"
 	}
 	return ""

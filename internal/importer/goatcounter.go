@@ -31,7 +31,7 @@ func isTrue(text string) bool { return strings.EqualFold(text, "true") || text =
 func readGoatCSV(file File, mapping Mapping) (Result, error) {
 	paths := newGoatHosts(mapping.Hosts)
 	return collect("line", errNoViews, paths.filter, func(c *collector) error {
-		rows, err := openRows(file.source())
+		rows, err := openRows(file.open, "")
 		if err != nil {
 			return err
 		}

@@ -84,7 +84,7 @@ func readGoatArchive(file File, mapping Mapping) (Result, error) {
 // checkGoatInfo returns an error if the archive is not an export of the supported version.
 func checkGoatInfo(members archive) error {
 	for _, name := range []string{goatInfo, goatPaths, goatHits} {
-		if !members.has(name) {
+		if members[name] == nil {
 			return fmt.Errorf("the archive lacks %s; GoatCounter's JSON export has %s, %s and %s", name, goatInfo, goatPaths, goatHits)
 		}
 	}

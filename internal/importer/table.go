@@ -11,21 +11,15 @@ import (
 	"github.com/tallycast/tallycast/internal/table"
 )
 
-// source is a file, or a member of an archive.
-type source struct {
-	open   func() (*bufio.Reader, error)
-	member string // the name within the archive; else empty
-}
-
 // rows are the rows of a table after its header.
 type rows struct {
 	*table.Reader
 	header []string
-	member string // see [source]
+	member string // the name of the table within an archive; else empty
 }
 
-func openRows(from source) (rows, error) {
-	text, err := from.open()
+func openRows(open func() (*bufio.Reader, error), member string) (rows, error) {
+	text, err := open()
 	if err != nil {
 		return rows{}, err
 	}
@@ -40,7 +34,7 @@ func openRows(from source) (rows, error) {
 	if err != nil {
 		return rows{}, fmt.Errorf("its first line cannot be read: %w", err)
 	}
-	return rows{reader, slices.Clone(header), from.member}, nil
+	return rows{reader, slices.Clone(header), member}, nil
 }
 
 // columns returns the indexes of columns by their names. Its error names a missing one.

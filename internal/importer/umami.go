@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,20 +26,21 @@ const pageview = "1"
 // sessions that viewed it, those of the site are all sessions.
 // (https://github.com/umami-software/umami, db/clickhouse/schema.sql, prisma/schema.prisma)
 func ReadUmami(file File, mapping Mapping) (Result, error) {
-	from := file.source()
+	open, member := file.open, ""
 	if file.isArchive() {
 		members, err := file.archive()
 		if err != nil {
 			return Result{}, err
 		}
 		switch {
-		case members.has(umamiEvents):
-			from = members.source(umamiEvents)
-		case members.has(umamiPages):
-			from = members.source(umamiPages)
+		case members[umamiEvents] != nil:
+			member = umamiEvents
+		case members[umamiPages] != nil:
+			member = umamiPages
 		default:
 			return Result{}, fmt.Errorf("the archive has neither %s nor %s", umamiEvents, umamiPages)
 		}
+		open = func() (*bufio.Reader, error) { return members.open(member) }
 	}
 	websites := umamiWebsites{wanted: mapping.Websites, views: map[umamiSite]int64{}}
 	choose := func(inFile hosts) (hostFilter, error) {
@@ -49,7 +51,7 @@ func ReadUmami(file File, mapping Mapping) (Result, error) {
 		return filter, err
 	}
 	return collect("line", errors.New("the export has no rows"), choose, func(c *collector) error {
-		rows, err := openRows(from)
+		rows, err := openRows(open, member)
 		if err != nil {
 			return err
 		}
@@ -88,7 +90,7 @@ func readUmamiEvents(c *collector, rows rows, websites *umamiWebsites, mapping M
 		if address == "" {
 			return errors.New("its url_path is empty")
 		}
-		if !websites.wants(value(website)) {
+		if len(websites.wanted) > 0 && !slices.Contains(websites.wanted, value(website)) {
 			c.skip("views of other websites")
 			return nil
 		}
@@ -115,10 +117,6 @@ type umamiWebsites struct {
 }
 
 type umamiSite struct{ website, host string }
-
-func (u umamiWebsites) wants(website string) bool {
-	return len(u.wanted) == 0 || slices.Contains(u.wanted, website)
-}
 
 // check returns an error if the file has several websites and none is wanted, or not the wanted ones.
 func (u umamiWebsites) check(filter hostFilter) error {
