@@ -60,6 +60,15 @@ func TestAdmin_Off(t *testing.T) {
 	newRig(t, nil).do("GET", "/admin/v1/topics", "").hasError(404, tally.CodeNotFound)
 }
 
+// A panic below /admin is an internal error, as in other calls.
+func TestAdmin_Panic(t *testing.T) {
+	o := newOwnerRig(t, func(_ *Options, own *admin.Options) { own.Owner = nil })
+	o.own("GET", "topics", "").clean().hasError(500, tally.CodeInternal)
+	if log := o.log.String(); !strings.Contains(log, "panic: ") {
+		t.Errorf("the log: %s", log)
+	}
+}
+
 func TestAdminToken_WrongTokensLimitedByAddress(t *testing.T) {
 	o := newOwnerRig(t, nil)
 	try := func(address, token string) answer {

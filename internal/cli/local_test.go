@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // The store is closed after the requests that use it, also if the command was interrupted.
@@ -33,6 +35,20 @@ func TestServeInProcess_InterruptedRequest(t *testing.T) {
 	}
 	if !isComplete.Load() {
 		t.Error("the request was still in progress")
+	}
+}
+
+// A panic is logged, and ends the request.
+func TestServeInProcess_Panic(t *testing.T) {
+	t.Parallel()
+	var log processtest.LogBuffer
+	transport, stop := serveInProcess(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault") }), slog.New(slog.NewTextHandler(&log, nil)))
+	if response, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://store/", nil)); err == nil {
+		response.Body.Close()
+		t.Error("the request has an answer")
+	}
+	if err := stop(); err != nil || !strings.Contains(log.String(), "a fault") {
+		t.Errorf("%v, log: %s", err, log.String())
 	}
 }
 
