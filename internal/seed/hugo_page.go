@@ -166,8 +166,8 @@ func (p hugoPage) bundle() string {
 	}
 }
 
-// container returns the folder that contains the page, as a path below the project and below the
-// content; for a bundle the folder around it.
+// container returns the folder of the page, or for a bundle the folder around it, as a path below the
+// project and as one below the content.
 func (p hugoPage) container() (folder, dir string) {
 	if p.base == "index" {
 		return path.Dir(p.folder), parent(p.dir)

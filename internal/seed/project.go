@@ -34,8 +34,8 @@ type generatorKind struct {
 	// settings are the possible names of the file of settings. The first one that exists is read.
 	settings []string
 	folders  []string // of further files of settings
-	// content is the name of the folder of content, by which a project without settings is found; may
-	// be empty.
+	// content is the name of the folder of content. A folder that has one is a project even without
+	// settings. May be empty.
 	content string
 	// open returns the generator of the project in dir.
 	open func(dir string, settings object) generator

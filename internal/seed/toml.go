@@ -2,6 +2,7 @@ package seed
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,8 +14,11 @@ import (
 func readTOML(text []byte) (object, int, error) {
 	var checked map[string]any
 	if err := toml.Unmarshal(text, &checked); err != nil {
-		err, line := fmt.Errorf("is not TOML: %s", strings.TrimPrefix(err.Error(), "toml: ")), tomlLine(err)
-		return nil, line, err
+		line := 0
+		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
+			line, _ = e.Position()
+		}
+		return nil, line, fmt.Errorf("is not TOML: %s", strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	r := tomlReader{}
 	r.Reset(text)
@@ -37,14 +41,6 @@ func readTOML(text []byte) (object, int, error) {
 		}
 	}
 	return root, 0, nil
-}
-
-func tomlLine(err error) int {
-	if e, ok := err.(*toml.DecodeError); ok {
-		line, _ := e.Position()
-		return line
-	}
-	return 0
 }
 
 // below returns the object at a path of names, in a list the last one. It creates missing objects.

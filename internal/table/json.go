@@ -30,8 +30,8 @@ func NewJSONReader(r io.Reader, line int) *JSONReader {
 // Line returns the line of the token or value that was read last.
 func (r *JSONReader) Line() int { return r.lines.at(r.InputOffset()) }
 
-// Each passes each element of an array, or each member of an object with its name, to use
-// with the line on which its value begins. Memory holds one at a time.
+// Each calls use for each element of an array, or for each member of an object, which has a name.
+// line is the one on which the value begins. Memory holds one value at a time.
 // Errors: [*RowError] for text that is not JSON, [ErrSeveralValues], those of use.
 func (r *JSONReader) Each(use func(name string, value json.RawMessage, line int) error) error {
 	opening, err := r.Token()
