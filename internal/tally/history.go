@@ -106,27 +106,26 @@ type History struct {
 	Err        error
 }
 
-// timeline returns Records and the present state as the last record, without periods in the
-// future: the store's clock may have been ahead.
-func (h *History) timeline() []Record {
-	records := h.Records
-	if h.Version != 0 {
-		records = appendRecord(records, Record{h.Period.Number(h.Version), h.Sum(), h.Adjustment})
+// withPresent returns Records and the present state as the last record.
+func (h *History) withPresent() []Record {
+	if h.Version == 0 {
+		return h.Records
 	}
-	now := h.Period.Number(h.Now)
+	return appendRecord(h.Records, Record{h.Period.Number(h.Version), h.Sum(), h.Adjustment})
+}
+
+// timeline is withPresent without periods in the future: the store's clock may have been ahead.
+func (h *History) timeline() []Record {
+	records, now := h.withPresent(), h.Period.Number(h.Now)
 	for len(records) > 0 && records[len(records)-1].Number > now {
 		records = records[:len(records)-1]
 	}
 	return records
 }
 
-// gains returns Records and the present state as the last record. Their Sum is the gain, which
-// is the sum minus Prior.
+// gains is withPresent with the gain, which is the sum minus Prior, as Sum of each record.
 func (h *History) gains() []Record {
-	records := slices.Clone(h.Records)
-	if h.Version != 0 {
-		records = appendRecord(records, Record{h.Period.Number(h.Version), h.Sum(), h.Adjustment})
-	}
+	records := slices.Clone(h.withPresent())
 	for i := range records {
 		records[i].Sum -= h.Prior
 	}

@@ -80,10 +80,9 @@ func SettingSite(name string) string {
 // settings are the stored settings that affect contributions, parsed. They are immutable.
 type settings struct {
 	aliases     map[Topic]aliasList
-	siteAliases map[string]int           // the number of aliases by site
-	parsed      map[string]parsedAliases // by the name of their setting
-	blocked     map[string]*blockList    // by site; "" for all sites
-	claimed     map[string]bool          // names of settings
+	siteAliases map[string]int        // the number of aliases by site
+	blocked     map[string]*blockList // by site; "" for all sites
+	claimed     map[string]bool       // names of settings
 }
 
 // aliasList is the aliases of one topic and the mark that the topic has in the store if
@@ -91,14 +90,7 @@ type settings struct {
 type aliasList struct {
 	topics []Topic
 	mark   string
-}
-
-// parsedAliases is a parsed setting of aliases. There is one for each topic that was ever
-// renamed; the next settings reuse those whose value did not change.
-type parsedAliases struct {
-	topic  Topic
-	value  string
-	topics []Topic
+	value  string // of the setting, if it was parsed without an error: the next settings reuse topics
 }
 
 // useSettings replaces the settings that the service uses. It ignores unknown names. The error
@@ -116,8 +108,7 @@ func (s *Service) useSettings(stored map[string]string) error {
 // parseSettings parses settings that replace those of before.
 func parseSettings(stored map[string]string, before *settings) (*settings, error) {
 	parsed := &settings{
-		aliases: map[Topic]aliasList{}, siteAliases: map[string]int{}, parsed: map[string]parsedAliases{},
-		blocked: map[string]*blockList{}, claimed: map[string]bool{},
+		aliases: map[Topic]aliasList{}, siteAliases: map[string]int{}, blocked: map[string]*blockList{}, claimed: map[string]bool{},
 	}
 	errs := map[string]error{} // by name
 	for name, value := range stored {
@@ -142,20 +133,21 @@ func parseSettings(stored map[string]string, before *settings) (*settings, error
 }
 
 // addAliases adds the setting of aliases with that name.
-func (s *settings) addAliases(name, value string, stored map[string]string, before *settings) (err error) {
-	entry := before.parsed[name]
-	if entry.value != value {
-		if entry.topic, err = ParseTopic(name[len(aliasPrefix):]); err != nil {
-			return err
+func (s *settings) addAliases(name, value string, stored map[string]string, before *settings) error {
+	topic, err := ParseTopic(name[len(aliasPrefix):])
+	if err != nil {
+		return err
+	}
+	list := before.aliases[topic]
+	if list.value != value {
+		list = aliasList{}
+		if list.topics, err = parseAliases(value); err == nil {
+			list.value = value
 		}
-		entry.value = value
-		entry.topics, err = parseAliases(value)
 	}
-	if err == nil {
-		s.parsed[name] = entry
-	}
-	s.siteAliases[entry.topic.Site()] += len(entry.topics)
-	s.aliases[entry.topic] = aliasList{topics: entry.topics, mark: aliasMark(stored, entry.topic, len(entry.topics) > 0 || err != nil)}
+	list.mark = aliasMark(stored, topic, len(list.topics) > 0 || err != nil)
+	s.siteAliases[topic.Site()] += len(list.topics)
+	s.aliases[topic] = list
 	return err
 }
 
