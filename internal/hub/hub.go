@@ -113,7 +113,7 @@ func (h *Hub) Push(change tally.Change) {
 	switch {
 	case t == nil:
 	case !raise(&t.heard, change.Version): // the store has older data than before
-		h.refresh(t)
+		h.feed.Refresh(t.name)
 	default:
 		if _, isNew := t.advance(change, h.now()); isNew {
 			h.notifyShards(t, nil)
@@ -163,14 +163,7 @@ func (h *Hub) raiseFloor(t *topic, version int64) {
 	// Settle loads the floor after it stores the newest value, and this method loads in
 	// the opposite order: one of them sees the other's store.
 	if newest := t.newest.Load(); newest != nil && newest.version < version {
-		h.refresh(t)
-	}
-}
-
-// refresh asks the feed, if it can, to settle t again.
-func (h *Hub) refresh(t *topic) {
-	if feed, ok := h.feed.(tally.Refresher); ok {
-		feed.Refresh(t.name)
+		h.feed.Refresh(t.name)
 	}
 }
 

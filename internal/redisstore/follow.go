@@ -85,7 +85,7 @@ func (s *Store) Unwatch(topic tally.Topic) {
 	s.unassigned.unwatch(topic)
 }
 
-// Refresh implements [tally.Refresher].
+// Refresh implements [tally.Feed].
 func (s *Store) Refresh(topic tally.Topic) {
 	s.reassigning.RLock()
 	defer s.reassigning.RUnlock()

@@ -69,11 +69,10 @@ type Store struct {
 }
 
 var (
-	_ tally.Store     = (*Store)(nil)
-	_ tally.Feed      = (*Store)(nil)
-	_ tally.Refresher = (*Store)(nil)
-	_ tally.Distant   = (*Store)(nil)
-	_ tally.Ledger    = (*Store)(nil)
+	_ tally.Store   = (*Store)(nil)
+	_ tally.Feed    = (*Store)(nil)
+	_ tally.Distant = (*Store)(nil)
+	_ tally.Ledger  = (*Store)(nil)
 
 	_ tally.HeartbeatCarrier = (*Store)(nil)
 )

@@ -84,7 +84,7 @@ func (s *Store) Watch(topic tally.Topic) {
 	notify(f.unsettled)
 }
 
-// Refresh implements [tally.Refresher].
+// Refresh implements [tally.Feed].
 func (s *Store) Refresh(topic tally.Topic) {
 	f := s.feed
 	f.mu.Lock()

@@ -145,7 +145,7 @@ func (p *presence) read(topic tally.Topic) tally.Change {
 	return tally.Change{Topic: topic}
 }
 
-// reissue implements [tally.Reissuer] for one topic.
+// reissue implements [tally.Store] for one topic.
 func (p *presence) reissue(held tally.Change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

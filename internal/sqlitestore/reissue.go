@@ -6,7 +6,7 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// Reissue implements [tally.Reissuer].
+// Reissue implements [tally.Store].
 func (s *Store) Reissue(ctx context.Context, held []tally.Change) error {
 	stored := make([]tally.Change, 0, len(held))
 	for _, h := range held {

@@ -110,7 +110,7 @@ func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
 	})
 }
 
-// AuditLog implements [tally.AuditStore]; a cursor is the id of an entry.
+// AuditLog implements [tally.Ledger]; a cursor is the id of an entry.
 func (r *Reader) AuditLog(ctx context.Context, before string, limit int) (entries []tally.AuditEntry, next string, err error) {
 	first := int64(1<<63 - 1)
 	if before != "" {

@@ -87,10 +87,9 @@ type Store struct {
 }
 
 var (
-	_ tally.Store     = (*Store)(nil)
-	_ tally.Feed      = (*Store)(nil)
-	_ tally.Refresher = (*Store)(nil)
-	_ tally.Ledger    = (*Store)(nil)
+	_ tally.Store  = (*Store)(nil)
+	_ tally.Feed   = (*Store)(nil)
+	_ tally.Ledger = (*Store)(nil)
 )
 
 // Open opens the database at path for the topics of catalog, creates it if it is missing,

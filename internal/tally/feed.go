@@ -16,16 +16,13 @@ type Feed interface {
 	// Unwatch ends the delivery. A change may still arrive after it. It does not block.
 	Unwatch(topic Topic)
 
+	// Refresh reads the state of topic again, if it is watched, and passes it to [Sink.Settle].
+	// It does not block.
+	Refresh(topic Topic)
+
 	// Broadcast sends payload to all other instances, at most once and without
 	// guarantee. It does not block.
 	Broadcast(payload []byte)
-}
-
-// Refresher is a [Feed] that reads a watched topic again on request.
-type Refresher interface {
-	// Refresh reads the state of topic, if it is watched, and passes it to [Sink.Settle].
-	// It does not block.
-	Refresh(topic Topic)
 }
 
 // Sink receives the deliveries of a [Feed]. Its methods do not block.

@@ -17,8 +17,24 @@ type Ledger interface {
 	JournalStore
 	SettingsStore
 	MarkStore
-	AuditStore
-	HeartbeatStore
+
+	// AppendAudit appends an entry to the audit log, whose entries are never changed or removed.
+	AppendAudit(ctx context.Context, entry AuditEntry) error
+
+	// AuditLog returns at most limit entries, the newest first, and the cursor to pass as
+	// before for older ones, empty at the end.
+	AuditLog(ctx context.Context, before string, limit int) (entries []AuditEntry, next string, err error)
+
+	// WriteHeartbeat stores a heartbeat and adds its writes to the activity of this minute.
+	WriteHeartbeat(ctx context.Context, heartbeat Heartbeat) error
+
+	// Heartbeats returns the last heartbeat of each running instance. It lasts for
+	// [HeartbeatTTL], or as long as a [HeartbeatCarrier] decides. A store of one process
+	// returns none.
+	Heartbeats(ctx context.Context) ([]Heartbeat, error)
+
+	// Activity returns the writes of each minute since from, the oldest first.
+	Activity(ctx context.Context, from int64) ([]Activity, error)
 
 	// Usage returns what each site stores, from a measurement at most maxAge old, which may
 	// be another instance's. With maxAge 0 the call measures. That may take seconds.
@@ -137,16 +153,6 @@ type AuditEntry struct {
 	Position string `json:"-"`
 }
 
-// AuditStore keeps the audit log, whose entries are never changed or removed.
-type AuditStore interface {
-	// AppendAudit appends an entry.
-	AppendAudit(ctx context.Context, entry AuditEntry) error
-
-	// AuditLog returns at most limit entries, the newest first, and the cursor to pass as
-	// before for older ones, empty at the end.
-	AuditLog(ctx context.Context, before string, limit int) (entries []AuditEntry, next string, err error)
-}
-
 // Usage is what each site stores, by name.
 type Usage struct {
 	Sites []SiteUsage
@@ -190,21 +196,7 @@ type Activity struct {
 	Writes int64  `json:"writes"`
 }
 
-// HeartbeatStore keeps heartbeats and the activity that they report.
-type HeartbeatStore interface {
-	// WriteHeartbeat stores a heartbeat and adds its writes to the activity of this minute.
-	WriteHeartbeat(ctx context.Context, heartbeat Heartbeat) error
-
-	// Heartbeats returns the last heartbeat of each running instance. It lasts for
-	// [HeartbeatTTL], or as long as a [HeartbeatCarrier] decides. A store of one process
-	// returns none.
-	Heartbeats(ctx context.Context) ([]Heartbeat, error)
-
-	// Activity returns the writes of each minute since from, the oldest first.
-	Activity(ctx context.Context, from int64) ([]Activity, error)
-}
-
-// HeartbeatCarrier is a [HeartbeatStore] that sends heartbeats with its regular commands, at
+// HeartbeatCarrier is a [Ledger] that sends heartbeats with its regular commands, at
 // its own intervals. A heartbeat lasts until after the next one is due.
 type HeartbeatCarrier interface {
 	// CarryHeartbeats sets the functions that the store calls while its feed runs: next

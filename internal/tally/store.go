@@ -127,9 +127,14 @@ type Store interface {
 	HistoryReader
 	Ranker
 	GainRanker
-	Reissuer
 	PresenceStore
 	SecretSource
+
+	// Reissue compares, atomically for each topic, the stored change with the one that an
+	// instance holds. It publishes the stored count under a version above both unless the
+	// stored version is higher, both are equal, or the topic does not exist and the held
+	// count is 0.
+	Reissue(ctx context.Context, held []Change) error
 
 	// Health does no I/O.
 	Health() Health
@@ -175,15 +180,6 @@ type Ranker interface {
 	// Top returns the topics of a metric with the highest counts above 0, highest
 	// first, equal counts ordered by topic; at most limit. It may be 2 s behind.
 	Top(ctx context.Context, site, metric string, limit int) ([]Change, error)
-}
-
-// Reissuer publishes stored states under newer versions.
-type Reissuer interface {
-	// Reissue compares, atomically for each topic, the stored change with the one that an
-	// instance holds. It publishes the stored count under a version above both unless the
-	// stored version is higher, both are equal, or the topic does not exist and the held
-	// count is 0.
-	Reissue(ctx context.Context, held []Change) error
 }
 
 // PresenceStore counts open pages.

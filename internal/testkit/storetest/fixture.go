@@ -20,7 +20,6 @@ import (
 type Store interface {
 	tally.Store
 	tally.Feed
-	tally.Refresher
 	tally.Ledger
 }
 
