@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -240,10 +239,4 @@ func rateLimited(wait time.Duration, format string, args ...any) error {
 	e := tally.Errorf(tally.CodeRateLimited, format, args...)
 	e.RetryAfter = wait
 	return e
-}
-
-// isUnavailable reports whether err means that the store is away.
-func isUnavailable(err error) bool {
-	var e *tally.Error
-	return errors.As(err, &e) && e.Code == tally.CodeStoreUnavailable
 }

@@ -84,7 +84,7 @@ func (a *API) respondCounts(q *call, names []name, inBody identity) error {
 		r := tally.Reading{Err: refused[i]}
 		if r.Err == nil {
 			r, readings = readings[0], readings[1:]
-			isStale = isStale || r.IsStale || isUnavailable(r.Err)
+			isStale = isStale || r.IsStale || tally.IsUnavailable(r.Err)
 		}
 		if r.Err == nil {
 			answer = appendReading(answer, r, visitor != "")
@@ -138,7 +138,7 @@ func (a *API) read(ctx context.Context, topics []tally.Topic, visitor string) ([
 		return nil, nil
 	}
 	stored, err := a.options.Service.Read(ctx, topics, visitor)
-	if err != nil && !isUnavailable(err) {
+	if err != nil && !tally.IsUnavailable(err) {
 		return nil, err
 	}
 	readings, failed := make([]tally.Reading, len(topics)), 0
@@ -147,7 +147,7 @@ func (a *API) read(ctx context.Context, topics []tally.Topic, visitor string) ([
 		if r.Err = err; err == nil {
 			*r = stored[i]
 		}
-		if isUnavailable(r.Err) {
+		if tally.IsUnavailable(r.Err) {
 			if newest, ok := a.options.Hub.Newest(topic); ok {
 				*r = tally.Reading{Change: newest, IsStale: true}
 			}

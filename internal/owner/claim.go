@@ -155,13 +155,13 @@ func (l *lease) step(ctx context.Context, run func(ctx context.Context) error) e
 	return run(ctx)
 }
 
-// end removes the claim, or, if err is retryable, releases it for another instance. Then it makes
-// all instances read the settings.
+// end removes the claim, or, if the store was unavailable, releases it for another instance, since the
+// merge is unfinished. Then it makes all instances read the settings.
 func (l *lease) end(ctx context.Context, err error) {
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	next := ""
-	if retryable(err) {
+	if tally.IsUnavailable(err) {
 		released := l.claim
 		released.Holder = ""
 		released.Beat++
@@ -170,9 +170,4 @@ func (l *lease) end(ctx context.Context, err error) {
 	// If this fails, another instance takes the claim over after the lease time.
 	_, _ = l.service.store.SwapSettings(within, l.entries(l.text()), l.entries(next))
 	_ = l.service.Reload(ctx) // if this fails, the service reads them again soon
-}
-
-// retryable reports whether a merge that failed with err is unfinished and must be continued.
-func retryable(err error) bool {
-	return err != nil && tally.AsError(err).Code == tally.CodeStoreUnavailable
 }

@@ -93,7 +93,7 @@ func (l *lease) refreeze(ctx context.Context, from tally.Topic, target mergeReco
 }
 
 // refuse ends a merge before anything was copied: it releases the topics and returns the
-// reason. If that fails, the error is retryable, since the merge has not ended.
+// reason. If that fails, the error is [tally.CodeStoreUnavailable], since the merge has not ended.
 func (l *lease) refuse(ctx context.Context, reason error, frozen ...tally.Topic) error {
 	for _, topic := range frozen {
 		if err := l.release(ctx, topic); err != nil {
@@ -106,13 +106,13 @@ func (l *lease) refuse(ctx context.Context, reason error, frozen ...tally.Topic)
 // move copies from into to, sets the count and deletes from.
 func (l *lease) move(ctx context.Context, from, to tally.Topic) error {
 	record, sum, err := l.prepare(ctx, from, to)
-	if err != nil && !retryable(err) && !record.hasCount {
+	if err != nil && !tally.IsUnavailable(err) && !record.hasCount {
 		return l.refuse(ctx, err, to, from)
 	}
 	if err == nil {
 		err = l.moveCount(ctx, from, to, record, sum)
 	}
-	if err != nil && !retryable(err) { // both topics may have the contributions, so the merge must go on
+	if err != nil && !tally.IsUnavailable(err) { // both topics may have the contributions, so the merge must go on
 		err = tally.Unavailable(err)
 	}
 	return err

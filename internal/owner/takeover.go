@@ -88,7 +88,7 @@ func (s *Service) takeOver(ctx context.Context, value string) error {
 	err = l.merge(ctx)
 	l.end(ctx, err)
 	switch {
-	case retryable(err) || c.From == "":
+	case tally.IsUnavailable(err) || c.From == "":
 		return err
 	case err != nil:
 		s.log.Warn("refused a merge that another instance left unfinished", "from", c.From, "to", c.To, "error", err)

@@ -227,7 +227,7 @@ func (s *seeder) storePending(ctx context.Context, pending map[tally.Topic]seed.
 		s.store.Edit(ctx, edits)
 		var stored []tally.Edit
 		for _, e := range edits {
-			if e.Err != nil && tally.AsError(e.Err).Code == tally.CodeStoreUnavailable {
+			if tally.IsUnavailable(e.Err) {
 				err = e.Err
 				continue
 			}

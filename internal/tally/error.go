@@ -62,6 +62,9 @@ func Unavailable(err error) *Error {
 	}
 }
 
+// IsUnavailable reports whether err is that of a store that cannot answer now.
+func IsUnavailable(err error) bool { return err != nil && AsError(err).Code == CodeStoreUnavailable }
+
 // RetrySeconds returns RetryAfter in whole seconds, at least 1, for the header Retry-After.
 func (e *Error) RetrySeconds() int64 {
 	return max(1, int64((e.RetryAfter+time.Second-1)/time.Second))

@@ -39,7 +39,7 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 		mineCtx, cancel := context.WithTimeout(ctx, answerTimeout-replicaTimeout)
 		mine, _ = s.readMine(mineCtx, topics, visitor)
 		cancel()
-		if mine != nil && !slices.ContainsFunc(mine, func(r Reading) bool { return isUnavailable(r.Err) }) {
+		if mine != nil && !slices.ContainsFunc(mine, func(r Reading) bool { return IsUnavailable(r.Err) }) {
 			return mine, nil
 		}
 	}
@@ -52,8 +52,6 @@ func (s *Service) Read(ctx context.Context, topics []Topic, visitor string) ([]R
 	}
 	return readings, nil
 }
-
-func isUnavailable(err error) bool { return err != nil && AsError(err).Code == CodeStoreUnavailable }
 
 // readCounts reads topics without contributions.
 func (s *Service) readCounts(ctx context.Context, topics []Topic) []Reading {

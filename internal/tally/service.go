@@ -171,7 +171,7 @@ func (s *Service) validate(a Assertion) (*Hasher, error) {
 // counts it in the metrics.
 func (s *Service) result(a Assertion, write *pendingWrite, err error) (Result, error) {
 	if err != nil {
-		if AsError(err).Code == CodeStoreUnavailable {
+		if IsUnavailable(err) {
 			s.counters.failed.Add(1)
 		}
 		return Result{}, err

@@ -244,8 +244,7 @@ func (i *importRun) retry(ctx context.Context, do func() error) error {
 	deadline := time.Now().Add(i.options.RetryFor)
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		err := do()
-		var e *tally.Error
-		if !errors.As(err, &e) || e.Code != tally.CodeStoreUnavailable || time.Now().Add(backoff).After(deadline) {
+		if !tally.IsUnavailable(err) || time.Now().Add(backoff).After(deadline) {
 			return err
 		}
 		select {
