@@ -28,7 +28,14 @@ func (l *requestListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &requestConn{Conn: c, assertion: l.assertion}, nil
+	return &requestConn{tcpConn: c.(tcpConn), assertion: l.assertion}, nil
+}
+
+// tcpConn is the part of [net.TCPConn] that net/http and package connlimit use.
+type tcpConn interface {
+	net.Conn
+	syscall.Conn
+	CloseWrite() error // net/http calls it before it closes a connection with unread input
 }
 
 // requestConn is a connection on which net/http extends read deadlines cheaply, and does not
@@ -46,7 +53,7 @@ func (l *requestListener) Accept() (net.Conn, error) {
 // with assertion, a read into a buffer of one byte returns nothing. Other reads of net/http have
 // larger buffers.
 type requestConn struct {
-	net.Conn
+	tcpConn
 	assertion []byte
 
 	// isAssertion reports whether the last input began with assertion. The goroutine that serves the
@@ -93,7 +100,7 @@ func (d *deadline) renew(err error, set func(time.Time) error) bool {
 // SetDeadline implements [net.Conn]. It sets the deadlines of the connection at once, since the
 // connection may be taken over.
 func (c *requestConn) SetDeadline(t time.Time) error {
-	return errors.Join(c.read.reset(t, c.Conn.SetReadDeadline), c.Conn.SetWriteDeadline(t))
+	return errors.Join(c.read.reset(t, c.tcpConn.SetReadDeadline), c.tcpConn.SetWriteDeadline(t))
 }
 
 // reset stores the deadline and sets that of the connection.
@@ -106,7 +113,7 @@ func (d *deadline) reset(t time.Time, set func(time.Time) error) error {
 
 // SetReadDeadline implements [net.Conn].
 func (c *requestConn) SetReadDeadline(t time.Time) error {
-	return c.read.put(t, c.Conn.SetReadDeadline)
+	return c.read.put(t, c.tcpConn.SetReadDeadline)
 }
 
 // Read implements [net.Conn]. A read of one byte in an assertion returns nothing.
@@ -116,8 +123,8 @@ func (c *requestConn) Read(p []byte) (n int, err error) {
 		return 0, nil
 	}
 	for {
-		n, err = c.Conn.Read(p)
-		if n > 0 || !c.read.renew(err, c.Conn.SetReadDeadline) {
+		n, err = c.tcpConn.Read(p)
+		if n > 0 || !c.read.renew(err, c.tcpConn.SetReadDeadline) {
 			break
 		}
 	}
@@ -127,21 +134,5 @@ func (c *requestConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// CloseWrite closes the output. net/http calls it before it closes a connection with unread input.
-func (c *requestConn) CloseWrite() error {
-	if tcp, ok := c.Conn.(*net.TCPConn); ok {
-		return tcp.CloseWrite()
-	}
-	return nil
-}
-
-// SyscallConn implements [syscall.Conn].
-func (c *requestConn) SyscallConn() (syscall.RawConn, error) {
-	if raw, ok := c.Conn.(syscall.Conn); ok {
-		return raw.SyscallConn()
-	}
-	return nil, syscall.EINVAL
-}
-
 // NetConn returns the wrapped connection, for callers that take it over.
-func (c *requestConn) NetConn() net.Conn { return c.Conn }
+func (c *requestConn) NetConn() net.Conn { return c.tcpConn }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,20 +18,26 @@ import (
 
 // countingConn counts the deadlines of reads that reach a connection.
 type countingConn struct {
-	net.Conn
+	tcpConn
 	set atomic.Int64
 }
 
 func (c *countingConn) SetReadDeadline(t time.Time) error {
 	c.set.Add(1)
-	return c.Conn.SetReadDeadline(t)
+	return c.tcpConn.SetReadDeadline(t)
 }
+
+// pipeConn is a connection in memory with the methods of a TCP connection.
+type pipeConn struct{ net.Conn }
+
+func (c pipeConn) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
+func (c pipeConn) CloseWrite() error                     { return c.Close() }
 
 func newTestConn(t *testing.T) (c *requestConn, below *countingConn, client net.Conn) {
 	a, b := net.Pipe()
 	t.Cleanup(func() { _, _ = a.Close(), b.Close() })
-	below = &countingConn{Conn: a}
-	return &requestConn{Conn: below, assertion: []byte("POST /v1/")}, below, b
+	below = &countingConn{tcpConn: pipeConn{a}}
+	return &requestConn{tcpConn: below, assertion: []byte("POST /v1/")}, below, b
 }
 
 // A read and a write end at the deadline that was set last, whatever was set before.
