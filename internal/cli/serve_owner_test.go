@@ -190,7 +190,7 @@ func TestServe_SharedSettings(t *testing.T) {
 		all[0].admin(t, http.MethodGet, "/admin/v1/overview", "", &seen)
 		names := map[string]bool{}
 		for _, i := range seen.Instances {
-			if i.Instance != "" && !i.Started.IsZero() && i.Version != "" && i.StaleSince == nil && i.StoreFault == "" {
+			if i.Instance != "" && !i.Started.IsZero() && i.Version != "" && i.StaleSince.IsZero() && i.StoreFault == "" {
 				names[fmt.Sprint(i.Instance)] = true
 			}
 		}

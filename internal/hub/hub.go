@@ -69,6 +69,8 @@ type Hub struct {
 	shards    []*shard
 	nextShard atomic.Uint32 // of the next viewer, modulo the number of shards
 	stats     stats
+
+	staleSince atomic.Int64 // microseconds since the Unix epoch; 0 if the hub is live
 }
 
 // New returns a hub that asks feed for the topics that its viewers watch. The hub sends
@@ -87,6 +89,7 @@ func New(feed tally.Feed, options Options) *Hub {
 		options.Shards = runtime.GOMAXPROCS(0)
 	}
 	h := &Hub{feed: feed, options: options, start: time.Now(), topics: registry{seed: maphash.MakeSeed()}}
+	h.staleSince.Store(h.start.UnixMicro())
 	for i := range h.topics.stripes {
 		h.topics.stripes[i].topics = map[tally.Topic]*topic{}
 	}
@@ -168,10 +171,24 @@ func (h *Hub) raiseFloor(t *topic, version int64) {
 }
 
 // Stale implements [tally.Sink].
-func (h *Hub) Stale() { h.sendToAll(command{kind: goStale}) }
+func (h *Hub) Stale() {
+	h.staleSince.CompareAndSwap(0, time.Now().UnixMicro())
+	h.sendToAll(command{kind: goStale})
+}
 
 // Live implements [tally.Sink].
-func (h *Hub) Live() { h.sendToAll(command{kind: goLive}) }
+func (h *Hub) Live() {
+	h.staleSince.Store(0)
+	h.sendToAll(command{kind: goLive})
+}
+
+// StaleSince returns since when changes may be missed; the zero Time if none are.
+func (h *Hub) StaleSince() (since time.Time) {
+	if micros := h.staleSince.Load(); micros != 0 {
+		since = time.UnixMicro(micros).UTC()
+	}
+	return since
+}
 
 // now returns nanoseconds since the hub was made.
 func (h *Hub) now() int64 { return int64(time.Since(h.start)) }

@@ -35,9 +35,9 @@ type InstanceStatus struct {
 	Viewers  int64     `json:"viewers"`        // connections that watch topics
 	Watched  int64     `json:"watched_topics"` // distinct topics
 	Readers  int64     `json:"readers"`        // open pages that presence counts
-	// StaleSince is since when changes may be missed; nil if none are.
-	StaleSince *time.Time `json:"stale_since,omitempty"`
-	StoreFault string     `json:"store_fault,omitempty"`
+	// StaleSince is since when changes may be missed; zero if none are.
+	StaleSince time.Time `json:"stale_since,omitzero"`
+	StoreFault string    `json:"store_fault,omitempty"`
 }
 
 // statusJSON returns the status of this instance as JSON.

@@ -58,7 +58,7 @@ func startInstanceAt(t *testing.T, url string, intervals redisstore.Intervals) *
 		}
 	})
 	processtest.Eventually(t, "the instance is ready", func() bool {
-		return i.store.Health().Reached && i.sink.staleSince.Load() == 0
+		return i.store.Health().Reached && i.hub.StaleSince().IsZero()
 	})
 	return i
 }

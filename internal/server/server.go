@@ -64,24 +64,22 @@ func Run(ctx context.Context, o Options) error {
 
 // instance is a serving instance: all parts wired, both addresses bound.
 type instance struct {
-	log            *slog.Logger
-	drain          time.Duration
-	version        string
-	started        time.Time
-	store          Store
-	hub            *hub.Hub
-	sink           *staleSink // passes changes to the hub
-	presence       *presence.Tracker
-	owner          *owner.Service
-	sitemaps       []func(context.Context) error // each follows the sitemaps of a site
-	push           *push.Server
-	limits         *ratelimit.Limiter
-	presenceLimits *ratelimit.Limiter
-	tokens         *visitortoken.Verifier
-	seeder         *seeder // nil without seeds
-	api            *api.API
-	public         *listener
-	internal       *listener // nil if it is turned off
+	log      *slog.Logger
+	drain    time.Duration
+	version  string
+	started  time.Time
+	store    Store
+	hub      *hub.Hub
+	presence *presence.Tracker
+	owner    *owner.Service
+	sitemaps []func(context.Context) error // each follows the sitemaps of a site
+	push     *push.Server
+	limits   *ratelimit.Limiter
+	tokens   *visitortoken.Verifier
+	seeder   *seeder // nil without seeds
+	api      *api.API
+	public   *listener
+	internal *listener // nil if it is turned off
 }
 
 // open wires the parts and binds the addresses. files is the limit of open files; 0 means none.
@@ -122,7 +120,6 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 
 		StaleSnapshots: c.StoreReplica.RedisURL != "",
 	})
-	i.sink = newStaleSink(i.hub)
 	i.presence = presence.New(i.store, c.MaxWatchedTopics)
 	i.push, err = push.New(i.hub, i.presence, catalog, push.Options{
 		MaxViewers:           c.MaxViewers,
@@ -144,8 +141,11 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 	i.limits = ratelimit.New(ratelimit.Limits{
 		Writes: c.RateLimit, Reads: c.ReadLimit, NewTopics: c.NewTopicLimit, Topic: c.TopicLimit,
 	}, i.store.Secret)
-	i.presenceLimits = ratelimit.New(ratelimit.Limits{NewTopics: c.NewTopicLimit}, nil)
 	connections := limitConnections(c, files, log)
+	instrumented := []tally.Instrumented{service, i.hub, i.presence, i.push, connections, i.owner, i.tokens}
+	if store, ok := i.store.(tally.Instrumented); ok {
+		instrumented = append(instrumented, store)
+	}
 	i.api, err = api.New(api.Options{
 		Service:        service,
 		Hub:            i.hub,
@@ -154,7 +154,7 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 		Sites:          c.Sites,
 		TrustedProxies: c.TrustedProxies,
 		Limits:         i.limits,
-		PresenceLimits: i.presenceLimits,
+		PresenceLimits: ratelimit.New(ratelimit.Limits{NewTopics: c.NewTopicLimit}, nil),
 		ServerToken:    c.ServerToken,
 		VisitorTokens:  i.tokens,
 		SignedSites:    c.SignedSites,
@@ -170,7 +170,7 @@ func (i *instance) wire(o Options, catalog *tally.Catalog, files int) (err error
 		}),
 		BasePath:     c.BasePath,
 		WithoutDemo:  !c.Demo,
-		Instrumented: instrumented(service, i.hub, i.presence, i.push, connections, i.store, i.owner, i.tokens),
+		Instrumented: instrumented,
 		Logger:       log,
 		Version:      o.Version,
 		CommandLine:  o.CommandLine,
@@ -224,16 +224,6 @@ func (i *instance) shareLimits(payload []byte) {
 	i.store.Broadcast(payload)
 }
 
-// instrumented returns the parts that have metrics.
-func instrumented(parts ...any) (all []tally.Instrumented) {
-	for _, part := range parts {
-		if each, ok := part.(tally.Instrumented); ok {
-			all = append(all, each)
-		}
-	}
-	return all
-}
-
 // serve answers requests until ctx ends or a part fails. Then it makes /readyz report that it is
 // draining, disconnects the viewers, answers the requests in flight, and closes the store last.
 func (i *instance) serve(ctx context.Context) error {
@@ -242,16 +232,15 @@ func (i *instance) serve(ctx context.Context) error {
 	defer stop()
 	group, failed := errgroup.WithContext(parts)
 	for name, run := range map[string]func(context.Context) error{
-		"store":           func(ctx context.Context) error { return i.store.Run(ctx, i.sink, i.receive) },
-		"hub":             i.hub.Run,
-		"presence":        i.presence.Run,
-		"push":            i.push.Run,
-		"seeder":          i.seeder.run,
-		"limits":          func(ctx context.Context) error { return i.limits.Run(ctx, i.shareLimits) },
-		"presence limits": func(ctx context.Context) error { return i.presenceLimits.Run(ctx, func([]byte) {}) },
-		"owner":           i.owner.Run,
-		"sitemaps":        i.runSitemaps,
-		"tokens":          i.tokens.Run,
+		"store":    func(ctx context.Context) error { return i.store.Run(ctx, i.hub, i.receive) },
+		"hub":      i.hub.Run,
+		"presence": i.presence.Run,
+		"push":     i.push.Run,
+		"seeder":   i.seeder.run,
+		"limits":   func(ctx context.Context) error { return i.limits.Run(ctx, i.shareLimits) },
+		"owner":    i.owner.Run,
+		"sitemaps": i.runSitemaps,
+		"tokens":   i.tokens.Run,
 		"memory": func(ctx context.Context) error {
 			return freeMemory(ctx, func() int64 { return i.hub.Viewers() + i.hub.WatchedTopics() })
 		},
