@@ -22,6 +22,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"runtime"
@@ -76,18 +77,10 @@ type Hub struct {
 // New returns a hub that asks feed for the topics that its viewers watch. The hub sends
 // nothing before [Hub.Run].
 func New(feed tally.Feed, options Options) *Hub {
-	if options.FlushInterval <= 0 {
-		options.FlushInterval = 50 * time.Millisecond
-	}
-	if options.WriteTimeout <= 0 {
-		options.WriteTimeout = 30 * time.Second
-	}
-	if options.MaxTopicsPerViewer <= 0 {
-		options.MaxTopicsPerViewer = tally.MaxTopics
-	}
-	if options.Shards <= 0 {
-		options.Shards = runtime.GOMAXPROCS(0)
-	}
+	options.FlushInterval = cmp.Or(options.FlushInterval, 50*time.Millisecond)
+	options.WriteTimeout = cmp.Or(options.WriteTimeout, 30*time.Second)
+	options.MaxTopicsPerViewer = cmp.Or(options.MaxTopicsPerViewer, tally.MaxTopics)
+	options.Shards = cmp.Or(options.Shards, runtime.GOMAXPROCS(0))
 	h := &Hub{feed: feed, options: options, start: time.Now(), topics: registry{seed: maphash.MakeSeed()}}
 	h.staleSince.Store(h.start.UnixMicro())
 	for i := range h.topics.stripes {

@@ -160,26 +160,20 @@ func (h *Hub) Unsubscribe(v *Viewer, topics []tally.Topic) {
 
 // Send sends an encoded frame to v alone. The hub keeps frame. If too many bytes wait for the
 // shard, it drops the frame and closes v.
-func (h *Hub) Send(v *Viewer, frame []byte) {
-	h.sendOwn(command{kind: send, viewer: v, bytes: frame})
-}
-
-func (h *Hub) sendOwn(c command) {
-	v, size := c.viewer, int64(len(c.bytes))
-	waiting := v.inInbox.Add(size)
-	switch {
-	case waiting <= maxPending:
-		v.shard.send(c)
-	case waiting-size <= maxPending: // the first frame too many
-		h.Leave(v, ReasonOverflow)
-	}
-}
+func (h *Hub) Send(v *Viewer, frame []byte) { h.Answer(v, frame, tally.Change{}) }
 
 // Answer is [Hub.Send] for the answer to an assertion of v. change is the state that the answer
 // has. If it is newer than the newest value, the viewers of the topic get it before the feed
 // brings it, and v in one write with the answer.
 func (h *Hub) Answer(v *Viewer, frame []byte, change tally.Change) {
-	h.sendOwn(command{kind: send, viewer: v, bytes: frame, change: change})
+	size := int64(len(frame))
+	waiting := v.inInbox.Add(size)
+	switch {
+	case waiting <= maxPending:
+		v.shard.send(command{kind: send, viewer: v, bytes: frame, change: change})
+	case waiting-size <= maxPending: // the first frame too many
+		h.Leave(v, ReasonOverflow)
+	}
 }
 
 // Finish sends the pending bytes and closeFrame, which is encoded, and closes v. If v is
@@ -196,17 +190,17 @@ func (h *Hub) Leave(v *Viewer, reason Reason) {
 // Quota bounds the sum of the topics that several viewers watch, such as those of one client.
 // The nil Quota has no bound. It is safe for concurrent use.
 type Quota struct {
-	max  int64 // fixed; 0 means any number
+	max  int64 // fixed
 	used atomic.Int64
 }
 
-// NewQuota returns a quota of at most max topics; 0 means any number.
+// NewQuota returns a quota of at most max topics.
 func NewQuota(max int) *Quota { return &Quota{max: int64(max)} }
 
 // Acquire counts one more topic. It returns false, and counts nothing, if the quota is
 // used up.
 func (q *Quota) Acquire() bool {
-	if q == nil || q.max == 0 {
+	if q == nil {
 		return true
 	}
 	if q.used.Add(1) > q.max {
@@ -218,7 +212,7 @@ func (q *Quota) Acquire() bool {
 
 // Release counts one topic less.
 func (q *Quota) Release() {
-	if q != nil && q.max > 0 {
+	if q != nil {
 		q.used.Add(-1)
 	}
 }
