@@ -124,15 +124,10 @@ var errBadMessage = tally.Errorf(tally.CodeBadBody,
 
 // parseMessage parses an object with one verb and a list of strings. Of an assertion it reads
 // the verb only; [Rights.ParseAssertion] parses it. Errors: [tally.CodeBadBody].
-func parseMessage(data []byte) (message, error) {
+func parseMessage(data []byte) (m message, err error) {
 	if bytes.HasPrefix(data, []byte(assertPrefix)) {
 		return message{verb: verbAssert}, nil
 	}
-	return parseFields(data)
-}
-
-// parseFields is parseMessage for all messages.
-func parseFields(data []byte) (m message, err error) {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(data, &fields) != nil {
 		return message{}, errBadMessage

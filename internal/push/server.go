@@ -12,6 +12,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net/http"
@@ -104,15 +105,9 @@ type Server struct {
 
 // New returns a server whose viewers h serves.
 func New(h *hub.Hub, presence Presence, catalog *tally.Catalog, options Options) (*Server, error) {
-	if options.WriteTimeout <= 0 {
-		options.WriteTimeout = 30 * time.Second
-	}
-	if options.MessageTimeout <= 0 {
-		options.MessageTimeout = 10 * time.Second
-	}
-	if options.RetryInterval <= 0 {
-		options.RetryInterval = defaultRetryInterval
-	}
+	options.WriteTimeout = cmp.Or(options.WriteTimeout, 30*time.Second)
+	options.MessageTimeout = cmp.Or(options.MessageTimeout, 10*time.Second)
+	options.RetryInterval = cmp.Or(options.RetryInterval, 10*time.Second)
 	ready, err := newReadiness()
 	if err != nil {
 		return nil, err

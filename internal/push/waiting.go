@@ -10,8 +10,6 @@ import (
 )
 
 const (
-	// defaultRetryInterval is the time between two attempts to watch the waiting topics.
-	defaultRetryInterval = 10 * time.Second
 	// maxWaiting bounds the waiting topics of all connections, 16 bytes each. Further ones stay
 	// refused.
 	maxWaiting = 100_000
