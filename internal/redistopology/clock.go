@@ -20,9 +20,6 @@ type clock struct {
 	received time.Time // when the sample arrived here
 }
 
-// reset makes the next deadline wait for a new sample.
-func (c *clock) reset() { c.set(0, time.Time{}) }
-
 func (c *clock) set(server int64, received time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +40,7 @@ func (n *Node) AddClockSample(server, received time.Time) {
 }
 
 // ForgetClock makes the next call with a deadline read the node's clock.
-func (n *Node) ForgetClock() { n.clock.reset() }
+func (n *Node) ForgetClock() { n.clock.set(0, time.Time{}) }
 
 // sampleClock reads the node's clock unless it is known. Concurrent callers share one read.
 func (n *Node) sampleClock(ctx context.Context) error {

@@ -42,7 +42,7 @@ func TestClock_WasSet(t *testing.T) {
 		if got, ok := c.at(now); !ok || got != 1_790_000_000_000_000+jump {
 			t.Errorf("the clock was set %s, and the old sample is used", name)
 		}
-		c.reset()
+		c.set(0, time.Time{})
 		if _, ok := c.at(now); ok {
 			t.Error("the clock is known after a reset")
 		}

@@ -262,7 +262,7 @@ func (n *Node) send(ctx context.Context, operations []*operation) (again []*oper
 		}
 	}
 	if a.clockWrong {
-		n.clock.reset()
+		n.ForgetClock()
 	}
 	if a.scriptsMissing {
 		if err := n.ReloadScripts(ctx); err != nil {
