@@ -9,6 +9,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
@@ -104,9 +105,7 @@ func New(o Options) (*API, error) {
 	if o.Service == nil || o.Hub == nil || o.Push == nil || o.Health == nil {
 		return nil, errors.New("api: Service, Hub, Push and Health are required")
 	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
+	o.Logger = cmp.Or(o.Logger, slog.Default())
 	if o.Limits == nil {
 		o.Limits = ratelimit.New(ratelimit.Limits{}, nil)
 	}

@@ -1,7 +1,7 @@
 package api
 
 import (
-	"bytes"
+	"fmt"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -27,10 +27,7 @@ func (a *API) history(q *call) error {
 	if err != nil {
 		return err
 	}
-	answer, err := encodeHistory(&h, h.Points(a.catalog.Rule(topic).Kind == tally.Presence, last))
-	if err != nil {
-		return err
-	}
+	answer := appendHistory(q.buffer[:0], &h, h.Points(a.catalog.Rule(topic).Kind == tally.Presence, last))
 	if h.IsStale {
 		answer = markStale(answer)
 	}
@@ -57,22 +54,12 @@ func (q *call) historyParameters() (period tally.Period, last int, err error) {
 	return period, last, err
 }
 
-func encodeHistory(h *tally.History, points []tally.Point) ([]byte, error) {
-	type point struct {
-		At    time.Time `json:"at"`
-		Count int64     `json:"count"`
-	}
-	shown := make([]point, len(points))
-	for i, p := range points {
-		shown[i] = point{p.At.UTC(), p.Count}
-	}
-	var text bytes.Buffer
-	err := tally.NewEncoder(&text).Encode(struct {
-		Topic   tally.Topic `json:"topic"`
-		By      string      `json:"by"`
-		Points  []point     `json:"points"`
-		Count   int64       `json:"count"`
-		Version int64       `json:"version"`
-	}{h.Topic, h.Period.String(), shown, h.Count, h.Version})
-	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
+func appendHistory(dst []byte, h *tally.History, points []tally.Point) []byte {
+	dst = append(dst, `{"topic":`...)
+	dst = tally.AppendJSONString(dst, h.Topic.String())
+	dst = fmt.Appendf(dst, `,"by":"%s","points":[`, h.Period)
+	dst = appendList(dst, points, func(dst []byte, p tally.Point) []byte {
+		return fmt.Appendf(dst, `{"at":"%s","count":%d}`, p.At.Format(time.RFC3339), p.Count)
+	})
+	return fmt.Appendf(dst, `],"count":%d,"version":%d}`, h.Count, h.Version)
 }
