@@ -205,11 +205,8 @@ func (s *Service) blockOf(target BlockTarget) (tally.Block, error) {
 		}
 		return tally.BlockVisitor(secret, target.Site, target.Visitor), nil
 	}
-	addresses := normalize(target.Addresses)
-	if addresses.Bits() == 0 {
-		return tally.Block{}, tally.Errorf(tally.CodeBadBody, "%s contains every address; name a smaller range", addresses)
-	}
-	return tally.BlockRange(target.Site, addresses), nil
+	block := tally.BlockRange(target.Site, normalize(target.Addresses))
+	return block, block.Validate()
 }
 
 // normalize returns the range in the form that client addresses are compared with: IPv4
