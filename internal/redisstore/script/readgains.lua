@@ -9,11 +9,7 @@
 local hour = tonumber(ARGV[1])
 if hour == 0 then hour = math.floor(redis.call('TIME')[1] / 3600) end
 
-local function total(text)
-  local sum = 0
-  for number in string.gmatch(text or '0', '[^,]+') do sum = sum + number end
-  return sum
-end
+-- include total
 
 -- Returns a function that returns the gain at the end of the newest period before first, and
 -- whether there are no records. isNew is true if there are probably few.

@@ -14,11 +14,7 @@ if retention ~= '0' and version == 0 then
   redis.call('HSET', KEYS[1], 'p', '0')
 elseif retention ~= '0' and math.floor(version / HOUR) < math.floor(after / HOUR) then
   local HOURS = 192 -- that are kept
-  local function total(text)
-    local sum = 0
-    for number in string.gmatch(text or '0', '[^,]+') do sum = sum + number end
-    return sum
-  end
+-- include total
   local past = redis.call('HMGET', KEYS[1], 'n', 's', 'a', 'p')
   local adjustment = total(past[3])
   local sum, prior = total(past[1]) - total(past[2]) - adjustment, past[4]

@@ -3,8 +3,7 @@
 
 local shown = n
 if string.find(n, ',', 1, true) then
-  local sum = 0
-  for number in string.gmatch(n, '[^,]+') do sum = sum + number end
-  shown = string.format('%.0f,"options":[', sum) .. n .. ']'
+-- include total
+  shown = string.format('%.0f,"options":[', total(n)) .. n .. ']'
 end
 -- include send
