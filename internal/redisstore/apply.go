@@ -59,10 +59,9 @@ const (
 	// pathDigits is the greatest depth of the trie of members, in hex digits: 16 million
 	// buckets, of 128 members each before they become larger.
 	pathDigits = 6
-	// memberWrite, amountWrite and choiceWrite are the bytes of a packed write, see
-	// script/part/decide.lua, decide_amounts.lua and decide_choices.lua.
+	// memberWrite and choiceWrite are the bytes of a packed write, see script/part/decide.lua and
+	// decide_choices.lua. A write of an amount has fewer, see decide_amounts.lua.
 	memberWrite = 1 + 8 + 4 + pathDigits
-	amountWrite = 1 + 8 + 4 + 3
 	choiceWrite = memberWrite + 1
 	// journalEntryBytes are the bytes of a journal entry, see script/part/journal.lua.
 	journalEntryBytes = 8 + 4 + 4

@@ -90,17 +90,10 @@ var (
 //
 // Open does not connect: [Store.Connect] does, and [Store.Run] whenever it is necessary.
 func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
-	if options.Prefix == "" {
-		options.Prefix = defaultPrefix
-	}
-	if options.TopInterval == 0 {
-		options.TopInterval = defaultTopInterval
-	}
+	options.TopInterval = cmp.Or(options.TopInterval, defaultTopInterval)
 	options.Intervals = options.Intervals.withDefaults()
 	options.Timeout = cmp.Or(options.Timeout, redistopology.Timeout)
-	if options.Logger == nil {
-		options.Logger = slog.Default()
-	}
+	options.Logger = cmp.Or(options.Logger, slog.Default())
 	if options.Journal < 0 || options.Journal > MaxJournal {
 		return nil, fmt.Errorf("the journal can be kept for 0 to %d days, not %s", MaxJournal/redistopology.Day, options.Journal)
 	}
@@ -138,7 +131,7 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.names, err = newNames(options.Prefix, s.topology.Database()); err != nil {
+	if s.names, err = newNames(cmp.Or(options.Prefix, defaultPrefix), s.topology.Database()); err != nil {
 		s.topology.Close()
 		return nil, err
 	}
