@@ -82,11 +82,10 @@ func (s *Service) sendHeartbeats(ctx context.Context) {
 
 // nextHeartbeat returns a heartbeat with the writes since the last stored one.
 func (s *Service) nextHeartbeat() tally.Heartbeat {
-	heartbeat := tally.Heartbeat{Instance: s.instance, Status: s.statusJSON(), Writes: map[string]int64{}}
-	changed := s.service.ChangesBySite()
+	heartbeat := tally.Heartbeat{Instance: s.instance, Status: s.statusJSON(), Writes: map[string]int64{}, Totals: s.service.ChangesBySite()}
 	s.heartbeats.mu.Lock()
 	defer s.heartbeats.mu.Unlock()
-	for site, n := range changed {
+	for site, n := range heartbeat.Totals {
 		if sent := s.heartbeats.sent[site]; n > sent {
 			heartbeat.Writes[site] = n - sent
 		}

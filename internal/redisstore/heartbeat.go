@@ -15,12 +15,9 @@ import (
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
-// writer is an instance and a site that it writes to. Only tests have more than one instance.
-type writer struct{ instance, site string }
-
 // WriteHeartbeat implements [tally.Ledger].
 func (s *Store) WriteHeartbeat(ctx context.Context, heartbeat tally.Heartbeat) error {
-	args, totals := s.heartbeatArgs(heartbeat, tally.HeartbeatTTL)
+	args := heartbeatArgs(heartbeat, tally.HeartbeatTTL)
 	c := redistopology.NewDayCall(probeScript, s.names.activity(""), 1, s.names.heartbeats())
 	c.Durable = true
 	c.Append("", "", "heartbeat", 2, len(args)) // see script/probe.lua
@@ -34,38 +31,21 @@ func (s *Store) WriteHeartbeat(ctx context.Context, heartbeat tally.Heartbeat) e
 	if c.Err != nil {
 		return tally.Unavailable(fmt.Errorf("store the heartbeat: %w", c.Err))
 	}
-	s.setReported(heartbeat, totals)
 	return nil
 }
 
-// heartbeatArgs returns the arguments of the part heartbeat of script/probe.lua, and the totals of
-// writes that they report.
-func (s *Store) heartbeatArgs(heartbeat tally.Heartbeat, ttl time.Duration) (args []any, totals map[string]int64) {
-	totals = map[string]int64{}
-	s.reportedWrites.Range(func(key, writes any) bool {
-		if w := key.(writer); w.instance == heartbeat.Instance {
-			totals[w.site] = writes.(int64)
-		}
-		return true
-	})
-	for site, writes := range heartbeat.Writes {
-		totals[site] += writes
-	}
+// heartbeatArgs returns the arguments of the part heartbeat of script/probe.lua.
+func heartbeatArgs(heartbeat tally.Heartbeat, ttl time.Duration) []any {
 	if heartbeat.Last {
 		ttl = 0
 	}
-	args = []any{heartbeat.Instance, heartbeat.Status, ttl.Milliseconds(), (tally.ActivityRetention + redistopology.Day).Milliseconds()}
-	for site, writes := range totals {
-		args = append(args, site, writes, heartbeat.Writes[site])
+	args := []any{heartbeat.Instance, heartbeat.Status, ttl.Milliseconds(), (tally.ActivityRetention + redistopology.Day).Milliseconds()}
+	for site, total := range heartbeat.Totals {
+		if total > 0 {
+			args = append(args, site, total, heartbeat.Writes[site])
+		}
 	}
-	return args, totals
-}
-
-// setReported records that a heartbeat with these totals was stored.
-func (s *Store) setReported(heartbeat tally.Heartbeat, totals map[string]int64) {
-	for site, writes := range totals {
-		s.reportedWrites.Store(writer{heartbeat.Instance, site}, writes)
-	}
+	return args
 }
 
 // Heartbeats implements [tally.Ledger].

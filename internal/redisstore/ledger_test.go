@@ -206,8 +206,8 @@ func TestWriteHeartbeat_LostReply(t *testing.T) {
 	proxy := redistest.StartProxy(t, server.Addr)
 	store := storeConfig{url: "redis://" + proxy.Addr}.connect(t, catalog(), prefix)
 	direct := storeConfig{server: server, url: server.URL(0)}.connect(t, catalog(), prefix)
-	writeHeartbeat := func(writes int64) error {
-		return store.WriteHeartbeat(t.Context(), tally.Heartbeat{Instance: "one", Status: []byte(`{"a b":1}`), Writes: map[string]int64{"default": writes}})
+	writeHeartbeat := func(writes, total int64) error {
+		return store.WriteHeartbeat(t.Context(), tally.Heartbeat{Instance: "one", Status: []byte(`{"a b":1}`), Writes: map[string]int64{"default": writes}, Totals: map[string]int64{"default": total}})
 	}
 	sum := func() (sum int64) {
 		activity, err := direct.Activity(t.Context(), 0)
@@ -219,16 +219,16 @@ func TestWriteHeartbeat_LostReply(t *testing.T) {
 		}
 		return sum
 	}
-	if err := writeHeartbeat(3); err != nil || sum() != 3 {
+	if err := writeHeartbeat(3, 3); err != nil || sum() != 3 {
 		t.Fatalf("%d writes: %v", sum(), err)
 	}
 	proxy.BlackHole(true)
-	if err := writeHeartbeat(4); tally.AsError(err).Code != tally.CodeStoreUnavailable {
+	if err := writeHeartbeat(4, 3+4); tally.AsError(err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("a heartbeat whose reply was lost: %v", err)
 	}
 	processtest.Eventually(t, "it was stored", func() bool { return sum() == 7 })
 	proxy.BlackHole(false)
-	processtest.Eventually(t, "the next is stored", func() bool { return writeHeartbeat(4+2) == nil })
+	processtest.Eventually(t, "the next is stored", func() bool { return writeHeartbeat(4+2, 3+4+2) == nil })
 	if got := sum(); got != 9 {
 		t.Errorf("%d writes are reported, want 9", got)
 	}

@@ -240,14 +240,12 @@ func (n *node) heartbeatPart() []probePart {
 	}
 	heartbeat := carried.next()
 	keys := []string{s.names.heartbeats(), s.names.activity(strconv.FormatInt(now.Unix()/int64(redistopology.Day/time.Second), 10))}
-	args, totals := s.heartbeatArgs(heartbeat, n.heartbeatTTL())
-	return []probePart{{"heartbeat", keys, args, func(reply any) error {
+	return []probePart{{"heartbeat", keys, heartbeatArgs(heartbeat, n.heartbeatTTL()), func(reply any) error {
 		running, ok := reply.(int64)
 		if !ok {
 			return fmt.Errorf("store the heartbeat: %v", reply)
 		}
 		s.isAlone.Store(running <= 1)
-		s.setReported(heartbeat, totals)
 		carried.stored(heartbeat)
 		return nil
 	}}}

@@ -37,9 +37,6 @@ type Store struct {
 	reader              reader   // of the primary or the Cluster
 	replica             *replica // nil without one
 
-	// reportedWrites has the totals of writes in stored heartbeats: writer to int64.
-	reportedWrites sync.Map
-
 	// carried is nil until [Store.CarryHeartbeats].
 	carried       atomic.Pointer[carriedHeartbeats]
 	isAlone       atomic.Bool // see [Store.IsAlone]

@@ -183,8 +183,9 @@ type Heartbeat struct {
 	Instance string // random, for the life of the process
 	Status   []byte // JSON; the store does not read it
 	// Writes counts, by site, the contributions that changed through this instance since
-	// its last stored heartbeat.
-	Writes map[string]int64
+	// its last stored heartbeat, and Totals all since it started: a stored heartbeat may seem to
+	// have failed.
+	Writes, Totals map[string]int64
 	// Last is true if the instance ends. Then it is no longer listed.
 	Last bool
 }

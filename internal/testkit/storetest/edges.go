@@ -342,7 +342,7 @@ func testReopen(t *testing.T, open Factory) {
 	err := errors.Join(
 		tally.SetSetting(callContext(t), f.First, "name", "value"),
 		f.First.AppendAudit(callContext(t), entry),
-		f.First.WriteHeartbeat(callContext(t), tally.Heartbeat{Instance: "a", Writes: map[string]int64{"blog": 5}}),
+		f.First.WriteHeartbeat(callContext(t), tally.Heartbeat{Instance: "a", Writes: map[string]int64{"blog": 5}, Totals: map[string]int64{"blog": 5}}),
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -249,9 +249,13 @@ func testAuditLog(t *testing.T, open Factory) {
 // testActivity counts the writes that heartbeats of two instances carry.
 func testActivity(t *testing.T, open Factory) {
 	f := fixture(t, open)
+	totals := map[string]map[string]int64{"ann": {}, "bob": {}}
 	send := func(store Store, instance string, writes map[string]int64) {
 		t.Helper()
-		if err := store.WriteHeartbeat(callContext(t), tally.Heartbeat{Instance: instance, Status: []byte(`{}`), Writes: writes}); err != nil {
+		for site, n := range writes {
+			totals[instance][site] += n
+		}
+		if err := store.WriteHeartbeat(callContext(t), tally.Heartbeat{Instance: instance, Status: []byte(`{}`), Writes: writes, Totals: totals[instance]}); err != nil {
 			t.Fatal(err)
 		}
 	}
