@@ -55,13 +55,11 @@ func (r Rate) Take(full *time.Duration, now time.Duration, n int) (wait time.Dur
 const maxDebt = 16
 
 // drain takes n events that another instance allowed. If the bucket holds fewer, the rest is
-// its debt, for which the client waits longer.
+// its debt, for which the client waits longer. r must have a limit.
 func (r Rate) drain(full *time.Duration, now time.Duration, n int) {
-	if r.interval != 0 && n > 0 {
-		latest := now + (1+maxDebt)*r.depth
-		cost := r.interval * time.Duration(min(n, int((1+maxDebt)*r.depth/r.interval)))
-		*full = min(max(*full, now)+cost, latest)
-	}
+	latest := now + (1+maxDebt)*r.depth
+	cost := r.interval * time.Duration(min(n, int((1+maxDebt)*r.depth/r.interval)))
+	*full = min(max(*full, now)+cost, latest)
 }
 
 // cost returns the time in which the bucket gains n events, at most its depth.
