@@ -59,11 +59,12 @@ func (c *conn) hijack(w http.ResponseWriter) (early []byte, err error) {
 		_ = raw.Close()
 		return nil, fmt.Errorf("hijack the connection: %T is no TCP connection", raw)
 	}
-	if err = c.setOptions(tcp); err == nil {
-		c.socket, err = newSocket(tcp)
-	}
-	if err != nil {
+	if c.socket, err = newSocket(tcp); err != nil {
 		_ = raw.Close()
+		return nil, fmt.Errorf("hijack the connection: %w", err)
+	}
+	if err := c.setOptions(); err != nil {
+		c.closeSocket()
 		return nil, fmt.Errorf("hijack the connection: %w", err)
 	}
 	return early, nil
@@ -79,21 +80,14 @@ func appendHead(dst []byte, status int, header http.Header) []byte {
 }
 
 // setOptions sets the options of the socket.
-func (c *conn) setOptions(tcp *net.TCPConn) error {
-	descriptor, err := tcp.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = descriptor.Control(func(fd uintptr) {
-		failed = errors.Join(
-			syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer),
-			// Beats replace keep-alive probes.
-			syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 0),
-			setUserTimeout(int(fd), c.server.options.WriteTimeout),
-		)
-	})
-	return errors.Join(err, failed)
+func (c *conn) setOptions() error {
+	fd := int(c.descriptor)
+	return errors.Join(
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer),
+		// Beats replace keep-alive probes.
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 0),
+		setUserTimeout(fd, c.server.options.WriteTimeout),
+	)
 }
 
 // TryWrite implements [hub.Conn].
