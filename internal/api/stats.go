@@ -112,7 +112,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
-	for _, part := range append([]tally.Instrumented{c.api.options.Limits, instanceSamples{c.api}}, c.api.options.Instrumented...) {
+	for _, part := range append([]tally.Instrumented{c.api.options.Limits, c.api}, c.api.options.Instrumented...) {
 		for _, m := range part.Metrics() {
 			out <- c.metric(m)
 		}
@@ -159,23 +159,20 @@ func (m histogramMetric) Write(out *dto.Metric) error {
 	return nil
 }
 
-// instanceSamples are the metrics of the store's health and of the instance.
-type instanceSamples struct{ api *API }
-
-// Metrics implements [tally.Instrumented].
-func (s instanceSamples) Metrics() []tally.Sample {
+// Metrics implements [tally.Instrumented], for the store's health and the instance.
+func (a *API) Metrics() []tally.Sample {
 	flag := func(b bool) float64 {
 		if b {
 			return 1
 		}
 		return 0
 	}
-	health := s.api.options.Health()
+	health := a.options.Health()
 	return []tally.Sample{
 		{Name: "store_up", Help: "1 while the store can be used.", Value: flag(health.Reached && health.Err == nil && health.Conflict == nil)},
 		{Name: "store_conflict", Help: "1 while the configuration conflicts with the store, which is then not used.", Value: flag(health.Conflict != nil)},
-		{Name: "ready", Help: "1 while /readyz reports that the instance is ready.", Value: flag(s.api.notReadyReason(health) == "")},
-		{Name: "unknown_keys_total", Counter: true, Help: "Writes refused with unknown_key.", Value: float64(s.api.unknownKeys.Load())},
-		{Name: "info", Help: "The running version.", Label: "version", LabelValue: s.api.options.Version, Value: 1},
+		{Name: "ready", Help: "1 while /readyz reports that the instance is ready.", Value: flag(a.notReadyReason(health) == "")},
+		{Name: "unknown_keys_total", Counter: true, Help: "Writes refused with unknown_key.", Value: float64(a.unknownKeys.Load())},
+		{Name: "info", Help: "The running version.", Label: "version", LabelValue: a.options.Version, Value: 1},
 	}
 }
