@@ -109,8 +109,7 @@ func (n *node) runChecks(parent context.Context, all bool) (warnings []string, e
 	}
 	err = redistopology.Exec(ctx, pipe)
 	received := time.Now()
-	var answered redis.Error
-	if err != nil && !errors.As(err, &answered) {
+	if err != nil && !errors.As(err, new(redis.Error)) {
 		s.topology.Suspect(err)
 		return nil, err
 	}
@@ -154,8 +153,7 @@ const minMajor, minMinor = 6, 2
 func (n *node) reviewServer(reply *redis.InfoCmd) (warnings []string, err error) {
 	info, err := reply.Result()
 	if err != nil {
-		var refused redis.Error
-		if !errors.As(err, &refused) {
+		if !errors.As(err, new(redis.Error)) {
 			return nil, fmt.Errorf("read INFO: %w", err)
 		}
 		n.setRun(run{})

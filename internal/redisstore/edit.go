@@ -154,8 +154,7 @@ func (s *Store) parseParts(what string, topic tally.Topic, c *redistopology.Call
 		return tally.Change{}, nil, tally.Unavailable(fmt.Errorf("%s %s: %w", what, topic, err))
 	}
 	reply, err := s.parseWritten(what, topic, c)
-	var marked *tally.MarkError
-	if errors.As(err, &marked) {
+	if errors.As(err, new(*tally.MarkError)) {
 		return tally.Change{}, nil, tally.ErrFrozen
 	}
 	if err != nil {

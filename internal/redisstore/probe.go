@@ -86,8 +86,7 @@ func (e *session) probe() error {
 	for {
 		err := e.probeOnce()
 		e.probeResult.Store(&err)
-		var conflict *conflictError
-		if errors.As(err, &conflict) {
+		if errors.As(err, new(*conflictError)) {
 			return err
 		}
 		if err == nil {
@@ -253,8 +252,7 @@ func (s *Store) sampleClock(ctx context.Context, at *redistopology.Node) error {
 
 // reportConflict stores a conflict in the node's health.
 func (n *node) reportConflict(err error) {
-	var conflict *conflictError
-	if errors.As(err, &conflict) {
+	if errors.As(err, new(*conflictError)) {
 		n.status.setFailed(err)
 	}
 }

@@ -121,8 +121,7 @@ func (e *session) watchData(conn *redis.Conn) error {
 	if err == nil {
 		err = conn.Process(e.ctx, redis.NewStatusCmd(e.ctx, "watch", key))
 	}
-	var refused redis.Error
-	if err != nil && !errors.As(err, &refused) {
+	if err != nil && !errors.As(err, new(redis.Error)) {
 		return fmt.Errorf("WATCH: %w", err)
 	}
 	return nil // without the right to WATCH only the sweep discovers missed changes

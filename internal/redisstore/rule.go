@@ -108,8 +108,7 @@ func (n *node) reconcileRules(ctx context.Context, reads *ruleReads) error {
 			continue // most metrics have neither a rule nor data, and need no round trip
 		}
 		toStore, err := s.checkRule(ctx, metric, stored)
-		var conflict *conflictError
-		if errors.As(err, &conflict) {
+		if errors.As(err, new(*conflictError)) {
 			return err
 		}
 		if err == nil && toStore { // other errors are of nodes with data: the first write tries again
@@ -141,8 +140,7 @@ func (s *Store) ensureRule(ctx context.Context, topic tally.Topic) error {
 		if err == nil && !s.rules.isCurrent(metric) {
 			err = s.storeRule(ctx, metric, stored)
 		}
-		var conflict *conflictError
-		if errors.As(err, &conflict) {
+		if errors.As(err, new(*conflictError)) {
 			s.rules.compared.Store(false) // checks of the node report it until it is resolved
 		}
 		if err != nil {

@@ -121,8 +121,7 @@ func (s *status) setUsable(warnings []string) {
 func (s *status) setFailed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var conflict *conflictError
-	if errors.As(err, &conflict) {
+	if errors.As(err, new(*conflictError)) {
 		if s.current.Conflict == nil || s.current.Conflict.Error() != err.Error() {
 			s.log.Error("redis: conflict, nothing is written until it is resolved", "cause", err)
 			s.loggedCause = causeKind(err)
@@ -145,12 +144,10 @@ func (s *status) setFailed(err error) {
 // answer. Of failures of one kind only the first is logged.
 func causeKind(err error) string {
 	var answered redis.Error
-	var late *redistopology.NotReplicatedError
-	var conflict *conflictError
 	switch {
-	case errors.As(err, &conflict):
+	case errors.As(err, new(*conflictError)):
 		return "conflict"
-	case errors.As(err, &late):
+	case errors.As(err, new(*redistopology.NotReplicatedError)):
 		return "replicas"
 	case errors.As(err, &answered):
 		kind, _, _ := strings.Cut(answered.Error(), " ")

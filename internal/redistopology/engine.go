@@ -331,8 +331,7 @@ func (t *Topology) Suspect(err error) {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return
 	}
-	var answered redis.Error
-	if !errors.As(err, &answered) || IsRedirect(err) || RefusesWrites(err) || redis.HasErrorPrefix(err, "CLUSTERDOWN") {
+	if !errors.As(err, new(redis.Error)) || IsRedirect(err) || RefusesWrites(err) || redis.HasErrorPrefix(err, "CLUSTERDOWN") {
 		t.RefreshSoon()
 	}
 }

@@ -55,7 +55,6 @@ func (n *Node) AppendWait(ctx context.Context, pipe redis.Pipeliner) (confirmed 
 
 // RefusesWrites reports whether err means that the node takes no writes at present.
 func RefusesWrites(err error) bool {
-	var notReplicated *NotReplicatedError
-	return errors.As(err, &notReplicated) || slices.ContainsFunc([]string{"READONLY", "OOM", "MISCONF", "NOREPLICAS"},
+	return errors.As(err, new(*NotReplicatedError)) || slices.ContainsFunc([]string{"READONLY", "OOM", "MISCONF", "NOREPLICAS"},
 		func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
 }

@@ -228,8 +228,7 @@ func (c *Call) review(ctx context.Context, a *attempt) (again, pause bool) {
 // isAmbiguous reports whether Redis may have executed a command that failed with err: err is
 // neither an answer of Redis nor a failure to connect.
 func isAmbiguous(err error) bool {
-	var answered redis.Error
-	return err != nil && !errors.As(err, &answered) && !isUnsent(err)
+	return err != nil && !errors.As(err, new(redis.Error)) && !isUnsent(err)
 }
 
 // isUnsent reports whether err means that there was no connection to send commands on.
