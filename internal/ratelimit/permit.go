@@ -22,7 +22,6 @@ type Permit struct {
 
 	limiter *Limiter
 	clientKeys
-	reservesTopic, reservesAddition bool
 }
 
 // clientKeys are the keys of a client for one write.
@@ -50,7 +49,6 @@ func (l *Limiter) Write(client netip.Addr, w Write) (p Permit, wait time.Duratio
 	if p.topic != 0 {
 		p.WaitToAdd = l.takeBoth(topicBucket, p.topic, wideTopicBucket, p.wideTopic, now)
 		p.MayAdd = p.WaitToAdd == 0
-		p.reservesAddition = p.MayAdd
 	}
 	return p, 0
 }
@@ -64,7 +62,6 @@ func (l *Limiter) takeWrite(p *Permit, now time.Duration) (wait time.Duration) {
 	if p.MayCreate {
 		p.WaitToCreate = l.takeBoth(createBucket, p.address, wideCreateBucket, p.wideCreates, now)
 		p.MayCreate = p.WaitToCreate == 0
-		p.reservesTopic = p.MayCreate
 	}
 	return 0
 }
@@ -92,10 +89,10 @@ func (l *Limiter) settleBoth(limit bucketLimit, key bucketKey, wide bucketLimit,
 // Settle ends the reservations: it gives back a new topic unless the write created it, and
 // a new contribution unless the write added one.
 func (p *Permit) Settle(created, added bool) {
-	if p.reservesTopic {
+	if p.MayCreate {
 		p.limiter.settleBoth(createBucket, p.address, wideCreateBucket, p.wideCreates, created)
 	}
-	if p.reservesAddition {
+	if p.MayAdd && p.topic != 0 {
 		p.limiter.settleBoth(topicBucket, p.topic, wideTopicBucket, p.wideTopic, added)
 	}
 }
