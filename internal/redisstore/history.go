@@ -27,11 +27,8 @@ type historyRead struct {
 }
 
 // History implements [tally.HistoryReader].
-func (s *Store) History(ctx context.Context, period tally.Period, topics []tally.Topic) []tally.History {
-	return s.history(ctx, s.reader, period, topics)
-}
-
-func (s *Store) history(ctx context.Context, from reader, period tally.Period, topics []tally.Topic) []tally.History {
+func (from reader) History(ctx context.Context, period tally.Period, topics []tally.Topic) []tally.History {
+	s := from.store
 	ctx, cancel := s.topology.WithDeadline(ctx)
 	defer cancel()
 	histories := make([]tally.History, 0, len(topics))

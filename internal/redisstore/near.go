@@ -14,8 +14,9 @@ import (
 // replicaReadTimeout bounds a read of the replica, which is near. After it the primary is read.
 const replicaReadTimeout = 500 * time.Millisecond
 
-// reader reads at the nodes of a topology.
+// reader reads at the nodes of a topology: the primaries, or the replica.
 type reader struct {
+	store    *Store
 	topology *redistopology.Topology
 	client   *redis.Client // sends commands to the nodes of their keys
 }
@@ -68,7 +69,7 @@ func (s near) Read(ctx context.Context, queries []tally.Query) (readings []tally
 // Top implements [tally.Ranker].
 func (s near) Top(ctx context.Context, site, metric string, limit int) (top []tally.Change, err error) {
 	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
-		top, err = s.top(ctx, from, site, metric, limit)
+		top, err = from.Top(ctx, site, metric, limit)
 		return err != nil
 	})
 	return top, err
@@ -77,7 +78,7 @@ func (s near) Top(ctx context.Context, site, metric string, limit int) (top []ta
 // TopGains implements [tally.GainRanker]. Gains are computed from the data of the primary only.
 func (s near) TopGains(ctx context.Context, site, metric string, since tally.Since, limit int) (gains []tally.TopicGain, err error) {
 	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
-		gains, err = s.topGains(ctx, from, site, metric, since, limit)
+		gains, err = from.TopGains(ctx, site, metric, since, limit)
 		return err != nil
 	})
 	return gains, err
@@ -86,7 +87,7 @@ func (s near) TopGains(ctx context.Context, site, metric string, since tally.Sin
 // History implements [tally.HistoryReader].
 func (s near) History(ctx context.Context, period tally.Period, topics []tally.Topic) (histories []tally.History) {
 	s.atNearest(ctx, func(ctx context.Context, from reader) bool {
-		histories = s.history(ctx, from, period, topics)
+		histories = from.History(ctx, period, topics)
 		return slices.ContainsFunc(histories, func(h tally.History) bool { return h.Err != nil && !isTopicError(h.Err) })
 	})
 	return histories

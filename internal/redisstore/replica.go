@@ -70,7 +70,7 @@ func (s *Store) newReplica(url string) (*replica, error) {
 		return nil, fmt.Errorf("the URL of the replica: %w", err)
 	}
 	r.topology = topology
-	r.reader = reader{topology, topology.NewClient(s.checkUsable)}
+	r.reader = reader{s, topology, topology.NewClient(s.checkUsable)}
 	switch {
 	case !topology.IsStandalone():
 		err = errors.New("it is one server close to this instance: redis://HOST:PORT/DB or rediss://HOST:PORT/DB; Sentinels do not tell which replica is close")

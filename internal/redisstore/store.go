@@ -30,12 +30,9 @@ type Store struct {
 	secret           *secretKey
 	rules            ruleCache
 
-	topology *redistopology.Topology
-	// client sends commands to the nodes of their keys if the store is usable;
-	// startClient also before.
-	client, startClient *redis.Client
-	reader              reader   // of the primary or the Cluster
-	replica             *replica // nil without one
+	reader                    // of the primary or the Cluster, if the store is usable
+	startClient *redis.Client // is [reader.client], also before the store is usable
+	replica     *replica      // nil without one
 
 	// carried is nil until [Store.CarryHeartbeats].
 	carried       atomic.Pointer[carriedHeartbeats]
@@ -133,9 +130,8 @@ func Open(url string, catalog *tally.Catalog, options Options) (*Store, error) {
 		return nil, err
 	}
 	s.followed = s.topology.SlotMap()
-	s.client = s.topology.NewClient(s.checkUsable)
+	s.store, s.client = s, s.topology.NewClient(s.checkUsable)
 	s.startClient = s.topology.NewClient(func() error { return nil })
-	s.reader = reader{s.topology, s.client}
 	if options.ReplicaURL != "" {
 		if s.replica, err = s.newReplica(options.ReplicaURL); err != nil {
 			s.topology.Close()

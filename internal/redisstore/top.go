@@ -175,11 +175,8 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 }
 
 // Top implements [tally.Store]. It reads the leaderboard and then the current counts.
-func (s *Store) Top(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
-	return s.top(ctx, s.reader, site, metric, limit)
-}
-
-func (s *Store) top(ctx context.Context, from reader, site, metric string, limit int) ([]tally.Change, error) {
+func (from reader) Top(ctx context.Context, site, metric string, limit int) ([]tally.Change, error) {
+	s := from.store
 	if err := s.checkUsable(); err != nil {
 		return nil, err
 	}

@@ -83,11 +83,8 @@ func (s *Store) readTopGains(ctx context.Context, from reader, b siteMetric, sin
 // their current counts. The first change or read of a metric in an hour starts the computation of
 // its gains, and the read waits for it. If the computation fails or takes long, the read returns
 // the stored gains.
-func (s *Store) TopGains(ctx context.Context, site, metric string, since tally.Since, limit int) ([]tally.TopicGain, error) {
-	return s.topGains(ctx, s.reader, site, metric, since, limit)
-}
-
-func (s *Store) topGains(ctx context.Context, from reader, site, metric string, since tally.Since, limit int) ([]tally.TopicGain, error) {
+func (from reader) TopGains(ctx context.Context, site, metric string, since tally.Since, limit int) ([]tally.TopicGain, error) {
+	s := from.store
 	if err := since.CheckHistory(s.options.History); err != nil {
 		return nil, err
 	}
