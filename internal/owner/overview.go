@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -42,14 +41,14 @@ type StoreHealth struct {
 // Overview returns the overview. If the store is away, the overview has the data of this instance
 // only, and its field Store has the error.
 func (s *Service) Overview(ctx context.Context) Overview {
-	health := s.store.Health()
+	health, usage := s.store.Health(), s.usage.Load()
 	o := Overview{
 		Instances: []json.RawMessage{},
 		Activity:  []tally.Activity{},
-		Usage:     slices.DeleteFunc(s.usage.get(), func(u tally.SiteUsage) bool { return !s.sees(u.Site) }),
+		Usage:     slices.DeleteFunc(append([]tally.SiteUsage{}, usage.Sites...), func(u tally.SiteUsage) bool { return !s.sees(u.Site) }),
 		Store:     StoreHealth{Reached: health.Reached},
 	}
-	if s.usage.isOutdated(s.now()) {
+	if s.now().Sub(usage.at) > usage.maxAge() {
 		notify(s.usageOutdated)
 	}
 	var err error
@@ -88,37 +87,15 @@ func (s *Service) instances(ctx context.Context) ([]json.RawMessage, error) {
 	return all, err
 }
 
-// usageSnapshot is the usage of each site when it was last measured.
+// usageSnapshot is the usage of each site when it was last measured. It is immutable.
 type usageSnapshot struct {
-	mu   sync.Mutex
-	last tally.Usage
-	at   time.Time // when it was measured; zero: not yet
-}
-
-func (u *usageSnapshot) get() []tally.SiteUsage {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return append([]tally.SiteUsage{}, u.last.Sites...)
-}
-
-func (u *usageSnapshot) set(usage tally.Usage, now time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.last, u.at = usage, now.Add(-usage.Age)
+	tally.Usage
+	at time.Time // when it was measured; zero: not yet
 }
 
 // maxAge returns the age at which the usage is measured again.
 func (u *usageSnapshot) maxAge() time.Duration {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return min(max(usageTimes*u.last.Took, minUsageAge), maxUsageAge)
-}
-
-func (u *usageSnapshot) isOutdated(now time.Time) bool {
-	maxAge := u.maxAge()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return now.Sub(u.at) > maxAge
+	return min(max(usageTimes*u.Took, minUsageAge), maxUsageAge)
 }
 
 // measureUsage measures the usage when usageOutdated is notified, until ctx ends. If another
@@ -130,8 +107,8 @@ func (s *Service) measureUsage(ctx context.Context) {
 			return
 		case <-s.usageOutdated:
 		}
-		if usage, err := s.store.Usage(ctx, s.usage.maxAge()); err == nil { // after an error the next overview tries again
-			s.usage.set(usage, s.now())
+		if usage, err := s.store.Usage(ctx, s.usage.Load().maxAge()); err == nil { // after an error the next overview tries again
+			s.usage.Store(&usageSnapshot{usage, s.now().Add(-usage.Age)})
 		}
 	}
 }
@@ -139,7 +116,7 @@ func (s *Service) measureUsage(ctx context.Context) {
 // Metrics implements [tally.Instrumented].
 func (s *Service) Metrics() []tally.Sample {
 	var metrics []tally.Sample
-	sites := s.usage.get()
+	sites := s.usage.Load().Sites
 	for _, figure := range []struct {
 		name, help string
 		of         func(tally.SiteUsage) int64

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -64,7 +65,7 @@ type Service struct {
 	heartbeats   *heartbeats
 	settings     *followedSettings
 	claims       *claims
-	usage        *usageSnapshot
+	usage        *atomic.Pointer[usageSnapshot]
 	spikes       *spikeCache
 	pendingAudit *pendingAudit
 }
@@ -92,11 +93,12 @@ func New(store Store, service *tally.Service, o Options) *Service {
 		heartbeats:   &heartbeats{sent: map[string]int64{}},
 		settings:     newFollowedSettings(),
 		claims:       &claims{seen: map[string]*seenClaim{}},
-		usage:        &usageSnapshot{},
+		usage:        &atomic.Pointer[usageSnapshot]{},
 		spikes:       &spikeCache{searches: map[searchKey]*search{}},
 		pendingAudit: &pendingAudit{},
 	}
 	s.root = s
+	s.usage.Store(&usageSnapshot{})
 	if s.broadcast == nil {
 		s.broadcast = func([]byte) {}
 	}
