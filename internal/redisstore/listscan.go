@@ -3,7 +3,7 @@ package redisstore
 import (
 	"context"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -18,7 +18,7 @@ const (
 	scannedRetention = time.Minute
 )
 
-// scannedList is topics in order, collected by a scan for a page and those after it.
+// scannedList is topics in order, collected by a scan for a page and those after it. It is immutable.
 type scannedList struct {
 	scope  tally.Scope
 	sites  []string
@@ -33,36 +33,19 @@ func (l *scannedList) isFor(listing tally.Listing) bool {
 }
 
 // scanCache has the list that was collected last.
-type scanCache struct {
-	mu   sync.Mutex
-	last *scannedList // guarded by mu; immutable
-}
-
-// set stores a list, unless it is for one topic, which has no second page.
-func (c *scanCache) set(l *scannedList) {
-	if l.scope.Exact {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last = l
-}
+type scanCache struct{ atomic.Pointer[scannedList] }
 
 // drop drops the list for a listing.
 func (c *scanCache) drop(listing tally.Listing) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.last.isFor(listing) {
-		c.last = nil
+	if l := c.Load(); l.isFor(listing) {
+		c.CompareAndSwap(l, nil)
 	}
 }
 
 // after returns the list for a listing if it has topics after a cursor, and the index of the
 // first.
 func (c *scanCache) after(listing tally.Listing, after tally.Cursor) (l *scannedList, from int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l = c.last; !l.isFor(listing) || time.Since(l.at) > scannedRetention {
+	if l = c.Load(); !l.isFor(listing) || time.Since(l.at) > scannedRetention {
 		return nil, 0
 	}
 	at, ok := slices.BinarySearchFunc(l.topics, after, byRank)
@@ -86,7 +69,9 @@ func (s *Store) scannedTopics(ctx context.Context, l tally.Listing, after *tally
 			if known, err = s.scanList(ctx, l, last); err != nil {
 				return nil, false, err
 			}
-			s.scanCache.set(known)
+			if !l.Scope.Exact { // one topic has no second page
+				s.scanCache.Store(known)
+			}
 			from = 0
 		}
 		to := min(from+readChunk, len(known.topics))
