@@ -3,7 +3,7 @@ package redistopology
 import (
 	"context"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,34 +13,31 @@ const maxSampleAge = 30 * time.Second
 
 // clock converts times to a node's clock. It uses the newest sample, since somebody may set the
 // node's clock, and not the wall clock of this machine.
-type clock struct {
-	mu sync.Mutex
-	// Guarded by mu.
-	server   int64     // microseconds since the Unix epoch; 0 if unknown
-	received time.Time // when the sample arrived here
-}
+type clock struct{ atomic.Pointer[clockSample] }
 
-func (c *clock) set(server int64, received time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.server, c.received = server, received
+// clockSample is a time of a node, in microseconds since the Unix epoch, and when it arrived here.
+type clockSample struct {
+	server   int64
+	received time.Time
 }
 
 // at returns the earliest time that the node's clock can show at t, in microseconds, and whether it
 // is known. It is the earliest because the node read its clock before the sample arrived.
 func (c *clock) at(t time.Time) (int64, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.server + t.Sub(c.received).Microseconds(), c.server != 0 && time.Since(c.received) <= maxSampleAge
+	s := c.Load()
+	if s == nil {
+		return 0, false
+	}
+	return s.server + t.Sub(s.received).Microseconds(), time.Since(s.received) <= maxSampleAge
 }
 
 // AddClockSample stores a sample: the time of the node, and when it was received.
 func (n *Node) AddClockSample(server, received time.Time) {
-	n.clock.set(server.UnixMicro(), received)
+	n.clock.Store(&clockSample{server.UnixMicro(), received})
 }
 
 // ForgetClock makes the next call with a deadline read the node's clock.
-func (n *Node) ForgetClock() { n.clock.set(0, time.Time{}) }
+func (n *Node) ForgetClock() { n.clock.Store(nil) }
 
 // sampleClock reads the node's clock unless it is known. Concurrent callers share one read.
 func (n *Node) sampleClock(ctx context.Context) error {

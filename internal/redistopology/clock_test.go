@@ -20,7 +20,7 @@ func TestClock_DeadlineNeverLate(t *testing.T) {
 			at = at.Add(time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "pause")))
 			there := at.Add(time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "delay there")))
 			back := there.Add(time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "delay back")))
-			c.set(ahead+there.Sub(begun).Microseconds(), back)
+			c.Store(&clockSample{ahead + there.Sub(begun).Microseconds(), back})
 			at = back
 		}
 		end := at.Add(3 * time.Second)
@@ -37,12 +37,12 @@ func TestClock_WasSet(t *testing.T) {
 	now := time.Now()
 	for name, jump := range map[string]int64{"back": -3_600_000_000, "forward": 3_600_000_000} {
 		var c clock
-		c.set(1_790_000_000_000_000, now)
-		c.set(1_790_000_000_000_000+jump, now)
+		c.Store(&clockSample{1_790_000_000_000_000, now})
+		c.Store(&clockSample{1_790_000_000_000_000 + jump, now})
 		if got, ok := c.at(now); !ok || got != 1_790_000_000_000_000+jump {
 			t.Errorf("the clock was set %s, and the old sample is used", name)
 		}
-		c.set(0, time.Time{})
+		c.Store(nil)
 		if _, ok := c.at(now); ok {
 			t.Error("the clock is known after a reset")
 		}
