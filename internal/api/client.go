@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/tallycast/tallycast/internal/ratelimit"
@@ -203,12 +204,7 @@ func parseHop(text string) (netip.Addr, bool) {
 }
 
 func (a *API) trusts(address netip.Addr) bool {
-	for _, prefix := range a.options.TrustedProxies {
-		if prefix.Contains(address) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.options.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
 // maxShownHeader bounds the value of a header in a warning, in bytes.
