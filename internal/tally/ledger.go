@@ -41,7 +41,7 @@ type Ledger interface {
 	Usage(ctx context.Context, maxAge time.Duration) (Usage, error)
 
 	// Contributions returns what the members of the queries contribute, 0 for nothing. It is
-	// for a search in many topics, to few of which a member contributes.
+	// for searches of many topics: a member contributes to few of them.
 	Contributions(ctx context.Context, queries []Query) ([]int64, error)
 }
 

@@ -88,8 +88,8 @@ var ErrFrozen error = &Error{
 const firstPause = 20 * time.Millisecond
 
 // catchUp returns settings with which to repeat a contribution to topic. The store refused the
-// contribution, since the topic has the stored mark. The settings are newer than those of the
-// first begun reads. If the topic is frozen, catchUp waits for pause.
+// contribution, since the topic has the stored mark. The settings are of a read that began after
+// the first begun reads. If the topic is frozen, catchUp waits for pause.
 // Errors: [CodeStoreUnavailable], also for a topic that stays frozen until ctx ends.
 func (s *Service) catchUp(ctx context.Context, topic Topic, begun int64, stored string, pause time.Duration) (*settings, error) {
 	current, err := s.settingsSince(ctx, begun)

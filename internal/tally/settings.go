@@ -237,8 +237,8 @@ func (s *Service) currentSettings(ctx context.Context) (*settings, error) {
 	return s.settingsSince(ctx, 0)
 }
 
-// settingsSince returns settings of a later read than the first begun ones. Concurrent callers
-// share one read.
+// settingsSince returns settings of a read that began after the first begun reads. Concurrent
+// callers share one read.
 func (s *Service) settingsSince(ctx context.Context, begun int64) (*settings, error) {
 	if err := s.reads.lock(ctx); err != nil {
 		return nil, err

@@ -1,7 +1,7 @@
 -- decide.lua for members that choose an option. A write has 20 bytes: a digit as in
 -- decide.lua, without 1, the member's 8 bytes, its source in 4, its option (0: none), its first
 -- 6 hex digits. Instead of count it needs counts, of each option, and raised is by how
--- much each would have been below 0, by option. If keepsOption is set, a member keepsOption its option.
+-- much each would have been below 0, by option. If keepsOption is set, a member keeps its option.
 
 local RECORD, MOST = 9, 2304 -- bytes of a member and its option; of a bucket
 -- include buckets
