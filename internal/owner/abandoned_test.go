@@ -40,7 +40,7 @@ func abandonMerge(t *testing.T, w *stores, call string, n int) (from, to tally.T
 			return errKilled
 		}
 		return nil
-	}), nil}, owner.Options{LeaseTime: shortLease})
+	}), nil}, owner.Options{LeaseTime: patientLease})
 	if _, err := dying.Merge(context.Background(), "dying", []tally.Topic{from}, to); err == nil || !dead {
 		t.Fatalf("the merge ended before call %q: %v", call, err)
 	}

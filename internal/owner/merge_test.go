@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
@@ -82,7 +83,7 @@ func TestRename_KeepsContributions(t *testing.T) {
 
 func TestMerge_Sum(t *testing.T) {
 	onEachStore(t, func(t *testing.T, w *stores) {
-		ctx, o := t.Context(), open(w.first)
+		ctx, o := t.Context(), openWith(w.first, owner.Options{LeaseTime: patientLease})
 		t.Run("claps", func(t *testing.T) {
 			a, b, to := newTopic("claps"), newTopic("claps"), newTopic("claps")
 			o.contribute(t, a, visitor(1), 7, readerAddress)

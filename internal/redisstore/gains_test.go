@@ -67,7 +67,8 @@ func TestTopGains_ChangesBeforeFirstRead(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	c := withGains(server, server.URL(0))
-	c.options.TopInterval = time.Hour // the directory is not updated in time
+	c.options.TopInterval = time.Hour           // the directory is not updated in time
+	c.options.Intervals.GainsWait = time.Minute // of a busy machine
 	prefix := newPrefix()
 	first, second := c.connect(t, catalog(), prefix), c.connect(t, catalog(), prefix)
 	likePages(t, first, map[string][]tally.Member{"a": {1, 2}, "b": {1}})

@@ -38,7 +38,7 @@ func TestList_ChangesBetweenPages(t *testing.T) {
 	for _, order := range []tally.Order{tally.ByNewest, tally.ByCount} {
 		prefix := newPrefix()
 		sites := tally.NewCatalog([]string{"blog", "default"}, tally.DefaultMetrics())
-		store := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{TopInterval: time.Hour}}.connect(t, sites, prefix)
+		store := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{TopInterval: time.Hour, Timeout: processtest.Timeout}}.connect(t, sites, prefix)
 		var topics []tally.Topic
 		for _, name := range []string{"blog/likes/", "default/claps/", "default/likes/"} {
 			for i := range each {

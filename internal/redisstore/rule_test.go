@@ -49,7 +49,7 @@ func runRules(t *testing.T, url string, servers ...*redistest.Server) {
 // opened returns a store after Connect, which may have failed.
 func opened(t testing.TB, url, prefix string, catalog *tally.Catalog) *redisstore.Store {
 	t.Helper()
-	store, err := redisstore.Open(url, catalog, redisstore.Options{Prefix: prefix, Logger: slog.New(slog.DiscardHandler), Intervals: testIntervals, Timeout: processtest.Timeout})
+	store, err := redisstore.Open(url, catalog, redisstore.Options{Prefix: prefix, Logger: slog.New(slog.DiscardHandler), Intervals: testIntervals})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,6 @@ import (
 )
 
 const (
-	// dialTimeout bounds a connection attempt. It leaves time to resend a lost packet once.
-	dialTimeout = 2 * time.Second
 	// maxInFlight bounds the batches of writes in flight to a far node.
 	maxInFlight = 32
 	// nearConnections is how many connections a near node has. Writes use one, since there is

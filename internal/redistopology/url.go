@@ -114,7 +114,7 @@ const (
 func parseURL(text string, rootCAs *x509.CertPool, timeout time.Duration) (storeURL, error) {
 	s := storeURL{settings: redis.Options{
 		ContextTimeoutEnabled:    true,
-		DialTimeout:              dialTimeout,
+		DialTimeout:              timeout * 4 / 5, // by default it leaves time to resend a lost packet once
 		DialerRetries:            1,
 		ReadTimeout:              timeout,
 		WriteTimeout:             timeout,
