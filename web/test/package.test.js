@@ -49,7 +49,7 @@ test('the package has its files and no others', async () => {
 });
 
 test('the committed types match the sources', async () => {
-  run(join(web, 'node_modules/.bin/tsc'), ['-p', join(web, 'tsconfig.types.json'), '--outDir', join(project, 'types')], project);
+  await run(join(web, 'node_modules/.bin/tsc'), ['-p', join(web, 'tsconfig.types.json'), '--outDir', join(project, 'types')], project);
   const made = (await readdir(join(project, 'types'))).sort();
   assert.deepEqual((await readdir(join(web, 'types'))).sort(), made, 'run make generate');
   for (const name of made) assert.equal(await readFile(join(web, 'types', name), 'utf8'), await readFile(join(project, 'types', name), 'utf8'), `${name}: run make generate`);
@@ -101,7 +101,7 @@ export function App() {
       join(project, 'tsconfig.json'),
       JSON.stringify({ compilerOptions: { strict: true, noEmit: true, target: 'ES2023', lib: ['ES2024', 'DOM'], jsx: 'react-jsx', types: [], skipLibCheck: false, ...options }, files: ['use.tsx'] }),
     );
-    run(join(web, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.json'], project);
+    await run(join(web, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.json'], project);
   }
   const made = await build({ entryPoints: [join(project, 'use.tsx')], bundle: true, write: false, format: 'esm', jsx: 'automatic', logLevel: 'silent' });
   assert.match(made.outputFiles[0].text, /customElements\.define/);
@@ -109,7 +109,7 @@ export function App() {
 
 test('the package can be imported on a server', async () => {
   await writeFile(join(project, 'server.js'), "import { connect } from '@tallycast/web'; import { register } from '@tallycast/web/elements'; import '@tallycast/web/react'; register({ api: 'http://tally.example' }); console.log(connect({ api: 'http://tally.example' }).topic('default/likes/x').state.mine, Object.keys(globalThis).filter((name) => /tally/i.test(name)).length);");
-  assert.equal(run(process.execPath, ['--no-warnings', 'server.js'], project), '0 0\n');
+  assert.equal(await run(process.execPath, ['--no-warnings', 'server.js'], project), '0 0\n');
 });
 
 test('client without elements: subscribe, like, unlike, refusal with a code', async (t) => {
@@ -213,7 +213,7 @@ for (const name of ['vue', 'svelte']) {
     await cp(join(web, 'examples', name), dir, { recursive: true, filter: (path) => !/node_modules|dist$/.test(path) });
     // Only development builds report hydration mismatches.
     const env = { NODE_ENV: 'development' };
-    run(process.execPath, ['build.js'], dir, env);
+    await run(process.execPath, ['build.js'], dir, env);
     const port = await freePort();
     const url = `http://blog.example:${port}`;
     const service = await startService({ flags: [`--allow-origin=${url}`] });

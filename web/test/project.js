@@ -1,8 +1,9 @@
 /** A project with the package installed by npm. */
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 
 /** The package's folder. */
 export const web = join(import.meta.dirname, '..');
@@ -14,9 +15,9 @@ export const web = join(import.meta.dirname, '..');
  * @param {string} cwd
  * @param {Record<string, string>} [env]
  */
-export const run = (command, args, cwd, env) => {
+export const run = async (command, args, cwd, env) => {
   try {
-    return execFileSync(command, args, { cwd, env: { ...process.env, ...env }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    return (await promisify(execFile)(command, args, { cwd, env: { ...process.env, ...env }, maxBuffer: 1 << 26 })).stdout;
   } catch (error) {
     const { stdout, stderr } = /** @type {any} */ (error);
     throw new Error(`${command} ${args.join(' ')}:\n${stdout}${stderr}`);
@@ -32,9 +33,9 @@ export async function makeProject(others) {
   const project = await mkdtemp(join(tmpdir(), 'tallycast-project-'));
   const clone = join(project, 'clone');
   await cp(web, clone, { recursive: true, filter: (path) => !['node_modules', 'test', 'examples'].includes(basename(path)) });
-  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', project], clone));
+  const [{ filename }] = JSON.parse(await run('npm', ['pack', '--json', '--pack-destination', project], clone));
   await writeFile(join(project, 'package.json'), '{"private":true,"type":"module"}');
-  run('npm', ['install', '--offline', '--no-audit', '--no-fund', filename], project);
+  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', filename], project);
   for (const name of others) {
     const link = join(project, 'node_modules', name);
     await mkdir(dirname(link), { recursive: true });

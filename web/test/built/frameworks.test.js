@@ -31,8 +31,8 @@ async function build(name, env) {
   const dir = join(web, 'examples', name);
   // An older build may have another service's address.
   for (const old of ['dist', '.next', '.astro']) await rm(join(dir, old), { recursive: true, force: true });
-  run('npm', ['ci', '--no-audit', '--no-fund'], dir);
-  run('npm', ['run', 'build'], dir, { ASTRO_TELEMETRY_DISABLED: '1', NEXT_TELEMETRY_DISABLED: '1', ...env });
+  await run('npm', ['ci', '--no-audit', '--no-fund'], dir);
+  await run('npm', ['run', 'build'], dir, { ASTRO_TELEMETRY_DISABLED: '1', NEXT_TELEMETRY_DISABLED: '1', ...env });
   return dir;
 }
 
