@@ -21,8 +21,35 @@ export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 /** The same engine without windows, tabs and menus, which take a quarter of the processor time. */
 const SHELL = process.env.CHROMIUM ?? '/usr/bin/chromium-headless-shell';
 
-/** @param {import('playwright-core').LaunchOptions} [options] */
-export const launch = (options) => chromium.launch({ executablePath: SHELL, ...options, args: [...args, ...(options?.args ?? [])] });
+/** @typedef {{ users: number, started?: Promise<import('playwright-core').Browser> }} Shared */
+
+/** The browsers of this process, by their options. @type {Map<string, Shared>} */
+const browsers = new Map();
+
+/**
+ * Returns a browser that all users of the same options share. It starts with the first context, and ends when its
+ * last user stops. Each context has its own storage and connections.
+ * @param {import('playwright-core').LaunchOptions} [options]
+ */
+export function shareBrowser(options = {}) {
+  const key = JSON.stringify(options);
+  const shared = browsers.get(key) ?? /** @type {Shared} */ ({ users: 0 });
+  browsers.set(key, shared);
+  return {
+    use: () => void shared.users++,
+    /** @param {import('playwright-core').BrowserContextOptions} [context] */
+    async newContext(context) {
+      shared.started ??= chromium.launch({ executablePath: SHELL, ...options, args: [...args, ...(options.args ?? [])] });
+      return (await shared.started).newContext(context);
+    },
+    async stop() {
+      if (--shared.users) return;
+      const { started } = shared;
+      shared.started = undefined;
+      await (await started)?.close();
+    },
+  };
+}
 
 /** The screens of the accessibility tests. Those with `visual` differ from the others only in colours or sizes. */
 export const SCREENS = /** @type {const} */ ([
@@ -31,6 +58,9 @@ export const SCREENS = /** @type {const} */ ([
   { colorScheme: 'dark', width: 1280, height: 900, visual: true },
   { colorScheme: 'dark', width: 390, height: 844, visual: false },
 ]);
+
+/** For tests of the demo that do not look at motion: its animations would take most of the processor time. */
+export const STILL = /** @type {const} */ ({ reducedMotion: 'reduce' });
 
 /** The user agent of a browser that is not headless. */
 export const PERSON = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36';
@@ -47,23 +77,24 @@ export const POST_ONLY = `{
   };
 }`;
 
+/** @typedef {Pick<ReturnType<typeof shareBrowser>, 'newContext'>} Browser */
+
 /**
- * Starts a browser for the tests of this file.
+ * Returns a browser for the tests of this file.
  * @param {import('playwright-core').LaunchOptions} [options]
- * @returns {Pick<import('playwright-core').Browser, 'newContext'>}
+ * @returns {Browser}
  */
 export function useBrowser(options) {
-  /** @type {import('playwright-core').Browser | undefined} */
-  let browser;
-  before(async () => void (browser = await launch(options)));
-  after(() => browser?.close());
-  return { newContext: (context) => /** @type {import('playwright-core').Browser} */ (browser).newContext(context) };
+  const browser = shareBrowser(options);
+  before(browser.use);
+  after(browser.stop);
+  return browser;
 }
 
 /**
  * Makes a visitor, whose browser context ends with the test, and collects the console's warnings and errors.
  * @param {import('node:test').TestContext} t
- * @param {Pick<import('playwright-core').Browser, 'newContext'>} browser
+ * @param {Browser} browser
  * @param {import('playwright-core').BrowserContextOptions} [options]
  */
 export async function newVisitor(t, browser, options) {
@@ -130,6 +161,14 @@ export const live = (page) =>
  */
 export const remembered = (page) =>
   page.evaluate(() => JSON.parse(Object.entries(localStorage).find(([name]) => name.startsWith('tallycast:v1:'))?.[1] ?? '{}'));
+
+/**
+ * Stops a page's clock, which the test turns from then on. The moment must not be over when the page gets it, which may
+ * take a second on a busy machine.
+ * @param {Page} page whose clock is installed
+ * @param {number} [ahead] of now, in milliseconds
+ */
+export const pauseClock = (page, ahead = 1000) => eventually(async () => page.clock.pauseAt((await page.evaluate(() => Date.now())) + ahead));
 
 /**
  * Records the statuses of a page's connection in `window.statuses`.

@@ -1,13 +1,17 @@
 /** Chromium, for tests that run in several engines. */
-import { CHROMIUM, launch, PERSON } from './browser.js';
+import { PERSON, shareBrowser } from './browser.js';
 
 /** @returns {Promise<import('./engines.js').Engine>} */
 export async function chromiumEngine() {
-  const browser = await launch({ executablePath: CHROMIUM });
+  const browser = shareBrowser();
+  browser.use();
+  /** @type {import('playwright-core').BrowserContext[]} */
+  const contexts = [];
   return {
     name: 'chromium',
     async open() {
       const context = await browser.newContext({ userAgent: PERSON, viewport: { width: 1280, height: 900 } });
+      contexts.push(context);
       const page = await context.newPage();
       return {
         goto: async (url) => void (await page.goto(url)),
@@ -24,6 +28,9 @@ export async function chromiumEngine() {
         close: () => context.close(),
       };
     },
-    close: () => browser.close(),
+    async close() {
+      for (const context of contexts) await context.close();
+      await browser.stop();
+    },
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CHROMIUM, newVisitor, recordStatus, shows, useBrowser } from './browser.js';
+import { CHROMIUM, newVisitor, pauseClock, recordStatus, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike } from './process.js';
 import { eventually } from './wait.js';
@@ -8,8 +8,10 @@ import { eventually } from './wait.js';
 const TOPIC = 'default/likes/post';
 const COUNT = { body: '<tally-count page="post">?</tally-count>' };
 
-// Playwright disables the back/forward cache by default; the headless shell has none.
-const browser = useBrowser({ executablePath: CHROMIUM, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+const browser = useBrowser();
+
+/** Playwright disables the back/forward cache by default; the headless shell has none. */
+const caching = useBrowser({ executablePath: CHROMIUM, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
 
 /** @param {import('playwright-core').Page} page */
 const status = (page) => page.evaluate(() => /** @type {any} */ (window).statuses.at(-1));
@@ -26,7 +28,7 @@ test('a policy that forbids only the socket leads to the stream at once', async 
   page.on('request', (request) => requests.push(new URL(request.url()).pathname));
   await page.clock.install();
   await page.goto(site.url);
-  await page.clock.pauseAt(Date.now() + 1000);
+  await pauseClock(page);
   await eventually(async () => {
     // The page's clock is slow, so that no timeout can help.
     await page.clock.runFor(10);
@@ -118,7 +120,7 @@ test('polling replaces a silent stream', async (t) => {
 
 test('a page restored from the back/forward cache is current', async (t) => {
   const site = await startSite(t, { '/': COUNT, '/next': {} });
-  const { context } = await newVisitor(t, browser);
+  const { context } = await newVisitor(t, caching);
   await recordStatus(context);
   await context.addInitScript(() => addEventListener('pageshow', ({ persisted }) => persisted && (/** @type {any} */ (window).cameBack = true)));
   const page = await context.newPage();

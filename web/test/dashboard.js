@@ -1,26 +1,20 @@
 /** The owner's dashboard, in a browser and against the real service. */
 import { after, before } from 'node:test';
-import { launch, newVisitor } from './browser.js';
+import { newVisitor, useBrowser } from './browser.js';
 import { ADMIN_FLAG, ADMIN_TOKEN, adminRequest, assertLike, startService } from './process.js';
 
 /** Starts a browser and a service for the tests of this file. */
 export function useDashboard() {
-  /** @type {import('playwright-core').Browser} */
-  let browser;
+  const browser = useBrowser();
   /** @type {Awaited<ReturnType<typeof startService>>} */
   let service;
   before(async () => {
     const flags = [ADMIN_FLAG, '--site=blog', '--rate-limit=off', '--topic-limit=off', '--new-topic-limit=off'];
-    [browser, service] = await Promise.all([launch(), startService({ basePath: '/tally', flags })]);
+    service = await startService({ basePath: '/tally', flags });
   });
-  after(async () => {
-    await browser?.close();
-    await service?.stop();
-  });
+  after(() => service?.stop());
   return {
-    get browser() {
-      return browser;
-    },
+    browser,
     /** The URL of the service, with its base path. */
     get url() {
       return service.url;

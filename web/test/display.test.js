@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newVisitor, numberOf, pressed, shows, useBrowser } from './browser.js';
+import { newVisitor, numberOf, pauseClock, pressed, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { assertLike, countOf } from './process.js';
 import { assertUsableInAllColours } from './accessibility.js';
@@ -23,7 +23,7 @@ test('a number changes at most once a second, and ends on the newest', async (t)
   await page.clock.install();
   await page.goto(site.url);
   await shows(page, 'tally-count', 0);
-  await page.clock.pauseAt(Date.now() + 2000);
+  await pauseClock(page, 2000);
   await page.evaluate(() => {
     const number = /** @type {Element} */ (document.querySelector('tally-count')?.shadowRoot?.querySelector('[part=number]'));
     const seen = /** @type {any} */ (window).seen = [number.textContent];

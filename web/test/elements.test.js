@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newVisitor, numberOf, PERSON, remembered, shows, useBrowser } from './browser.js';
+import { newVisitor, numberOf, pauseClock, PERSON, remembered, shows, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { ADMIN_FLAG, adminRequest, assertLike, countOf } from './process.js';
 import { eventually } from './wait.js';
@@ -24,7 +24,7 @@ test('claps: a held button repeats, and a pause sends all claps at once', async 
   const button = page.locator('tally-claps button[part=button]');
   await button.hover();
   // From here on the test turns the page's clock: a busy machine makes no pauses between claps.
-  await eventually(async () => page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1000));
+  await pauseClock(page);
   await page.mouse.down();
   await page.clock.runFor(1000);
   assert.equal(await numberOf(page, 'tally-claps'), '6', 'after 350 ms, then each 110 ms');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { launch, live, newVisitor, POST_ONLY, press, pressed, remembered, shows, useBrowser } from './browser.js';
+import { live, newVisitor, POST_ONLY, press, pressed, remembered, shows, STILL, useBrowser } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -19,27 +19,24 @@ let service;
 async function firstReader(t, init = '') {
   service = await startService();
   t.after(() => service.stop());
-  return reader(t, browser, init);
+  return reader(t, init);
 }
 
 /**
  * @param {import('node:test').TestContext} t
- * @param {typeof browser} [other]
  * @param {string} [init] runs first in each page
  */
-async function reader(t, other = browser, init = '') {
-  const visitor = await newVisitor(t, other);
+async function reader(t, init = '') {
+  const visitor = await newVisitor(t, browser, STILL);
   await visitor.context.addInitScript(init);
   const page = await visitor.open(service.url);
   await live(page);
   return { ...visitor, page };
 }
 
-test('two browsers see each other’s like', async (t) => {
+test('two visitors see each other’s like', async (t) => {
   const a = await firstReader(t);
-  const another = await launch();
-  t.after(() => another.close());
-  const b = await reader(t, another);
+  const b = await reader(t);
   await shows(b.page, HEART, 0);
   await press(a.page, HEART);
   await shows(b.page, HEART, 1);
@@ -269,7 +266,7 @@ test('a refusal takes the press back and shows a message', async (t) => {
   // With one new topic an hour the second heart is refused.
   service = await startService({ flags: ['--new-topic-limit=1/h'] });
   t.after(() => service.stop());
-  const { open, warnings } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser, STILL);
   const page = await open(`${service.url}/demo/`);
   await live(page);
   const hearts = page.locator('.items tally-like');

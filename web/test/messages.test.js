@@ -1,11 +1,13 @@
 /** Messages and full numbers next to elements: their position, and their announcement by screen readers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { launch, newVisitor, POST_ONLY } from './browser.js';
+import { newVisitor, POST_ONLY, useBrowser } from './browser.js';
 import { clickIn, enginesOr, hoverIn, numberIn, showsIn, startEngine } from './engines.js';
 import { startSite } from './site.js';
 import { ADMIN_FLAG, startService } from './process.js';
 import { eventually } from './wait.js';
+
+const browser = useBrowser();
 
 /** Lets no request through, so that each press shows the message that it is kept. */
 const OFFLINE = `<script>fetch = () => Promise.reject(new Error("offline"))\n${POST_ONLY}</script>`;
@@ -92,8 +94,6 @@ test('the accessibility tree has empty live regions', async (t) => {
   const site = await startSite(t, { '/': { head: OFFLINE, body: '<tally-like page="post"></tally-like><tally-claps page="post"></tally-claps>' } });
   const service = await startService({ flags: [ADMIN_FLAG] });
   t.after(() => service.stop());
-  const browser = await launch();
-  t.after(() => browser.close());
   const { open, context } = await newVisitor(t, browser);
   /** @param {import('playwright-core').Page} page @param {string} role */
   const count = async (page, role) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { live, newVisitor, POST_ONLY, press, pressed, remembered, shows, useBrowser } from './browser.js';
+import { live, newVisitor, pauseClock, POST_ONLY, press, pressed, remembered, shows, STILL, useBrowser } from './browser.js';
 import { assertChoice, assertLike, countOf, startRedis, startService } from './process.js';
 import { startSite } from './site.js';
 import { eventually } from './wait.js';
@@ -15,7 +15,7 @@ test('a press is kept while the store is down, and sent again after', async (t) 
   t.after(() => redis.stop());
   const service = await startService({ store: redis.url });
   t.after(() => service.stop());
-  const { open } = await newVisitor(t, browser);
+  const { open } = await newVisitor(t, browser, STILL);
   const page = await open(service.url);
   await live(page);
   await assertLike(service.url, TOPIC, 'somebody-else');
@@ -38,7 +38,7 @@ test('a press is kept while the store is down, and sent again after', async (t) 
 test('a press that waits is kept if the limit of the address is exceeded when the store is back', async (t) => {
   const service = await startService();
   t.after(() => service.stop());
-  const { context, open } = await newVisitor(t, browser);
+  const { context, open } = await newVisitor(t, browser, STILL);
   await context.addInitScript(POST_ONLY);
   const page = await open(service.url);
   await live(page);
@@ -58,7 +58,7 @@ test('presses that wait are sent at random moments after an outage of the store'
   const names = Array.from({ length: 20 }, (_, i) => `default/likes/post-${i}`);
   const hearts = names.map((name) => `<tally-like page="${name.split('/')[2]}"></tally-like>`);
   const site = await startSite(t, { '/': { body: hearts.join('') } });
-  const { context } = await newVisitor(t, browser);
+  const { context } = await newVisitor(t, browser, STILL);
   const page = await context.newPage();
   /** @type {import('playwright-core').WebSocketRoute | undefined} */
   let socket;
@@ -78,7 +78,7 @@ test('presses that wait are sent at random moments after an outage of the store'
   await page.clock.install();
   await page.goto(site.url);
   await eventually(() => assert.deepEqual([...subscribed], names));
-  await page.clock.pauseAt(Date.now() + 1000);
+  await pauseClock(page);
   socket?.send('{"event":"stale"}');
   await page.evaluate(() => document.querySelectorAll('tally-like').forEach((heart) => heart.shadowRoot?.querySelector('button')?.click()));
   await eventually(async () => assert.deepEqual(await page.locator('tally-like [part=status]').allTextContents(), names.map(() => 'Will be sent later')));
@@ -110,7 +110,7 @@ test('a page opened while the store is down shows the presses of the page before
   await assertLike(url, 'default/claps/post', 'somebody-else');
   await assertChoice(url, 'default/poll/post', 'somebody-else', 1);
   const other = await (await newVisitor(t, browser)).open(site.url);
-  const { open, context } = await newVisitor(t, browser);
+  const { open, context } = await newVisitor(t, browser, STILL);
   const states = (/** @type {import('playwright-core').Page} */ page) =>
     page.evaluate(() => {
       const [like, claps, poll] = ['like', 'claps', 'poll'].map((name) => document.querySelector(`tally-${name}`)?.shadowRoot);
@@ -159,7 +159,7 @@ test('pages reconnect to a restarted service and send the presses made meanwhile
   t.after(() => redis.stop());
   const first = await startService({ store: redis.url });
   t.after(() => first.stop());
-  const { open } = await newVisitor(t, browser);
+  const { open } = await newVisitor(t, browser, STILL);
   const page = await open(first.url);
   await live(page);
   await first.stop();
@@ -179,7 +179,7 @@ test('pages reconnect to a restarted service and send the presses made meanwhile
 test('without WebSockets and streams the page polls', async (t) => {
   const service = await startService();
   t.after(() => service.stop());
-  const { context } = await newVisitor(t, browser);
+  const { context } = await newVisitor(t, browser, STILL);
   // Like a filter on the network: the connection ends before the first frame.
   await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
   await context.route('**/v1/stream', (route) => route.abort());

@@ -11,12 +11,6 @@ const built = process.env.TALLYCAST_TEST_BINARIES;
 const binary = join(built ?? dir, 'tallycast');
 
 /**
- * How long a test file may take, in milliseconds: a minute on an idle machine, ten on a busy one; more if
- * MEMORY_SECONDS is set.
- */
-const TIMEOUT = 600_000 + Number(process.env.MEMORY_SECONDS ?? 0) * 1000;
-
-/**
  * @param {string} command
  * @param {string[]} args
  */
@@ -32,11 +26,11 @@ if (status === 0) {
   // The arguments are files, or one of the two groups of files below; without any, all files.
   const only = process.argv.slice(2);
   const group = ['shared', 'alone'].find((name) => only[0] === name);
-  const all = !only.length || group;
-  const files = (all ? readdirSync(here).filter((name) => name.endsWith('.test.js')) : only).map((file) => join(here, file));
+  const files = !only.length || group ? readdirSync(here).filter((name) => name.endsWith('.test.js')) : only;
+  // What a test leaves open does not keep the process from ending.
   const test = (/** @type {number} */ atOnce, /** @type {string[]} */ files) =>
-    files.length ? run(process.execPath, ['--test', `--test-concurrency=${atOnce}`, `--test-timeout=${TIMEOUT}`, ...files.sort()]) : 0;
-  // Each file starts its own browser and services. Tests of frames, tasks and screenshots run alone.
+    files.length ? run(process.execPath, ['--test-force-exit', '--test-reporter=spec', join(here, 'files.js'), String(atOnce), ...files.sort()]) : 0;
+  // Tests of frames, tasks and screenshots run alone.
   const alone = (/** @type {string} */ file) => /(load|latency|screenshots)\.test\.js$/.test(file);
   // Files mostly wait, so one more than the two cores keeps these busy.
   if (group !== 'alone') status = test(3, files.filter((file) => !alone(file)));
