@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { build } from 'esbuild';
 import { newerMembers, newerStyles } from './baseline.js';
-import { live, newVisitor, press, pressed, shows, useBrowser } from './browser.js';
+import { live, newVisitor, press, pressed, shows, STILL, useBrowser } from './browser.js';
 import { startSite } from './site.js';
 import { ADMIN_FLAG, ADMIN_TOKEN, assertLike, countOf } from './process.js';
 import { web } from './project.js';
@@ -123,7 +123,7 @@ test('the client without elements works in the baseline', async (t) => {
 test('the demo works in the baseline, light and dark', async (t) => {
   const site = await startSite(t, {}, { flags: ['--demo'] });
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
-    const { open, warnings } = await newOldVisitor(t, { colorScheme });
+    const { open, warnings } = await newOldVisitor(t, { ...STILL, colorScheme });
     for (const path of ['/', '/demo/', '/gallery']) {
       const page = await open(site.service.url + path);
       await live(page);
@@ -135,7 +135,6 @@ test('the demo works in the baseline, light and dark', async (t) => {
       assert.deepEqual(await colors(), themes[1], `${path} ${colorScheme}, the other theme`);
       await page.locator('#theme').click();
       if (path === '/gallery') assert.match(await page.locator('#builder #tag').innerText(), /<tally-like/);
-      // Its animations would slow the next page down.
       await page.close();
     }
     // The gallery shows an element with an invalid page, which the console reports.

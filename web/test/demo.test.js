@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { live, newVisitor, press, SCREENS, shows, useBrowser } from './browser.js';
+import { live, newVisitor, press, SCREENS, shows, STILL, useBrowser } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
 import { assertUsable } from './accessibility.js';
 import { eventually } from './wait.js';
@@ -22,7 +22,7 @@ after(() => service?.stop());
 const at = (/** @type {string} */ path) => service.url + path;
 
 test('fifty hearts share one connection', async (t) => {
-  const { context, open, warnings } = await newVisitor(t, browser, { viewport: { width: 1280, height: 4000 } });
+  const { context, open, warnings } = await newVisitor(t, browser, { ...STILL, viewport: { width: 1280, height: 4000 } });
   /** @type {string[]} */
   const sockets = [];
   /** @type {string[]} */
@@ -48,7 +48,7 @@ test('fifty hearts share one connection', async (t) => {
 });
 
 test('hearts far from the viewport subscribe when they come near', async (t) => {
-  const { context } = await newVisitor(t, browser, { viewport: { width: 800, height: 400 } });
+  const { context } = await newVisitor(t, browser, { ...STILL, viewport: { width: 800, height: 400 } });
   const page = await context.newPage();
   /** @type {string[]} */
   const subscribed = [];
@@ -76,7 +76,7 @@ test('without JavaScript the heart is a form that returns to the page', async (t
 });
 
 test('axe finds no violation: light, dark, wide, narrow', async (t) => {
-  const { open } = await newVisitor(t, browser, { reducedMotion: 'reduce' });
+  const { open } = await newVisitor(t, browser, STILL);
   for (const path of PAGES) {
     const page = await open(at(path));
     await live(page);
@@ -136,7 +136,7 @@ test('the chosen theme is kept, and the second window shows the same page', asyn
 const unexpected = (/** @type {string} */ text) => !text.includes('"no//page"');
 
 test('the gallery’s embed code, policy and flags are correct', async (t) => {
-  const { open, warnings } = await newVisitor(t, browser, { permissions: ['clipboard-read', 'clipboard-write'] });
+  const { open, warnings } = await newVisitor(t, browser, { ...STILL, permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await open(at('/gallery'));
   await live(page);
   await page.locator('[name=element]').selectOption('claps');
@@ -167,11 +167,22 @@ test('the gallery’s embed code, policy and flags are correct', async (t) => {
 });
 
 test('the gallery’s form rejects what the service rejects', async (t) => {
-  const { open, warnings } = await newVisitor(t, browser);
+  const { open, warnings } = await newVisitor(t, browser, STILL);
   const page = await open(at('/gallery'));
-  const field = (/** @type {string} */ name) => page.locator(`#builder [name=${name}]`);
-  const wrong = page.locator('#form-error');
+  /** Fills a field, and returns what the form shows at once. @param {string} name @param {string} value */
+  const fill = (name, value) =>
+    page.evaluate(
+      ([name, value]) => {
+        const field = /** @type {HTMLInputElement} */ (document.querySelector(`#builder [name=${name}]`));
+        field.value = value;
+        field.dispatchEvent(new InputEvent('input', { bubbles: true }));
+        const [error, tag, flag] = ['form-error', 'tag', 'flag'].map((id) => /** @type {HTMLElement} */ (document.getElementById(id)).innerText);
+        return { error, tag, flag, invalid: field.ariaInvalid, shown: document.querySelector('#builder .result')?.checkVisibility() };
+      },
+      [name, value],
+    );
   const usual = { origin: 'https://blog.example.com', site: 'blog', page: '' };
+  for (const [name, value] of Object.entries(usual)) await fill(name, value);
   for (const [name, value, why] of /** @type {[keyof typeof usual, string, RegExp][]} */ ([
     ['site', 'My Blog!', /site’s name/],
     ['site', 'blog=x', /site’s name/],
@@ -189,13 +200,11 @@ test('the gallery’s form rejects what the service rejects', async (t) => {
     ['page', 'é'.repeat(129), /256 bytes/],
     ['page', 'https://other.example/a', /not on https:\/\/blog\.example\.com/],
   ])) {
-    await field(name).fill(value);
-    await eventually(async () => assert.match(await wrong.innerText(), why, value));
-    assert.equal(await field(name).getAttribute('aria-invalid'), 'true', value);
-    assert.equal(await page.locator('.result').isVisible(), false, value);
-    await field(name).fill(usual[name]);
-    assert.equal(await wrong.innerText(), '', value);
-    assert.equal(await page.locator('.result').isVisible(), true, value);
+    const wrong = await fill(name, value);
+    assert.match(wrong.error, why, value);
+    assert.deepEqual([wrong.invalid, wrong.shown], ['true', false], value);
+    const right = await fill(name, usual[name]);
+    assert.deepEqual([right.error, right.invalid, right.shown], ['', null, true], value);
   }
   for (const [name, value, shown] of /** @type {[keyof typeof usual, string, string][]} */ ([
     ['page', 'posts/café', '<tally-like page="posts/café">'],
@@ -204,17 +213,15 @@ test('the gallery’s form rejects what the service rejects', async (t) => {
     ['site', 'default', 'tally.js"></script>'],
     ['site', '', 'tally.js"></script>'],
   ])) {
-    await field(name).fill(value);
-    assert.ok((await page.locator('#tag').innerText()).includes(shown), value);
-    await field(name).fill(usual[name]);
+    assert.ok((await fill(name, value)).tag.includes(shown), value);
+    await fill(name, usual[name]);
   }
-  await field('site').fill('');
-  assert.equal(await page.locator('#flag').innerText(), 'tallycast --allow-origin https://blog.example.com');
+  assert.equal((await fill('site', '')).flag, 'tallycast --allow-origin https://blog.example.com');
   assert.deepEqual(warnings.filter(unexpected), []);
 });
 
 test('the gallery’s form previews each element', async (t) => {
-  const { open } = await newVisitor(t, browser);
+  const { open } = await newVisitor(t, browser, STILL);
   const page = await open(at('/gallery'));
   const element = page.locator('#builder [name=element]');
   const preview = page.locator('#preview > *');
@@ -238,7 +245,7 @@ test('the gallery’s form previews each element', async (t) => {
 test('the gallery’s copy buttons are visible and cover no code', async (t) => {
   // A wide and a narrow screen.
   for (const { width, height } of SCREENS.slice(0, 2)) {
-    const { open } = await newVisitor(t, browser, { viewport: { width, height }, hasTouch: width < 500 });
+    const { open } = await newVisitor(t, browser, { ...STILL, viewport: { width, height }, hasTouch: width < 500 });
     const page = await open(at('/gallery'));
     const covered = await page.evaluate(() =>
       [...document.querySelectorAll('.copy')].map((button) => {
@@ -254,7 +261,7 @@ test('the gallery’s copy buttons are visible and cover no code', async (t) => 
 });
 
 test('the gallery’s elements are live and can be paused', async (t) => {
-  const { open } = await newVisitor(t, browser, { viewport: { width: 1280, height: 8000 } });
+  const { open } = await newVisitor(t, browser, { ...STILL, viewport: { width: 1280, height: 8000 } });
   const page = await open(at('/gallery'));
   await live(page);
   // Other tests may have pages open, too.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { newVisitor, press, pressed, shows, useBrowser } from './browser.js';
+import { newVisitor, press, pressed, shows, STILL, useBrowser } from './browser.js';
 import { startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -26,7 +26,7 @@ after(() => service?.stop());
  * @param {string} topic
  */
 async function pageOf(t, topic) {
-  const { context, warnings } = await newVisitor(t, browser);
+  const { context, warnings } = await newVisitor(t, browser, STILL);
   const page = await context.newPage();
   page.on('console', (message) => warnings.push(message.text()));
   /** @type {import('playwright-core').WebSocketRoute[]} */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { live, newVisitor, press, pressed, remembered, shows, useBrowser } from './browser.js';
+import { live, newVisitor, press, pressed, remembered, shows, STILL, useBrowser } from './browser.js';
 import { assertLike, countOf, startRedis, startRelay, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -36,8 +36,8 @@ async function startRegion(t) {
 
 test('without the link to the primary pages show stale numbers and keep presses', async (t) => {
   const { home, region, isUsed, breakLink } = await startRegion(t);
-  const first = await newVisitor(t, browser);
-  const second = await newVisitor(t, browser);
+  const first = await newVisitor(t, browser, STILL);
+  const second = await newVisitor(t, browser, STILL);
   const page = await first.open(region.url);
   await live(page);
   await assertLike(home.url, TOPIC, 'somebody-else');
@@ -51,7 +51,7 @@ test('without the link to the primary pages show stale numbers and keep presses'
   const opened = await second.open(region.url);
   await shows(opened, HEART, 1);
   await eventually(async () => assert.equal(await status(opened), 'stale', 'a page that is opened meanwhile'));
-  const third = await newVisitor(t, browser);
+  const third = await newVisitor(t, browser, STILL);
   await third.context.routeWebSocket('**/v1/ws', (socket) => socket.close());
   await third.context.route('**/v1/stream', (route) => route.abort());
   const polling = await third.open(region.url);

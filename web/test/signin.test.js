@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHmac, randomUUID } from 'node:crypto';
 import { test } from 'node:test';
-import { live, newVisitor, POST_ONLY, press, pressed, shows, useBrowser } from './browser.js';
+import { live, newVisitor, POST_ONLY, press, pressed, shows, STILL, useBrowser } from './browser.js';
 import { countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -44,7 +44,7 @@ async function start(t, flags = []) {
  * @param {() => string | null | Promise<string | null>} token
  */
 async function open(t, service, token) {
-  const { context, warnings } = await newVisitor(t, browser);
+  const { context, warnings } = await newVisitor(t, browser, STILL);
   await context.exposeFunction('requestToken', token);
   const page = await context.newPage();
   await page.goto(service.url);
