@@ -2,7 +2,7 @@
 const DEADLINE = 8000;
 
 /** The time between two checks is this share of the time waited so far, between these bounds in milliseconds. */
-const [SHORTEST, LONGEST, SHARE] = [25, 200, 16];
+const [SHORTEST, LONGEST, SHARE] = [25, 200, 4];
 
 /**
  * Repeats check until it does not throw, and returns its result. After the deadline it throws the last error. The
