@@ -276,7 +276,7 @@ test('messages and full numbers stay within a narrow window', async (t) => {
   for (const path of ['/', '/rtl']) {
     const { context } = await newVisitor(t, browser, { viewport: { width: 320, height: 400 } });
     await context.routeWebSocket('**/v1/ws', () => {});
-    await context.route('**/v1/default/likes/*', (route) => route.abort());
+    await context.route('**/v1/**', (route) => route.abort());
     const page = await context.newPage();
     await page.goto(site.url + path);
     for (const id of ['start', 'end']) {
