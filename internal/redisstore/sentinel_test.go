@@ -20,7 +20,7 @@ func TestSentinel_Failover(t *testing.T) {
 	sentinels := redistest.StartSentinels(t, redistest.Options{})
 	old, next := sentinels.Servers[0], sentinels.Servers[1]
 	var log logBuffer
-	p := storeConfig{url: sentinels.URL(0) + "?wait=1", options: redisstore.Options{Logger: log.logger()}}
+	p := storeConfig{url: sentinels.URL(0) + "?wait=1", options: redisstore.Options{Logger: log.logger(), Timeout: processtest.Timeout}}
 	prefix, page, other := newPrefix(), topic(t, "default/likes/page"), topic(t, "default/likes/other")
 	first, second := p.connect(t, catalog(), prefix), p.connect(t, catalog(), prefix)
 	direct := storeConfig{url: old.URL(0) + "?wait=1"}.connect(t, catalog(), prefix)
