@@ -59,7 +59,7 @@ export const SCREENS = /** @type {const} */ ([
   { colorScheme: 'dark', width: 390, height: 844, visual: false },
 ]);
 
-/** For tests of the demo that do not look at motion: its animations would take most of the processor time. */
+/** For tests of the demo that do not look at motion: its animations never pause, and take processor time. */
 export const STILL = /** @type {const} */ ({ reducedMotion: 'reduce' });
 
 /** The user agent of a browser that is not headless. */
