@@ -97,7 +97,7 @@ func (c *copyCommand) copy(p *process, opener storeOpener) (report transfer.Copy
 	if err := checkDistinct(p.ctx, source, target); err != nil {
 		return report, err
 	}
-	m, total := p.meter("copy"), int64(0)
+	m, total := &meter{}, int64(0) // each step has its own meter
 	if server.IsTerminal(p.stderr) {
 		total = totalContributions(p.ctx, source, c.scope)
 	}

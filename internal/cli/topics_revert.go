@@ -43,10 +43,13 @@ func (c *ownerCommand) changeBlock(method, outcome string) error {
 	if (c.visitor == "") == (len(c.args) == 0) {
 		return usagef("name %s", needsBlocked)
 	}
-	body, target := map[string]string{"site": c.site, "visitor": c.visitor, "reason": c.reason}, "the visitor"
+	body, target := map[string]string{"visitor": c.visitor, "reason": c.reason}, "the visitor"
 	if c.visitor == "" {
 		target = c.args[0]
 		body["range"] = target
+	}
+	if c.site != "" { // services of the release 0.2.0 refuse this field
+		body["site"] = c.site
 	}
 	if _, err := c.call(method, "/admin/v1/blocks", body, nil); err != nil {
 		return err
@@ -71,7 +74,10 @@ func (c *ownerCommand) undo() error {
 	}
 	body := map[string]any{
 		"site": c.site, "metric": c.metric, "prefix": c.prefix, "topics": names, "from": c.from.UTC(), "to": c.to.UTC(),
-		"sources": c.sources, "addresses": c.addresses, "repeated": c.repeated, "preview": true,
+		"sources": c.sources, "addresses": c.addresses, "preview": true,
+	}
+	if c.repeated { // services of the release 0.2.0 refuse this field
+		body["repeated"] = true
 	}
 	var found owner.Reverted
 	raw, err := c.call("POST", "/admin/v1/undo", body, &found)

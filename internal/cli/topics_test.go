@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,6 +171,39 @@ func TestTopics_InvalidCommandLines(t *testing.T) {
 	} {
 		if code, _, errors := topics(strings.Fields(args)...); code != exitFailure || !strings.Contains(errors, want) {
 			t.Errorf("%s: exit %d, lacks %q: %s", args, code, want, errors)
+		}
+	}
+}
+
+// During an upgrade a command may reach a service of the release 0.2.0. It refuses fields that it does not have,
+// so the command sends them only if their flags are given.
+func TestTopics_PreviousRelease(t *testing.T) {
+	t.Parallel()
+	fields := map[string]string{
+		"/admin/v1/blocks": "range reason visitor",
+		"/admin/v1/forget": "site visitor",
+		"/admin/v1/undo":   "addresses from metric prefix preview site sources to topics",
+		"/admin/v1/prune":  "metric prefix preview site untouched_since",
+	}
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := map[string]any{}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		for name := range body {
+			if !slices.Contains(strings.Fields(fields[r.URL.Path]), name) {
+				t.Errorf("%s %s has the field %s", r.Method, r.URL.Path, name)
+			}
+		}
+		_, _ = fmt.Fprint(w, `{"contributions":1,"topics":[]}`)
+	}))
+	defer service.Close()
+	for _, args := range []string{
+		"topics block 203.0.113.0/24", "topics unblock --visitor visitor-1", "topics forget --yes visitor-1",
+		"topics undo --yes --from 1h blog/likes/x", "topics undo --yes --from 1h --site blog", "prune --yes --site blog --untouched 1d",
+	} {
+		if code, out, errors := call(t, variables("TALLYCAST_AT="+service.URL, "TALLYCAST_ADMIN_TOKEN="+ownerToken), strings.Fields(args)...); code != exitOK {
+			t.Errorf("%s: exit %d: %s%s", args, code, out, errors)
 		}
 	}
 }
