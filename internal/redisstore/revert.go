@@ -32,11 +32,11 @@ func parseJournalPosition(text string) (p journalPosition, err error) {
 }
 
 const (
-	// revertedAtOnce bounds the entries that one script call reverts: half a millisecond of
-	// Redis.
+	// revertedAtOnce bounds the entries that one script call reverts, and one pipeline to a near
+	// Redis: half a millisecond of Redis.
 	revertedAtOnce = 128
-	// nearRevertCalls is how many calls one pipeline to a near Redis has: a third of a millisecond
-	// of Redis, if each reverts one entry.
+	// nearRevertCalls is how many calls one pipeline to a near Redis has: half a millisecond of
+	// Redis, too, if each reverts one entry.
 	nearRevertCalls = 16
 	// maxTail is how many bytes of journals a script reads to find newer entries, a thousand
 	// entries; see script/part/journals.lua. Longer journals are read before, in portions.
@@ -221,15 +221,15 @@ func (run *revertRun) call(ctx context.Context, calls iter.Seq[*revertCall]) (fa
 
 // pipelines divides calls into pipelines.
 func (run *revertRun) pipelines(calls iter.Seq[*revertCall]) iter.Seq[*revertPipeline] {
-	most := nearRevertCalls
+	most, mostEntries := nearRevertCalls, revertedAtOnce
 	if run.topology.IsFar() {
-		most = writeChunk
+		most, mostEntries = writeChunk, writeChunk
 	}
 	return func(yield func(*revertPipeline) bool) {
 		var p *revertPipeline
 		for c := range calls {
 			// The changes of a topic have an order.
-			if p != nil && (len(p.calls) == most || p.entries >= most+revertedAtOnce || p.reverts[len(p.calls)-1].topic == c.topic) {
+			if p != nil && (len(p.calls) == most || p.entries+len(c.entries) > mostEntries || p.reverts[len(p.calls)-1].topic == c.topic) {
 				if !yield(p) {
 					return
 				}
