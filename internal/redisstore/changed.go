@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -84,7 +85,7 @@ func (s *Store) changedTopics(ctx context.Context, scope tally.Scope, since, day
 			}
 		}
 	}
-	slices.SortFunc(topics, byName)
+	slices.SortFunc(topics, func(a, b tally.Topic) int { return strings.Compare(a.String(), b.String()) })
 	return slices.Compact(topics), true, nil // a topic that changes meanwhile is read again
 }
 
