@@ -139,7 +139,7 @@ func (s *settings) addAliases(name, value string, stored map[string]string, befo
 		return err
 	}
 	list := before.aliases[topic]
-	if list.value != value {
+	if value == "" || list.value != value {
 		list = aliasList{}
 		if list.topics, err = parseAliases(value); err == nil {
 			list.value = value

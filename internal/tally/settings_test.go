@@ -145,3 +145,19 @@ func TestService_InvalidSettings(t *testing.T) {
 		t.Errorf("aliases: %v", got)
 	}
 }
+
+// Aliases that were read from an invalid setting end with it.
+func TestService_InvalidAliasesRemoved(t *testing.T) {
+	const name = "former blog/likes/y"
+	service, store, err := serviceWith(t, map[string]string{name: `["blog/likes/old","nothing"]`})
+	if y := mustTopic(t, "blog/likes/y"); err == nil || len(service.Aliases(y)) != 1 {
+		t.Fatalf("aliases %v, error %v", service.Aliases(y), err)
+	}
+	store.stored = map[string]string{name: ""}
+	if _, invalid, err := service.LoadSettings(t.Context()); invalid != nil || err != nil {
+		t.Fatal(invalid, err)
+	}
+	if got := service.Aliases(mustTopic(t, "blog/likes/y")); len(got) != 0 || service.SiteAliases("blog") != 0 {
+		t.Errorf("aliases %v, of the site %d", got, service.SiteAliases("blog"))
+	}
+}
