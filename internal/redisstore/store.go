@@ -30,8 +30,8 @@ type Store struct {
 	secret           *secretKey
 	rules            ruleCache
 
-	reader                    // of the primary or the Cluster, if the store is usable
-	startClient *redis.Client // is [reader.client], also before the store is usable
+	reader                    // of the primary or the Cluster; its client sends nothing unless the store is usable
+	startClient *redis.Client // as client, but also sends before the store is usable
 	replica     *replica      // nil without one
 
 	// carried is nil until [Store.CarryHeartbeats].

@@ -123,7 +123,7 @@ func (h *History) timeline() []Record {
 	return records
 }
 
-// gains is withPresent with the gain, which is the sum minus Prior, as Sum of each record.
+// gains is withPresent, but Sum of each record is the gain: the sum minus Prior.
 func (h *History) gains() []Record {
 	records := slices.Clone(h.withPresent())
 	for i := range records {

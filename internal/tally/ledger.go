@@ -182,9 +182,9 @@ const (
 type Heartbeat struct {
 	Instance string // random, for the life of the process
 	Status   []byte // JSON; the store does not read it
-	// Writes counts, by site, the contributions that changed through this instance since
-	// its last stored heartbeat, and Totals all since it started: a stored heartbeat may seem to
-	// have failed.
+	// Writes counts, by site, the contributions that changed through this instance since the
+	// last heartbeat that it knows to be stored. Totals counts those since it started: even if it does
+	// not know that a heartbeat was stored, Redis counts each contribution once.
 	Writes, Totals map[string]int64
 	// Last is true if the instance ends. Then it is no longer listed.
 	Last bool

@@ -90,7 +90,7 @@ type settings struct {
 type aliasList struct {
 	topics []Topic
 	mark   string
-	value  string // of the setting, if it was parsed without an error: the next settings reuse topics
+	value  string // of the setting if it is valid; with the same value the next settings reuse topics
 }
 
 // useSettings replaces the settings that the service uses. It ignores unknown names. The error
