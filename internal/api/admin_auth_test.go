@@ -1,13 +1,17 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/admin"
+	"github.com/tallycast/tallycast/internal/owner"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -65,6 +69,46 @@ func TestAdmin_Panic(t *testing.T) {
 	o := newOwnerRig(t, func(_ *Options, own *admin.Options) { own.Owner = nil })
 	o.own("GET", "topics", "").clean().hasError(500, tally.CodeInternal)
 	if log := o.log.String(); !strings.Contains(log, "panic: ") {
+		t.Errorf("the log: %s", log)
+	}
+}
+
+// panickingDump is a store that panics after it passed on many topics.
+type panickingDump struct{ owner.Store }
+
+func (panickingDump) Dump(_ context.Context, _ tally.Scope, each func(tally.Portion) error) error {
+	topic, err := tally.ParseTopic("blog/likes/x")
+	if err != nil {
+		return err
+	}
+	for range 10_000 { // more than the buffer of an export holds
+		if err := each(tally.Portion{State: tally.State{Change: tally.Change{Topic: topic}}, First: true, Last: true}); err != nil {
+			return err
+		}
+	}
+	panic("a fault")
+}
+
+// After a panic a response that has begun ends without its last chunk, so that it does not look complete.
+func TestAdmin_PanicInResponse(t *testing.T) {
+	o := newOwnerRig(t, func(options *Options, own *admin.Options) {
+		own.Owner = owner.New(panickingDump{own.Owner.Store()}, options.Service, owner.Options{})
+	})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.public.URL+"/admin/v1/export?format=csv", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+adminToken)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusOK || !errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(string(body), string(tally.CodeInternal)) {
+		t.Errorf("status %d, %v, %.300q", response.StatusCode, err, body[max(0, len(body)-300):])
+	}
+	if log := o.log.String(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "panic: a fault") {
 		t.Errorf("the log: %s", log)
 	}
 }
