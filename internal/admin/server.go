@@ -70,7 +70,7 @@ type Server struct {
 	sessions  sessions
 	calls     *http.ServeMux
 
-	wrongTokens *ratelimit.Limiter // as reads
+	wrongTokens *ratelimit.Limiter // counts each as a read
 	hinted      atomic.Bool        // how to enable the server was logged
 }
 
@@ -204,7 +204,7 @@ func (s *Server) access(q *request) (owner.Access, error) {
 
 var errSessionEnded = unauthorized("the session has ended; sign in again")
 
-// wrongTokenLimits are ten wrong tokens of one address, which are logged and answered with
+// wrongTokenLimits limit the wrong tokens of one address. Ten in a minute are logged and answered with
 // not_authorized. Further ones are answered with rate_limited, so that guessing does not fill the log.
 var wrongTokenLimits = ratelimit.Limits{Reads: ratelimit.Limit{Count: 10, Per: time.Minute}, Burst: 1}
 

@@ -1,5 +1,6 @@
 // Package plaintext decodes text files of editors and spreadsheets: UTF-8 and UTF-16, with
-// any line ends. All readers of such files import it, and those of secrets and keys for [FileError].
+// any line ends. All readers of such files import it. Readers of secrets and keys import it for
+// [FileError].
 package plaintext
 
 import (

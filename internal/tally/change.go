@@ -92,7 +92,7 @@ func ParseFrame(topic Topic, frame []byte) (Change, error) {
 	return Change{Topic: topic, Count: count, Options: options, Version: version}, nil
 }
 
-// NewEncoder returns an encoder of JSON that does not escape keys for HTML, as frames do not.
+// NewEncoder returns an encoder of JSON that does not escape characters for HTML, so that keys look as in frames.
 func NewEncoder(w io.Writer) *json.Encoder {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)

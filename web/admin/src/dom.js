@@ -127,8 +127,8 @@ export async function reportTo(place, signal, work) {
 }
 
 /**
- * Returns a function that starts work, and ends the work of the call before: its signal is aborted.
- * So an older answer or error never replaces a newer one.
+ * Returns a function that aborts the signal of its previous call and starts work with a new signal, so
+ * that an older answer or error never replaces a newer one.
  * @template T
  * @param {AbortSignal} signal ends the last work
  * @param {(signal: AbortSignal) => T} work
