@@ -44,7 +44,11 @@ func (h *inFlight) work(command redis.Cmder) map[string]int {
 		return map[string]int{"scans": 1}
 	case "evalsha":
 		arguments := args[3+args[2].(int):]
-		switch h.scripts[*args[1].(*string)] {
+		hash, ok := args[1].(string)
+		if !ok {
+			hash = *args[1].(*string)
+		}
+		switch h.scripts[hash] {
 		case "withdraw":
 			const place = 25 // bytes, see script/withdraw.lua
 			return map[string]int{"reverts": 1, "reverted entries": len(arguments[6].([]byte)) / place}

@@ -133,6 +133,12 @@ func (p *Proxy) Hold(work func()) {
 	work()
 }
 
+// awaitRelease waits while replies are held.
+func (p *Proxy) awaitRelease() {
+	p.held.RLock()
+	defer p.held.RUnlock()
+}
+
 // Cut closes all open connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -227,8 +233,7 @@ func (p *Proxy) forward(l *link, direction Direction, to, from net.Conn, pass fu
 		for next := range inFlight {
 			time.Sleep(time.Until(next.due))
 			if direction == FromServer {
-				p.held.RLock() // waits while they are held
-				p.held.RUnlock()
+				p.awaitRelease()
 			}
 			p.arrive(direction, next.round)
 			if _, err := to.Write(next.data); err != nil {
