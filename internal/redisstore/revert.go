@@ -32,11 +32,11 @@ func parseJournalPosition(text string) (p journalPosition, err error) {
 }
 
 const (
-	// revertedAtOnce bounds the entries that one script call reverts, and one pipeline to a near
-	// Redis: half a millisecond of Redis.
+	// revertedAtOnce bounds the entries that one script call reverts, and those that a near Redis
+	// has got and not answered: half a millisecond of Redis.
 	revertedAtOnce = 128
-	// nearRevertCalls is how many calls one pipeline to a near Redis has: half a millisecond of
-	// Redis, too, if each reverts one entry.
+	// nearRevertCalls is how many calls a near Redis has got and not answered: half a millisecond
+	// of Redis, too, if each reverts one entry.
 	nearRevertCalls = 16
 	// maxTail is how many bytes of journals a script reads to find newer entries, a thousand
 	// entries; see script/part/journals.lua. Longer journals are read before, in portions.
@@ -198,37 +198,44 @@ type revertPipeline struct {
 	err   error // why no call was made
 }
 
-// call makes calls in pipelines. While Redis runs one, it collects the results of the one before
-// and prepares the next. Redis serves its clients in turn, so a like waits for one pipeline.
+// call makes calls in pipelines. While Redis runs one, the instance sends the next and collects
+// the results of the one before. A like waits for those that Redis has got.
 func (run *revertRun) call(ctx context.Context, calls iter.Seq[*revertCall]) (failed error) {
-	var sent *revertPipeline
-	for next := range run.pipelines(calls) {
-		if sent != nil {
-			<-sent.ended
-		}
-		before := sent
-		sent = next
-		go sent.send(ctx, run.Store) // ends within the timeout of a call; ended tells
-		if failed = run.collect(before); failed != nil {
-			break
-		}
-	}
-	if sent != nil {
-		<-sent.ended
-	}
-	return cmp.Or(failed, run.collect(sent))
-}
-
-// pipelines divides calls into pipelines.
-func (run *revertRun) pipelines(calls iter.Seq[*revertCall]) iter.Seq[*revertPipeline] {
 	most, mostEntries := nearRevertCalls, revertedAtOnce
 	if run.topology.IsFar() {
 		most, mostEntries = writeChunk, writeChunk
 	}
+	var sent []*revertPipeline // the oldest first
+	sentCalls, sentEntries := 0, 0
+	for next := range run.pipelines(calls, most/2, mostEntries) {
+		for len(sent) > 0 && failed == nil && (sentCalls+len(next.calls) > most || sentEntries+next.entries > mostEntries || next.follows(sent[len(sent)-1])) {
+			oldest := sent[0]
+			failed = run.collect(oldest)
+			sent, sentCalls, sentEntries = sent[1:], sentCalls-len(oldest.calls), sentEntries-oldest.entries
+		}
+		if failed != nil {
+			break
+		}
+		go next.send(ctx, run.Store) // ends within the timeout of a call; ended tells
+		sent, sentCalls, sentEntries = append(sent, next), sentCalls+len(next.calls), sentEntries+next.entries
+	}
+	for _, p := range sent {
+		failed = cmp.Or(failed, run.collect(p))
+	}
+	return failed
+}
+
+// follows reports whether p begins with a topic that before ends with. The changes of a topic have
+// an order.
+func (p *revertPipeline) follows(before *revertPipeline) bool {
+	return p.reverts[0].topic == before.reverts[len(before.reverts)-1].topic
+}
+
+// pipelines divides calls into pipelines of at most so many calls, of different topics, and entries.
+func (run *revertRun) pipelines(calls iter.Seq[*revertCall], most, mostEntries int) iter.Seq[*revertPipeline] {
 	return func(yield func(*revertPipeline) bool) {
 		var p *revertPipeline
 		for c := range calls {
-			// The changes of a topic have an order.
 			if p != nil && (len(p.calls) == most || p.entries+len(c.entries) > mostEntries || p.reverts[len(p.calls)-1].topic == c.topic) {
 				if !yield(p) {
 					return
@@ -254,11 +261,9 @@ func (p *revertPipeline) send(ctx context.Context, s *Store) {
 // longReply is the reply of a script if the journals are longer than it may read.
 const longReply = "-3"
 
-// collect collects the results of a pipeline that ended; nil has none.
+// collect waits for a pipeline and collects its results.
 func (run *revertRun) collect(p *revertPipeline) (failed error) {
-	if p == nil {
-		return nil
-	}
+	<-p.ended
 	for i, c := range p.reverts {
 		call := &p.calls[i]
 		if p.err == nil && call.Err == nil && call.Text() == longReply {

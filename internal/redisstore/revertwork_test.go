@@ -79,7 +79,7 @@ func testRevertWork(t *testing.T, later time.Duration, most int) {
 		t.Fatalf("%d contributions were reverted, error %v", len(reverted), err)
 	}
 	used, trips := commands()-before, f.stats.roundTrips.Count()-trips
-	if used > most*topics+topics/10 || trips > topics/nearRevertCalls+30 {
+	if used > most*topics+topics/10 || trips > 2*topics/nearRevertCalls+30 {
 		t.Errorf("%d commands and %d round trips for %d topics", used, trips, topics)
 	}
 }
