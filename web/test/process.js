@@ -9,15 +9,23 @@ import { eventually } from './wait.js';
 /** How long a process may take to stop before it is killed, in milliseconds. */
 const GRACE = 5000;
 
-/** @returns {Promise<number>} */
+/**
+ * The next port. Linux takes the ports of outgoing connections from 32768 on; a server that restarts could find such a
+ * port taken. The Go tests use ports below 30000.
+ */
+let nextPort = 30_000 + (process.pid % 2700);
+
+/**
+ * Returns a port on which no process listens. Other tests of this process do not get it.
+ * @returns {Promise<number>}
+ */
 export const freePort = () =>
-  new Promise((resolve, reject) => {
+  new Promise((resolve) => {
+    const port = nextPort;
+    nextPort = port === 32_700 ? 30_000 : port + 1;
     const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
+    server.on('error', () => resolve(freePort()));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(port)));
   });
 
 /** @type {Set<import('node:child_process').ChildProcess>} */

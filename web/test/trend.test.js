@@ -125,7 +125,7 @@ test('trend: the children show until the line is there, and if there is none', a
     document.querySelector('tally-trend')?.setAttribute('metric', 'nowhere');
   });
   await eventually(async () => assert.equal(await page.getByText('Not loaded').isVisible(), true));
-  assert.ok((await page.evaluate(() => /** @type {any} */ (window).events)).includes('unknown_metric'));
+  await eventually(async () => assert.ok((await page.evaluate(() => /** @type {any} */ (window).events)).includes('unknown_metric')));
 });
 
 test('trend: a visible line is loaded again, a paused or removed one is not', async (t) => {

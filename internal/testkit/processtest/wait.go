@@ -5,7 +5,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -71,18 +74,43 @@ func Get(url string) (status int, body string) {
 // 32768 to 60999; a server that restarts could find such a port taken.
 const firstPort, ports = 12_000, 18_000
 
-// FreePort returns a port of 127.0.0.1 on which no process listens.
+// FreePort returns a port of 127.0.0.1 on which no process listens. Tests of other processes do not
+// get it before this one ends, even if nothing listens for a while.
 func FreePort(t testing.TB) string {
 	t.Helper()
 	for range ports {
 		port := strconv.Itoa(firstPort + rand.IntN(ports))
+		release, ok := reserve(t, port)
+		if !ok {
+			continue
+		}
 		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
 			_ = l.Close()
+			t.Cleanup(release)
 			return port
 		}
+		release()
 	}
 	t.Fatal("there is no free port")
 	return ""
+}
+
+// reserve locks the file of a port. The system releases the lock when the process ends.
+func reserve(t testing.TB, port string) (release func(), ok bool) {
+	t.Helper()
+	dir := filepath.Join(os.TempDir(), "tallycast-test-ports-"+strconv.Itoa(os.Getuid()))
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, port), os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		_ = file.Close()
+		return nil, false
+	}
+	return func() { _ = file.Close() }, true
 }
 
 // FreeAddress returns 127.0.0.1 with a [FreePort].
