@@ -21,7 +21,7 @@ type backend struct {
 func (b backend) isService() bool { return b.store == config.StoreURL{} }
 
 // backendSettings name a store and a service.
-var backendSettings = append(settingsNamed("store"), adminFlags[0])
+var backendSettings = append(settingsNamed("store"), atFlag)
 
 // backend returns the backend that flags, environment and configuration file name. If both --at
 // and --store are given, the one of the higher layer applies, see [config.Resolve]. If neither is

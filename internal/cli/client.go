@@ -24,10 +24,15 @@ const groupService = "Service"
 // defaultService is the URL of a service on this machine with default settings.
 const defaultService = "http://127.0.0.1:8080"
 
+// atFlag names the service that a command calls.
+var atFlag = config.Setting{
+	Name: "at", Group: groupService, Value: "URL", Default: defaultService, Alternative: "store",
+	Help: "URL of the service, with its base path.",
+}
+
 // adminFlags are the flags of commands that call the admin API.
 var adminFlags = []config.Setting{
-	{Name: "at", Group: groupService, Value: "URL", Default: defaultService, Alternative: "store",
-		Help: "URL of the service, with its base path."},
+	atFlag,
 	{Name: "admin-token", Group: groupService, Value: "TEXT", Secret: true,
 		Help: "The --admin-token of the service, or a token of some sites. Prefer the variable or the file: other users of this machine can read command lines."},
 	{Name: "admin-token-file", Group: groupService, Value: "FILE", Alternative: "admin-token",

@@ -93,8 +93,11 @@ func sourceMatches(source string, page, target *url.URL) bool {
 // schemeMatches reports whether the scheme of a source allows that of a target: the same,
 // the secure variant, and for ws also http, but not the reverse.
 func schemeMatches(source, target string) bool {
-	return source == target || slices.Contains(map[string][]string{"http": {"https"}, "ws": {"wss", "http", "https"}, "wss": {"https"}}[source], target)
+	return source == target || slices.Contains(upgradedSchemes[source], target)
 }
+
+// upgradedSchemes are the schemes that a source allows besides its own.
+var upgradedSchemes = map[string][]string{"http": {"https"}, "ws": {"wss", "http", "https"}, "wss": {"https"}}
 
 func hostMatches(pattern, host string) bool {
 	if suffix, ok := strings.CutPrefix(pattern, "*"); ok {

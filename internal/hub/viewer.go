@@ -194,7 +194,7 @@ type Quota struct {
 	used atomic.Int64
 }
 
-// NewQuota returns a quota of at most max topics.
+// NewQuota returns a quota of at most max topics. With 0 it refuses all.
 func NewQuota(max int) *Quota { return &Quota{max: int64(max)} }
 
 // Acquire counts one more topic. It returns false, and counts nothing, if the quota is

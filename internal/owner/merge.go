@@ -35,7 +35,7 @@ func (s *Service) Rename(ctx context.Context, actor string, from, to tally.Topic
 
 func (s *Service) merge(ctx context.Context, actor, action string, from []tally.Topic, to tally.Topic) (tally.Change, error) {
 	from = slices.Clone(from)
-	slices.SortFunc(from, func(a, b tally.Topic) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(from, tally.Topic.Compare)
 	from = slices.Compact(from)
 	rename := action == "rename"
 	if err := s.checkMergeable(from, to); err != nil {

@@ -343,7 +343,7 @@ func (c *entryCounts) reverted() Reverted {
 		r.Topics = append(r.Topics, TopicContributions{topic, n})
 	}
 	slices.SortFunc(r.Topics, func(a, b TopicContributions) int {
-		return cmp.Or(b.Contributions-a.Contributions, strings.Compare(a.Topic.String(), b.Topic.String()))
+		return cmp.Or(b.Contributions-a.Contributions, a.Topic.Compare(b.Topic))
 	})
 	return r
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -62,7 +61,7 @@ func (s *Service) searchSpikes(ctx context.Context, scope tally.Scope, since tim
 		}
 	}
 	slices.SortFunc(spikes, func(a, b Spike) int {
-		return cmp.Or(b.Contributions-a.Contributions, strings.Compare(a.Topic.String(), b.Topic.String()))
+		return cmp.Or(b.Contributions-a.Contributions, a.Topic.Compare(b.Topic))
 	})
 	return spikes, nil
 }

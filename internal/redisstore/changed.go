@@ -8,7 +8,6 @@ import (
 	"iter"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -85,7 +84,7 @@ func (s *Store) changedTopics(ctx context.Context, scope tally.Scope, since, day
 			}
 		}
 	}
-	slices.SortFunc(topics, func(a, b tally.Topic) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(topics, tally.Topic.Compare)
 	return slices.Compact(topics), true, nil // a topic that changes meanwhile is read again
 }
 

@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -69,7 +68,7 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 		return err
 	}
 	slices.SortFunc(journals, func(a, b dayJournal) int {
-		return cmp.Or(strings.Compare(a.topic.String(), b.topic.String()), cmp.Compare(a.day, b.day))
+		return cmp.Or(a.topic.Compare(b.topic), cmp.Compare(a.day, b.day))
 	})
 	return s.readEntries(ctx, slices.Compact(journals), from, to, each)
 }

@@ -140,6 +140,7 @@ func TestList_ByNameWork(t *testing.T) {
 		t.Errorf("%d bytes for each name of 24 characters", perTopic)
 	}
 	last := fmt.Sprintf("default/likes/2026/a-post-%06d", topics-11)
+	scans := server.Calls("scan")
 	for name, listing := range map[string]tally.Listing{"first page": {Limit: 10}, "last page": {Limit: 10, After: last}} {
 		n := leastCalls(server, func() {
 			page, err := store.List(t.Context(), listing)
@@ -159,6 +160,9 @@ func TestList_ByNameWork(t *testing.T) {
 	})
 	if n > 50 {
 		t.Errorf("%d commands for topics that did not change since the beginning", n)
+	}
+	if n := server.Calls("scan") - scans; n > 0 { // whose result later calls would use
+		t.Errorf("%d scans", n)
 	}
 }
 

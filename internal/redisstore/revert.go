@@ -150,7 +150,7 @@ func (run *revertRun) byTopic(entries []tally.JournalEntry) (reverts []*topicRev
 		}
 	}
 	compare := func(a, b revertEntry) int {
-		return cmp.Or(strings.Compare(a.Topic.String(), b.Topic.String()), cmp.Compare(a.day, b.day), cmp.Compare(a.offset, b.offset))
+		return cmp.Or(a.Topic.Compare(b.Topic), cmp.Compare(a.day, b.day), cmp.Compare(a.offset, b.offset))
 	}
 	slices.SortFunc(all, compare)
 	all = slices.CompactFunc(all, func(a, b revertEntry) bool { return compare(a, b) == 0 })

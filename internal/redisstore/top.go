@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -213,7 +212,7 @@ func (from reader) Top(ctx context.Context, site, metric string, limit int) ([]t
 		}
 	}
 	slices.SortFunc(top, func(a, b tally.Change) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Topic.String(), b.Topic.String()))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), a.Topic.Compare(b.Topic))
 	})
 	return top[:min(limit, len(top))], nil
 }

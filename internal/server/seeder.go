@@ -213,7 +213,7 @@ func (s *seeder) raiseMark(ctx context.Context, hasPending bool) error {
 // Errors: [tally.CodeStoreUnavailable].
 func (s *seeder) storePending(ctx context.Context, pending map[tally.Topic]seed.Seed) (changed int, err error) {
 	// In the same order on every instance, so that instances that start together do the same.
-	topics := slices.SortedFunc(maps.Keys(pending), func(a, b tally.Topic) int { return strings.Compare(a.String(), b.String()) })
+	topics := slices.SortedFunc(maps.Keys(pending), tally.Topic.Compare)
 	for batch := range slices.Chunk(topics, seedBatch) {
 		var edits []tally.Edit
 		for _, topic := range batch {

@@ -175,7 +175,7 @@ func (p *presence) top(site, metric string, limit int) []tally.Change {
 		}
 	}
 	slices.SortFunc(changes, func(a, b tally.Change) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Topic.String(), b.Topic.String()))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), a.Topic.Compare(b.Topic))
 	})
 	return changes[:min(max(0, limit), len(changes))]
 }

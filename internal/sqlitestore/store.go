@@ -164,7 +164,8 @@ func (s *Store) connect(ctx context.Context, secret []byte, log *slog.Logger) (e
 		// The sweep removes the rows of a deleted topic, in small transactions.
 		pragma("foreign_keys", "off"),
 		pragma("journal_size_limit", maxIdleWAL),
-		// For all connections of the process. A container may have no other writable directory.
+		// SQLite writes temporary files there, for all connections of the process. A container may
+		// have no other writable directory.
 		pragma("temp_store_directory", "'"+strings.ReplaceAll(filepath.Dir(s.path), "'", "''")+"'"),
 	))
 	if err != nil {

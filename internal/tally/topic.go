@@ -136,6 +136,9 @@ func (t Topic) parts() (site, metric, key string) {
 // String returns "site/metric/key".
 func (t Topic) String() string { return t.text }
 
+// Compare orders topics by their text, see [strings.Compare].
+func (t Topic) Compare(other Topic) int { return strings.Compare(t.text, other.text) }
+
 // MarshalText implements [encoding.TextMarshaler].
 func (t Topic) MarshalText() ([]byte, error) { return []byte(t.text), nil }
 

@@ -16,15 +16,15 @@ const GRACE = 5000;
 let nextPort = 30_000 + (process.pid % 2700);
 
 /**
- * Returns a port on which no process listens. Other tests of this process do not get it.
+ * Returns a port on which no process listens. The next 2,700 calls in this process return other ports.
  * @returns {Promise<number>}
  */
 export const freePort = () =>
-  new Promise((resolve) => {
+  new Promise((resolve, reject) => {
     const port = nextPort;
     nextPort = port === 32_700 ? 30_000 : port + 1;
     const server = createServer();
-    server.on('error', () => resolve(freePort()));
+    server.on('error', (/** @type {NodeJS.ErrnoException} */ error) => (error.code === 'EADDRINUSE' ? resolve(freePort()) : reject(error)));
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(port)));
   });
 

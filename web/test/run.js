@@ -27,9 +27,8 @@ if (status === 0) {
   const only = process.argv.slice(2);
   const group = ['shared', 'alone'].find((name) => only[0] === name);
   const files = !only.length || group ? readdirSync(here).filter((name) => name.endsWith('.test.js')) : only;
-  // What a test leaves open does not keep the process from ending.
   const test = (/** @type {number} */ atOnce, /** @type {string[]} */ files) =>
-    files.length ? run(process.execPath, ['--test-force-exit', '--test-reporter=spec', join(here, 'files.js'), String(atOnce), ...files.sort()]) : 0;
+    files.length ? run(process.execPath, ['--test-reporter=spec', join(here, 'files.js'), String(atOnce), ...files.sort()]) : 0;
   // Tests of frames, tasks and screenshots run alone.
   const alone = (/** @type {string} */ file) => /(load|latency|screenshots)\.test\.js$/.test(file);
   // Files mostly wait, so one more than the two cores keeps these busy.

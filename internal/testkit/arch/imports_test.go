@@ -54,7 +54,7 @@ var inward = map[string][]string{
 	"cmd/tallycast":          {"internal/cli"},
 	"internal/redistopology": {},
 	// For tests only.
-	"internal/testkit/storetest":   {"internal/tally"},
+	"internal/testkit/storetest":   {"internal/tally", "internal/testkit/processtest"},
 	"internal/testkit/redistest":   {"internal/testkit/processtest"},
 	"internal/testkit/processtest": {},
 	"internal/testkit/checker":     {},
@@ -83,7 +83,7 @@ var owners = map[string][]string{
 	"text/template":                         {},
 	module + "internal/testkit/storetest":   {},
 	module + "internal/testkit/redistest":   {},
-	module + "internal/testkit/processtest": {"internal/testkit/redistest"},
+	module + "internal/testkit/processtest": {"internal/testkit/redistest", "internal/testkit/storetest"},
 	module + "internal/testkit/checker":     {},
 	module + "internal/testkit/arch":        {},
 	"pgregory.net/rapid":                    {"internal/testkit/storetest"},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
+	"github.com/tallycast/tallycast/internal/testkit/processtest"
 )
 
 // Store is one open store, as one process of the service holds it.
@@ -291,11 +292,13 @@ func read(t tester, store tally.Reader, topic tally.Topic, member tally.Member) 
 // eventually waits until met returns true, or fails t with the text of describe.
 func eventually(t tester, met func() bool, describe func() string) {
 	t.Helper()
-	deadline := time.Now().Add(waitTimeout)
-	for !met() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", waitTimeout, describe())
-		}
-		time.Sleep(time.Millisecond)
+	within(t, waitTimeout, met, describe)
+}
+
+// within is eventually with a limit, which [processtest.Await] extends on a busy machine.
+func within(t tester, limit time.Duration, met func() bool, describe func() string) {
+	t.Helper()
+	if !processtest.Await(limit, met) {
+		t.Fatalf("not within %s: %s", limit, describe())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
 )
@@ -108,17 +109,20 @@ func testList(t *testing.T, open Factory) {
 func listReaches(t *testing.T, f *Fixture, listing tally.Listing, want []string) {
 	t.Helper()
 	var got []string
-	eventually(t, func() bool {
+	within(t, topLag, func() bool {
 		got = pages(t, f, listing)
 		return slices.Equal(got, want)
 	}, func() string { return fmt.Sprintf("%+v is %q, want %q", listing, got, want) })
 }
 
+// topLag is how far Top may be behind: 2 s by contract, and 1 s for other tests beside it.
+const topLag = 3 * time.Second
+
 // topReaches waits until Top returns want.
 func topReaches(t *testing.T, store tally.Ranker, site, metric string, limit int, want []tally.Change) {
 	t.Helper()
 	var got []tally.Change
-	eventually(t, func() bool {
+	within(t, topLag, func() bool {
 		var err error
 		if got, err = store.Top(callContext(t), site, metric, limit); err != nil {
 			t.Fatalf("top of %s/%s: %v", site, metric, err)
