@@ -245,6 +245,37 @@ func TestHugo_Permalinks(t *testing.T) {
 	same(t, numbered, seeded(t, seed.Rules{KeyFrom: seed.FromHugo}, filepath.Join(dir, "content")), build(t, dir, "public", "hugo", "--quiet"))
 }
 
+// The keys depend on the version of Hugo, also if it is not the installed one.
+func TestHugo_Versions(t *testing.T) {
+	t.Parallel()
+	posts := map[string]string{
+		"content/posts/_index.md": matter("title: Posts"), "content/posts/a.md": matter("title: A"),
+		"content/tags/_index.md": matter("title: Tags"), "content/tags/go/_index.md": matter("title: Go"),
+		"content/docs/_index.md": matter("title: Docs", "url: /The-Docs!/"),
+	}
+	ugly, _ := site(t, merged(posts, map[string]string{"hugo.toml": "uglyURLs = true\n"}))
+	uglyPosts, _ := site(t, merged(posts, map[string]string{"hugo.toml": "[uglyURLs]\nposts = true\n"}))
+	const ( // lists in older and newer versions
+		pages   = "posts.html posts/a.html tags.html tags/go.html"
+		indexes = "posts posts/a.html tags tags/go.html"
+	)
+	for _, each := range []struct{ version, ugly, uglyPosts string }{
+		{"0.111.3", "the-docs " + pages, "posts.html posts/a.html tags tags/go the-docs"},
+		{"0.112.0", "the-docs " + pages, "posts posts/a tags tags/go the-docs"},
+		{"0.135.0", "the-docs " + pages, "posts posts/a tags tags/go the-docs"},
+		{"0.136.2", "The-Docs! " + pages, "The-Docs! posts.html posts/a.html tags tags/go"},
+		{"0.147.9", "The-Docs! " + pages, "The-Docs! posts.html posts/a.html tags tags/go"},
+		{"0.148.0", "The-Docs! " + indexes, "The-Docs! posts posts/a.html tags tags/go"},
+	} {
+		for dir, want := range map[string]string{ugly: each.ugly, uglyPosts: each.uglyPosts} {
+			keys := slices.Sorted(maps.Values(seeded(t, seed.Rules{KeyFrom: seed.FromHugo + "@" + each.version}, dir)))
+			if wanted := strings.Fields(want); !slices.Equal(keys, slices.Sorted(slices.Values(wanted))) {
+				t.Errorf("Hugo %s: the keys are %q, not %q", each.version, keys, wanted)
+			}
+		}
+	}
+}
+
 func merged(all ...map[string]string) map[string]string {
 	files := map[string]string{}
 	for _, each := range all {

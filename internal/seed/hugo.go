@@ -15,7 +15,8 @@ import (
 // hugoExtensions are the extensions of files that Hugo makes pages from.
 var hugoExtensions = []string{".md", ".markdown", ".mdown", ".html", ".htm", ".org", ".adoc", ".asciidoc", ".ad", ".rst", ".rest", ".pandoc", ".pdc"}
 
-// hugo derives keys by the rules of Hugo. It was compared with Hugo 0.111 and 0.152.
+// hugo derives keys by the rules of Hugo, which depend on its version. They were compared with the pages
+// of Hugo 0.111, 0.131 and 0.152.
 type hugo struct {
 	minor           int    // of the version: 152 for 0.152.2
 	dir             string // of the project
@@ -38,11 +39,20 @@ type mount struct {
 const (
 	// currentHugo is the minor version that means the newest one.
 	currentHugo = 9999
-	// newPaths is the first version that normalises file names, applies headless to all
-	// pages, and makes lists index.html in sites with ugly URLs.
+	// The versions from noUglySections to the one before uglySections ignore a table uglyURLs, which names
+	// sections. Older and newer versions apply it to these sections.
+	noUglySections = 112
+	uglySections   = 136
+	// newPaths is the first version that normalises file names and applies headless to all pages.
 	newPaths = 123
 	// newURLs is the first version that expands tokens in the field url.
 	newURLs = 131
+	// exactListURLs is the first version that leaves the field url of lists as it is. Older versions convert
+	// it to lower case and remove punctuation. So does 0.136.0; 0.136.2 does not.
+	exactListURLs = 136
+	// indexLists is the first version that makes lists index.html, such as posts/index.html, in sites with
+	// ugly URLs. Older versions make posts.html.
+	indexLists = 148
 	// versionTimeout is how long Hugo may take to print its version. It takes 0.1 s, and much longer
 	// on a busy machine. With a wrong version seeds would get keys that no page has.
 	versionTimeout = 30 * time.Second

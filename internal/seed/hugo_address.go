@@ -65,7 +65,7 @@ func (p hugoPage) address() (string, error) {
 		name = joinPath(p.dir, cmp.Or(p.slug(), p.normalized(p.base)))
 	}
 	name = joinPath(p.prefix(), path.Join("/", name))
-	if p.isUgly() && name != "" && !(isBranch && kind != "term" && (p.dir == "" || p.minor >= newPaths)) {
+	if p.isUgly() && name != "" && !(isBranch && kind != "term" && (p.dir == "" || p.minor >= indexLists)) {
 		name += ".html"
 	}
 	name = p.sanitize(name)
@@ -88,13 +88,11 @@ func (p hugoPage) urlField(address string) (string, error) {
 		}
 		address = expanded
 	}
-	if p.minor < newPaths {
-		if strings.HasSuffix(address, "/index.html") {
-			address += "/" // as these versions do
-		}
-		if p.base == "_index" {
-			address = p.sanitize(address)
-		}
+	if p.minor < newPaths && strings.HasSuffix(address, "/index.html") {
+		address += "/" // as these versions do
+	}
+	if p.minor < exactListURLs && p.base == "_index" {
+		address = p.sanitize(address)
 	}
 	if prefix := p.prefix(); !strings.HasPrefix(address, "/") && prefix != "" {
 		address = prefix + "/" + address
@@ -106,7 +104,7 @@ func (p hugoPage) urlField(address string) (string, error) {
 func (p hugoPage) isUgly() bool {
 	ugly := p.setting("uglyURLs")
 	if bySection, ok := ugly.(object); ok {
-		return bySection.isTrue(p.section())
+		return (p.minor < noUglySections || p.minor >= uglySections) && bySection.isTrue(p.section())
 	}
 	return isTrue(ugly)
 }
