@@ -31,6 +31,7 @@ func (s *sites) accessCases(site string) map[string][]accessCase {
 		"POST session":                           {},
 		"DELETE session":                         {},
 		"GET topics":                             {{path: "topics", ofAll: true}, {path: "topics?order=count", ofAll: true}, {path: "topics?site=" + site}, {path: "topics?site=" + site + "&metric=likes&prefix=page"}},
+		"PATCH topics":                           {{path: "topics", body: `{"topics":[{"topic":"` + site + `/likes/set","base":1}]}`, refused: "unknown_site"}},
 		"GET topics/{site}/{metric}/{key...}":    {{path: "topics/" + topic}},
 		"PATCH topics/{site}/{metric}/{key...}":  {{path: "topics/" + topic, body: `{"seed":1}`}, {path: "topics/" + site + "/likes/new", body: `{"count":1}`}},
 		"DELETE topics/{site}/{metric}/{key...}": {{path: "topics/" + site + "/likes/new"}},

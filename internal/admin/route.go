@@ -60,7 +60,7 @@ const topicPath = "topics/{site}/{metric}/{key...}"
 func (s *Server) routes() map[string]methods {
 	return map[string]methods{
 		"session":       {"GET": view((*request).showSession), "POST": open(withBodyUpTo(maxSignIn, s.signIn)), "DELETE": view((*request).signOut)},
-		"topics":        {"GET": view((*request).listTopics)},
+		"topics":        {"GET": view((*request).listTopics), "PATCH": edit(withBody((*request).changeTopics))},
 		topicPath:       {"GET": view((*request).showTopic), "PATCH": edit(withBody((*request).changeTopic)), "DELETE": edit((*request).deleteTopic)},
 		"reset":         {"POST": edit(withBody((*request).reset))},
 		"rename":        {"POST": edit(withBody((*request).rename))},

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/tally"
@@ -109,29 +110,121 @@ type changeBody struct {
 	IfVersion  int64          `json:"if_version"`
 }
 
-// changeTopic answers PATCH /admin/v1/topics/{site}/{metric}/{key}.
-func (q *request) changeTopic(body changeBody) (any, error) {
-	topic, err := q.topic()
-	if err != nil {
-		return nil, err
-	}
-	edit := tally.Edit{Topic: topic, IfVersion: body.IfVersion}
+// edit returns the edit of a topic. Errors: bad_body.
+func (b changeBody) edit(topic tally.Topic) (tally.Edit, error) {
+	edit := tally.Edit{Topic: topic, IfVersion: b.IfVersion}
 	for kind, value := range map[tally.EditKind]*tally.Numbers{
-		tally.EditCount: body.Count, tally.EditSeed: body.Seed, tally.EditAdjustment: body.Adjustment, tally.EditBase: body.Base,
+		tally.EditCount: b.Count, tally.EditSeed: b.Seed, tally.EditAdjustment: b.Adjustment, tally.EditBase: b.Base,
 	} {
 		switch {
 		case value == nil:
 		case edit.Kind != 0:
-			return nil, tally.Errorf(tally.CodeBadBody, "set only one of count, seed, adjustment and base")
+			return edit, tally.Errorf(tally.CodeBadBody, "set only one of count, seed, adjustment and base")
 		default:
 			edit.Kind = kind
 			edit.SetNumbers(*value)
 		}
 	}
 	if edit.Kind == 0 {
-		return nil, tally.Errorf(tally.CodeBadBody, `the body must set one of count, seed, adjustment and base: {"count":N}, or {"count":[N,…]} with a number for each option`)
+		return edit, tally.Errorf(tally.CodeBadBody, `the body must set one of count, seed, adjustment and base: {"count":N}, or {"count":[N,…]} with a number for each option`)
+	}
+	return edit, nil
+}
+
+// changeTopic answers PATCH /admin/v1/topics/{site}/{metric}/{key}.
+func (q *request) changeTopic(body changeBody) (any, error) {
+	topic, err := q.topic()
+	if err != nil {
+		return nil, err
+	}
+	edit, err := body.edit(topic)
+	if err != nil {
+		return nil, err
 	}
 	return q.edit(edit)
+}
+
+type changesBody struct {
+	Topics []struct {
+		Topic string `json:"topic"`
+		changeBody
+	} `json:"topics"`
+}
+
+// changeTopics answers PATCH /admin/v1/topics. An invalid change has its own error and does not
+// stop the others.
+func (q *request) changeTopics(body changesBody) (any, error) {
+	if err := tally.CheckTopicCount(len(body.Topics)); err != nil {
+		return nil, err
+	}
+	names, edits := make([]string, len(body.Topics)), make([]tally.Edit, len(body.Topics))
+	for i, each := range body.Topics {
+		names[i] = each.Topic
+		topic, err := q.owner.Catalog().Resolve(each.Topic)
+		if err == nil {
+			edits[i], err = each.edit(topic)
+		}
+		edits[i].Err = err
+	}
+	if err := q.editEach(edits, false); err != nil {
+		return nil, err
+	}
+	return editedTopics(names, edits), nil
+}
+
+// editEach carries out the edits that have no error yet and are valid, or previews them. It returns an
+// error only if it carried out none; otherwise each failed edit has its own error.
+func (q *request) editEach(edits []tally.Edit, preview bool) error {
+	var indexes []int
+	var valid []tally.Edit
+	for i := range edits {
+		e := &edits[i]
+		if e.Err == nil {
+			e.Err = e.Validate(q.owner.Catalog().Rule(e.Topic))
+		}
+		if e.Err == nil {
+			indexes, valid = append(indexes, i), append(valid, *e)
+		}
+	}
+	var err error
+	if preview {
+		for i := range valid {
+			before, err := q.owner.Get(q.r.Context(), valid[i].Topic)
+			if err != nil {
+				return err
+			}
+			valid[i].Preview(before)
+		}
+	} else if len(valid) > 0 {
+		err = q.owner.Edit(q.detached(), q.actor(), valid)
+	}
+	for j, i := range indexes {
+		edits[i] = valid[j]
+		if edits[i].Err == nil {
+			err = nil
+		}
+	}
+	return err
+}
+
+// editedTopics returns the effects of the edits of topics with these names.
+func editedTopics(names []string, edits []tally.Edit) any {
+	type item struct {
+		Topic string `json:"topic"`
+		*Edited
+		Error *ItemError `json:"error,omitempty"`
+	}
+	items := make([]item, len(edits))
+	for i, e := range edits {
+		items[i].Topic = names[i]
+		if e.Err != nil {
+			items[i].Error = itemErrorOf(e.Err)
+			continue
+		}
+		edited := editedOf(e)
+		items[i].Topic, items[i].Edited = e.Topic.String(), &edited
+	}
+	return map[string]any{"topics": items}
 }
 
 // deleteTopic answers DELETE /admin/v1/topics/{site}/{metric}/{key}.
@@ -168,26 +261,8 @@ func (q *request) reset(body resetBody) (any, error) {
 		edits[i] = tally.Edit{Topic: topic, Kind: tally.EditReset}
 	}
 	err = q.owner.Edit(q.detached(), q.actor(), edits)
-	type item struct {
-		Topic string `json:"topic"`
-		*Edited
-		Error *ItemError `json:"error,omitempty"`
+	if slices.ContainsFunc(edits, func(e tally.Edit) bool { return e.Err == nil && e.Changed }) {
+		err = nil // each topic has its own error
 	}
-	items, changed := make([]item, len(edits)), 0
-	for i, e := range edits {
-		items[i].Topic = e.Topic.String()
-		if e.Err != nil {
-			items[i].Error = itemErrorOf(e.Err)
-			continue
-		}
-		result := editedOf(e)
-		items[i].Edited = &result
-		if e.Changed {
-			changed++
-		}
-	}
-	if changed > 0 {
-		err = nil // each item has its own error
-	}
-	return map[string]any{"topics": items}, err
+	return editedTopics(body.Topics, edits), err
 }

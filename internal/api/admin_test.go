@@ -304,6 +304,25 @@ func TestAdminSeeds_Preview(t *testing.T) {
 	o.own("POST", "seeds", `{"seeds":[`+strings.Repeat(`{"topic":"x","seed":1},`, 1000)+`{"topic":"x","seed":1}]}`).hasError(400, tally.CodeTooManyTopics)
 }
 
+// An invalid change of several has its own error. The others are carried out.
+func TestAdminTopics_SeveralChanges(t *testing.T) {
+	o := newOwnerRig(t, nil)
+	o.likes("blog/likes/a", "203.0.113.7", 0, 2)
+	const changes = `{"topics":[{"topic":"blog/likes/a","base":40},{"topic":"blog/likes/b","count":7},{"topic":"blog/likes/c"},{"topic":"blog/likes/d","seed":1,"base":1},` +
+		`{"topic":"nonsense","seed":1},{"topic":"nowhere/likes/a","seed":1},{"topic":"blog/readers/a","seed":1},{"topic":"blog/likes/e","adjustment":-9007199254740993}]}`
+	done := o.own("PATCH", "topics", changes).hasStatus(200)
+	for _, part := range []string{`{"topic":"blog/likes/a","before":{`, `"count":42`, `"code":"unknown_site"`, `"code":"bad_topic"`, `"code":"read_only_metric"`, `"code":"bad_amount"`, `"code":"bad_body"`} {
+		done.contains(part)
+	}
+	if a, b := o.count("blog/likes/a"), o.count("blog/likes/b"); a != 42 || b != 7 {
+		t.Errorf("%v and %v", a, b)
+	}
+	if again := o.own("PATCH", "topics", changes).hasStatus(200); strings.Contains(string(again.body), `"changed":true`) {
+		t.Errorf("a repetition: %s", again.body)
+	}
+	o.own("PATCH", "topics", `{"topics":[`+strings.Repeat(`{"topic":"x","seed":1},`, 1000)+`{"topic":"x","seed":1}]}`).hasError(400, tally.CodeTooManyTopics)
+}
+
 func TestAdminOverview(t *testing.T) {
 	o := newOwnerRig(t, nil)
 	o.likes("blog/likes/a", "203.0.113.7", 0, 2)

@@ -195,6 +195,12 @@ func isTopicError(err error) bool {
 	return false
 }
 
+// isMethodNotAllowed reports whether err says that the service lacks a call.
+func isMethodNotAllowed(err error) bool {
+	var e *adminError
+	return errors.As(err, &e) && e.code == tally.CodeMethodNotAllowed
+}
+
 // refusal returns the error of a response that is not a success.
 func (c *adminClient) refusal(response *http.Response) error {
 	code, message, err := readProblem(response.Body)
@@ -229,14 +235,14 @@ func countText(s admin.State) string {
 	return tally.Numbers{Total: s.Count, Options: s.Options}.Text(thousands)
 }
 
-// seedBatch is how many seeds one call carries: the most that the service accepts.
-const seedBatch = 1000
+// topicsPerCall is how many topics one call carries: the most that the service accepts.
+const topicsPerCall = tally.MaxTopics
 
 // setSeeds sets seeds, or with preview computes what that would change, and returns a result for
 // each. After an error it returns the results until then.
 func (c *adminClient) setSeeds(ctx context.Context, seeds []admin.SeedEdit, preview bool, m *meter) (results []admin.SeedResult, err error) {
 	m.total = int64(len(seeds))
-	for batch := range slices.Chunk(seeds, seedBatch) {
+	for batch := range slices.Chunk(seeds, topicsPerCall) {
 		var answer struct{ Seeds []admin.SeedResult }
 		if _, err := c.call(ctx, http.MethodPost, "/admin/v1/seeds", admin.SeedBody{Seeds: batch, Preview: preview}, &answer); err != nil {
 			return results, err

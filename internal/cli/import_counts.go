@@ -163,14 +163,50 @@ func (c *importCommand) applyCounts(p *process, client *adminClient, counts []im
 		return results, err
 	}
 	m.total = int64(len(counts))
-	for _, each := range counts {
-		result, err := c.applyCount(p.ctx, client, each)
-		if err != nil && !isTopicError(err) {
+	apply, size := c.setCounts, topicsPerCall
+	if c.dry {
+		apply, size = c.applyCount, 1
+	}
+	for len(results) < len(counts) {
+		rest := counts[len(results):]
+		some, err := apply(p.ctx, client, rest[:min(size, len(rest))])
+		if size > 1 && isMethodNotAllowed(err) { // a service of the release 0.2.0
+			apply, size = c.applyCount, 1
+			continue
+		}
+		if err != nil {
 			return results, err
 		}
-		result.err = cmp.Or(result.err, err)
-		results = append(results, result)
+		results = append(results, some...)
 		m.at(int64(len(results)), counted(int64(len(results)), "topic"))
+	}
+	return results, nil
+}
+
+// setCounts sets one number of each topic, in one call.
+func (c *importCommand) setCounts(ctx context.Context, client *adminClient, counts []importer.Count) ([]countResult, error) {
+	changes := make([]map[string]any, len(counts))
+	for i, each := range counts {
+		changes[i] = map[string]any{"topic": each.Topic.String(), c.as: each.Numbers()}
+	}
+	var answer struct {
+		Topics []struct {
+			Changed bool
+			Error   *admin.ItemError
+		}
+	}
+	if _, err := client.call(ctx, http.MethodPatch, "/admin/v1/topics", map[string]any{"topics": changes}, &answer); err != nil {
+		return nil, err
+	}
+	if len(answer.Topics) != len(counts) {
+		return nil, fmt.Errorf("%s answered %d of %d topics", client.label, len(answer.Topics), len(counts))
+	}
+	results := make([]countResult, len(counts))
+	for i, each := range answer.Topics {
+		results[i].changed = each.Changed
+		if each.Error != nil {
+			results[i].err = each.Error
+		}
 	}
 	return results, nil
 }
@@ -196,8 +232,17 @@ func padOptions(ctx context.Context, client *adminClient, counts []importer.Coun
 	return nil
 }
 
-// applyCount sets one number of a topic, or computes what that would change.
-func (c *importCommand) applyCount(ctx context.Context, client *adminClient, count importer.Count) (countResult, error) {
+// applyCount sets one number of the topic of the first count, or computes what that would change.
+func (c *importCommand) applyCount(ctx context.Context, client *adminClient, counts []importer.Count) ([]countResult, error) {
+	result, err := c.applyOne(ctx, client, counts[0])
+	if err != nil && !isTopicError(err) {
+		return nil, err
+	}
+	result.err = cmp.Or(result.err, err)
+	return []countResult{result}, nil
+}
+
+func (c *importCommand) applyOne(ctx context.Context, client *adminClient, count importer.Count) (countResult, error) {
 	path := topicPath(count.Topic.String())
 	if !c.dry {
 		var answer admin.Edited

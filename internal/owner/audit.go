@@ -20,17 +20,24 @@ type pendingAudit struct {
 	entries []tally.AuditEntry // oldest first; guarded by mu
 }
 
-// Audit writes an action that was carried out to the audit log, with the current time. If the store
-// does not accept the entry, Audit logs it, and it stays pending until [Service.Run] or a later
-// Audit writes it. Errors: [tally.CodeStoreUnavailable] if it is pending.
-func (s *Service) Audit(ctx context.Context, entry tally.AuditEntry) error {
-	entry.At = s.now()
-	err := s.writePendingAudit(ctx) // first, to keep the order
-	if err == nil {
-		err = s.store.AppendAudit(ctx, entry)
+// Audit writes actions that were carried out to the audit log, with the current time. If the store
+// does not accept an entry, Audit logs it, and it stays pending until [Service.Run] or a later
+// Audit writes it. Errors: [tally.CodeStoreUnavailable] if entries are pending.
+func (s *Service) Audit(ctx context.Context, entries ...tally.AuditEntry) error {
+	if len(entries) == 0 {
+		return nil
 	}
-	if err != nil {
-		s.queueAudit(entry, err)
+	err := s.writePendingAudit(ctx) // first, to keep the order
+	for batch := range slices.Chunk(entries, tally.MaxAuditBatch) {
+		for i := range batch {
+			batch[i].At = s.now()
+		}
+		if err == nil {
+			err = s.store.AppendAudit(ctx, batch...)
+		}
+		if err != nil {
+			s.queueAudit(batch, err)
+		}
 	}
 	return err
 }
@@ -55,17 +62,17 @@ func (s *Service) auditEnd(ctx context.Context, entry tally.AuditEntry, err erro
 	return err
 }
 
-func (s *Service) queueAudit(e tally.AuditEntry, cause error) {
+func (s *Service) queueAudit(entries []tally.AuditEntry, cause error) {
 	p := s.pendingAudit
 	p.mu.Lock()
-	isPending := len(p.entries) < maxPendingAudit
-	if isPending {
-		p.entries = append(p.entries, e)
-	}
+	pending := min(len(entries), maxPendingAudit-len(p.entries))
+	p.entries = append(p.entries, entries[:pending]...)
 	p.mu.Unlock()
 	notify(s.settingsChanged) // followSettings writes pending entries
-	s.log.Warn("cannot write to the audit log", "error", cause, "pending", isPending,
-		"at", e.At, "actor", e.Actor, "action", e.Action, "target", e.Target, "detail", e.Detail)
+	for i, e := range entries {
+		s.log.Warn("cannot write to the audit log", "error", cause, "pending", i < pending,
+			"at", e.At, "actor", e.Actor, "action", e.Action, "target", e.Target, "detail", e.Detail)
+	}
 }
 
 // writePendingAudit writes the pending entries in their order until one fails.
@@ -79,13 +86,13 @@ func (s *Service) writePendingAudit(ctx context.Context) error {
 			p.mu.Unlock()
 			return nil
 		}
-		entry := p.entries[0]
+		batch := slices.Clone(p.entries[:min(len(p.entries), tally.MaxAuditBatch)])
 		p.mu.Unlock()
-		if err := s.root.store.AppendAudit(ctx, entry); err != nil { // entries may be of any site
+		if err := s.root.store.AppendAudit(ctx, batch...); err != nil { // entries may be of any site
 			return err
 		}
 		p.mu.Lock()
-		p.entries = slices.Delete(p.entries, 0, 1)
+		p.entries = slices.Delete(p.entries, 0, len(batch))
 		p.mu.Unlock()
 	}
 }

@@ -52,11 +52,11 @@ type auditFaultStore struct {
 	away *atomic.Bool
 }
 
-func (s auditFaultStore) AppendAudit(ctx context.Context, e tally.AuditEntry) error {
+func (s auditFaultStore) AppendAudit(ctx context.Context, entries ...tally.AuditEntry) error {
 	if s.away.Load() {
 		return tally.Unavailable(errors.New("test fault"))
 	}
-	return s.fullStore.AppendAudit(ctx, e)
+	return s.fullStore.AppendAudit(ctx, entries...)
 }
 
 func TestAudit_PendingEntries(t *testing.T) {
@@ -102,6 +102,42 @@ func TestAudit_PendingEntries(t *testing.T) {
 		}
 		if got := strings.Join(details, ", "); got != "count 3 → 4, count 2 → 3, count 1 → 2, count 0 → 1" {
 			t.Errorf("the log has %s", got)
+		}
+	})
+}
+
+// callCounter is a store that counts the calls of AppendAudit.
+type callCounter struct {
+	fullStore
+	calls *int
+}
+
+func (s callCounter) AppendAudit(ctx context.Context, entries ...tally.AuditEntry) error {
+	*s.calls++
+	return s.fullStore.AppendAudit(ctx, entries...)
+}
+
+// Many edits have an entry each, in few calls of the store.
+func TestAudit_ManyEdits(t *testing.T) {
+	onEachStore(t, func(t *testing.T, w *stores) {
+		calls, prefix := 0, newTopic("likes").String()
+		o := openWith(callCounter{w.first, &calls}, owner.Options{})
+		edits := make([]tally.Edit, 3*tally.MaxAuditBatch)
+		for i := range edits {
+			edits[i] = tally.Edit{Topic: topic(fmt.Sprintf("%s-%d", prefix, i)), Kind: tally.EditSeed, Value: int64(i)}
+		}
+		if err := o.Edit(t.Context(), "test", edits); err != nil {
+			t.Fatal(err)
+		}
+		entries, _, err := o.AuditLog(t.Context(), "", len(edits))
+		if err != nil || len(entries) != len(edits) || calls > 3 {
+			t.Fatalf("%d entries in %d calls, error %v", len(entries), calls, err)
+		}
+		for i, e := range entries {
+			want := edits[len(edits)-1-i]
+			if e.Target != want.Topic.String() || !strings.HasSuffix(e.Detail, fmt.Sprintf("→ %d", want.Value)) && want.Value > 0 || e.At.IsZero() {
+				t.Errorf("entry %d: %+v", i, e)
+			}
 		}
 	})
 }

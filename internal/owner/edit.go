@@ -26,17 +26,18 @@ func (s *Service) Edit(ctx context.Context, actor string, edits []tally.Edit) er
 		}
 	}
 	s.editUnfrozen(ctx, edits)
-	var errs []error
+	var failed error
+	var entries []tally.AuditEntry
 	for i := range edits {
 		e := &edits[i]
-		errs = append(errs, e.Err)
+		failed = cmp.Or(failed, e.Err)
 		if e.Err == nil && e.Changed {
-			errs = append(errs, s.Audit(ctx, tally.AuditEntry{
+			entries = append(entries, tally.AuditEntry{
 				Actor: actor, Action: editActions[e.Kind], Target: e.Topic.String(), Detail: editDetail(e), Sites: e.Topic.Site(),
-			}))
+			})
 		}
 	}
-	return cmp.Or(append(errs, s.forgetAliases(ctx, edits))...)
+	return cmp.Or(failed, s.Audit(ctx, entries...), s.forgetAliases(ctx, edits))
 }
 
 // editUnfrozen carries out the edits. It repeats the edits of frozen topics until the

@@ -177,11 +177,11 @@ func (s steppedStore) Revert(ctx context.Context, entries []tally.JournalEntry, 
 	return s.fullStore.Revert(ctx, entries, mode)
 }
 
-func (s steppedStore) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
+func (s steppedStore) AppendAudit(ctx context.Context, entries ...tally.AuditEntry) error {
 	if err := s.actor.turn("audit"); err != nil {
 		return err
 	}
-	return s.fullStore.AppendAudit(ctx, entry)
+	return s.fullStore.AppendAudit(ctx, entries...)
 }
 
 // leasedStore is a real store that fails the test if a step of a merge may be applied after the

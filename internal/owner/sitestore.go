@@ -164,13 +164,15 @@ func errForeignSetting(name string) error {
 	return tally.Errorf(tally.CodeUnknownSite, "the setting %.100q concerns other sites than those of this token", name)
 }
 
-// AppendAudit returns an error for an entry that concerns another site, so that an action on another
+// AppendAudit returns an error if an entry concerns another site, so that an action on another
 // site fails before it begins.
-func (s siteStore) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
-	if !s.concerns(entry) {
-		return errUnknownSite(entry.Sites)
+func (s siteStore) AppendAudit(ctx context.Context, entries ...tally.AuditEntry) error {
+	for _, entry := range entries {
+		if !s.concerns(entry) {
+			return errUnknownSite(entry.Sites)
+		}
 	}
-	return s.all.AppendAudit(ctx, entry)
+	return s.all.AppendAudit(ctx, entries...)
 }
 
 // concerns reports whether an entry concerns the sites and no others.

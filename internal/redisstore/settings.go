@@ -77,14 +77,17 @@ func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string
 }
 
 // AppendAudit implements [tally.Ledger].
-func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
-	at := int64(0)
-	if !entry.At.IsZero() {
-		at = entry.At.UnixMicro()
-	}
+func (s *Store) AppendAudit(ctx context.Context, entries ...tally.AuditEntry) error {
 	c := redistopology.NewCall(auditScript, s.names.audit())
 	c.Durable = true
-	c.Append(randomHex(8), at, entry.Actor, entry.Action, entry.Target, entry.Detail, entry.Sites)
+	c.Append(randomHex(8))
+	for _, e := range entries {
+		at := int64(0)
+		if !e.At.IsZero() {
+			at = e.At.UnixMicro()
+		}
+		c.Append(at, e.Actor, e.Action, e.Target, e.Detail, e.Sites)
+	}
 	if c = s.call(ctx, c); c.Err != nil {
 		return tally.Unavailable(fmt.Errorf("append to the audit log: %w", c.Err))
 	}

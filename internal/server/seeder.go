@@ -40,7 +40,7 @@ type seedMarker interface {
 // seedStore is the part of a store that the seeder uses.
 type seedStore interface {
 	Edit(ctx context.Context, edits []tally.Edit)
-	AppendAudit(ctx context.Context, entry tally.AuditEntry) error
+	AppendAudit(ctx context.Context, entries ...tally.AuditEntry) error
 }
 
 // seeder stores the seeds of --seed-from and follows their changes. All methods accept a

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -102,11 +103,17 @@ func (s *Store) SwapMark(ctx context.Context, topic tally.Topic, from, to string
 	return <-result, nil
 }
 
-// AppendAudit stores the time of the entry to the microsecond.
-func (s *Store) AppendAudit(ctx context.Context, entry tally.AuditEntry) error {
+// AppendAudit stores the times of the entries to the microsecond.
+func (s *Store) AppendAudit(ctx context.Context, entries ...tally.AuditEntry) error {
+	entries = slices.Clone(entries)
 	return s.update(ctx, func(w *writer) ([]tally.Change, error) {
-		return nil, w.exec(`INSERT INTO audit (at, actor, action, target, detail, sites) VALUES (?, ?, ?, ?, ?, ?)`,
-			entry.At.UnixMicro(), entry.Actor, entry.Action, entry.Target, entry.Detail, entry.Sites)
+		for _, e := range entries {
+			if err := w.exec(`INSERT INTO audit (at, actor, action, target, detail, sites) VALUES (?, ?, ?, ?, ?, ?)`,
+				e.At.UnixMicro(), e.Actor, e.Action, e.Target, e.Detail, e.Sites); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
 	})
 }
 

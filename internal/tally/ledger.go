@@ -18,8 +18,9 @@ type Ledger interface {
 	SettingsStore
 	MarkStore
 
-	// AppendAudit appends an entry to the audit log, whose entries are never changed or removed.
-	AppendAudit(ctx context.Context, entry AuditEntry) error
+	// AppendAudit appends at most [MaxAuditBatch] entries to the audit log in their order, all or
+	// none. Entries are never changed or removed.
+	AppendAudit(ctx context.Context, entries ...AuditEntry) error
 
 	// AuditLog returns at most limit entries, the newest first, and the cursor to pass as
 	// before for older ones, empty at the end.
@@ -138,6 +139,9 @@ type MarkStore interface {
 	// then has. The empty mark is no mark. The topic need not exist. Deleting it removes the mark.
 	SwapMark(ctx context.Context, topic Topic, from, to string) (current string, err error)
 }
+
+// MaxAuditBatch is the most entries of one call of AppendAudit: a millisecond or two of Redis.
+const MaxAuditBatch = 250
 
 // AuditEntry records one action of an owner.
 type AuditEntry struct {

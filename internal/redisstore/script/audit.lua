@@ -1,10 +1,9 @@
--- Appends an entry to the audit log. Repeating it is harmless.
+-- Appends entries to the audit log. Repeating it is harmless.
 --
 -- KEYS[1]  stream
 -- ARGV[1]  deadline, microseconds of this server's clock
--- ARGV[2]  unique id of the entry
--- ARGV[3]  time of the entry, microseconds since the Unix epoch; 0: now
--- ARGV[4…] actor, action, target, detail, sites
+-- ARGV[2]  unique id of the call, which its entries have
+-- ARGV[3…] for each entry: time, microseconds since the Unix epoch, 0: now; actor, action, target, detail, sites
 --
 -- Returns '0'. Deadline passed: -1.
 
@@ -16,8 +15,10 @@ for i = 1, #recent do
   local fields = recent[i][2]
   if fields[1] == 'id' and fields[2] == ARGV[2] then return '0' end
 end
-local at = ARGV[3]
-if at == '0' then at = string.format('%.0f', now) end
-redis.call('XADD', KEYS[1], '*', 'id', ARGV[2], 'at', at,
-  'actor', ARGV[4], 'action', ARGV[5], 'target', ARGV[6], 'detail', ARGV[7], 'sites', ARGV[8])
+for i = 3, #ARGV, 6 do
+  local at = ARGV[i]
+  if at == '0' then at = string.format('%.0f', now) end
+  redis.call('XADD', KEYS[1], '*', 'id', ARGV[2], 'at', at, 'actor', ARGV[i + 1], 'action', ARGV[i + 2],
+    'target', ARGV[i + 3], 'detail', ARGV[i + 4], 'sites', ARGV[i + 5])
+end
 return '0'

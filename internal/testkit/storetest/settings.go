@@ -219,7 +219,15 @@ func testAuditLog(t *testing.T, open Factory) {
 		}
 		want = slices.Insert(want, 0, entry)
 	}
-	for _, limit := range []int{1, 10, 24, 25, 26, 100} {
+	batch := make([]tally.AuditEntry, tally.MaxAuditBatch)
+	for i := range batch {
+		batch[i] = tally.AuditEntry{At: at.Add(time.Second), Action: "seed", Target: fmt.Sprint(i), Detail: "in one call", Sites: "blog"}
+		want = slices.Insert(want, 0, batch[i])
+	}
+	if err := f.First.AppendAudit(callContext(t), batch...); err != nil {
+		t.Fatal(err)
+	}
+	for _, limit := range []int{1, 10, 25, len(want) - 1, len(want), len(want) + 1} {
 		var got []tally.AuditEntry
 		before, calls := "", 0
 		for {
@@ -232,7 +240,7 @@ func testAuditLog(t *testing.T, open Factory) {
 			}
 			got = append(got, entries...)
 			before = next
-			if calls++; next == "" || calls > 30 {
+			if calls++; next == "" || calls > len(want) {
 				break
 			}
 		}
