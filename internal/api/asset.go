@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/tallycast/tallycast/internal/tally"
 	"github.com/tallycast/tallycast/web"
@@ -28,24 +29,32 @@ var (
 type asset struct {
 	kind          []string // Content-Type
 	plain         []byte
-	gzipped       []byte // gzip; nil if it would not be smaller
-	etag          string // ETag of plain
-	gzippedETag   string // ETag of gzipped
-	isCrossOrigin bool   // pages of all origins may load it
-	isImmutable   bool   // its URL always has this content
+	gzipped       func() []byte // gzip, made by the first call; nil if it would not be smaller
+	etag          string        // ETag of plain
+	gzippedETag   string        // ETag of gzipped
+	isCrossOrigin bool          // pages of all origins may load it
+	isImmutable   bool          // its URL always has this content
 }
 
 // newAsset returns a file of that name.
 func newAsset(name string, content []byte) *asset {
+	etag := contentETag(content)
+	return &asset{
+		kind: []string{web.ContentType(name)}, plain: content, etag: etag, gzippedETag: strings.TrimSuffix(etag, `"`) + `-gzip"`,
+		gzipped: sync.OnceValue(func() []byte { return compress(content) }),
+	}
+}
+
+// compress returns content in gzip; nil if it would not be smaller.
+func compress(content []byte) []byte {
 	var packed bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // fails for levels that do not exist
 	_, _ = w.Write(content)                                    // a buffer does not fail
 	_ = w.Close()
-	f := &asset{kind: []string{web.ContentType(name)}, plain: content, etag: contentETag(content)}
-	if packed.Len() < len(content) {
-		f.gzipped, f.gzippedETag = packed.Bytes(), strings.TrimSuffix(f.etag, `"`)+`-gzip"`
+	if packed.Len() >= len(content) {
+		return nil
 	}
-	return f
+	return packed.Bytes()
 }
 
 // newAssets returns the assets by their paths.
@@ -88,9 +97,11 @@ func (q *call) respondAsset(f *asset) error {
 	}
 	h.Set("Vary", "Accept-Encoding")
 	content, tag := f.plain, f.etag
-	if f.gzipped != nil && acceptsGzip(q.r.Header["Accept-Encoding"]) {
-		content, tag = f.gzipped, f.gzippedETag
-		h["Content-Encoding"] = gzipCoding
+	if acceptsGzip(q.r.Header["Accept-Encoding"]) {
+		if packed := f.gzipped(); packed != nil {
+			content, tag = packed, f.gzippedETag
+			h["Content-Encoding"] = gzipCoding
+		}
 	}
 	if q.notModified(tag) {
 		return nil

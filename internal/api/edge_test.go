@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -205,6 +206,19 @@ func TestScript_HeadersAndGzip(t *testing.T) {
 		r.do("GET", path, "", "If-None-Match", plain.header.Get("Etag"), "Accept-Encoding", "identity").hasStatus(304)
 	}
 	r.do("GET", "/tally.js", "", "Accept-Encoding", "gzip;q=0").hasStatus(200).hasHeader("Content-Encoding", "")
+}
+
+// A start compresses no file: that takes more CPU than everything else that an API does then.
+func TestNew_CompressesNothing(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := newAssets(false); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 2<<20 { // compression takes 12 MB
+		t.Errorf("%d bytes were allocated", allocated)
+	}
 }
 
 func TestScript_Hashed(t *testing.T) {

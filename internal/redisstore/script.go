@@ -42,7 +42,7 @@ func newScript(name string) *redistopology.Script { return addScript(name, true)
 func newUnboundedScript(name string) *redistopology.Script { return addScript(name, false) }
 
 func addScript(name string, deadline bool) *redistopology.Script {
-	script := redistopology.NewScript(name, scriptSource(name), deadline)
+	script := redistopology.NewScript(name, func() string { return scriptSource(name) }, deadline)
 	allScripts = append(allScripts, script)
 	return script
 }

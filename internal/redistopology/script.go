@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,26 +20,31 @@ import (
 type Script struct {
 	Name string
 
-	source   string
-	hash     string
+	text     func() *scriptText
 	deadline bool
 }
 
-// NewScript returns a script. If it has a deadline, its first argument is the time until
-// which it may write, in microseconds of the node's clock.
-func NewScript(name, source string, deadline bool) *Script {
-	return &Script{Name: name, source: source, hash: redis.NewScript(source).Hash(), deadline: deadline}
+type scriptText struct{ source, hash string }
+
+// NewScript returns a script. It calls source when the script is first used, so that a process
+// without Redis does not build it. If the script has a deadline, its first argument is the time
+// until which it may write, in microseconds of the node's clock.
+func NewScript(name string, source func() string, deadline bool) *Script {
+	return &Script{Name: name, deadline: deadline, text: sync.OnceValue(func() *scriptText {
+		text := source()
+		return &scriptText{source: text, hash: redis.NewScript(text).Hash()}
+	})}
 }
 
 // AppendLoad adds the command to pipe that loads the script.
 func (s *Script) AppendLoad(ctx context.Context, pipe redis.Pipeliner) *redis.StringCmd {
-	return pipe.ScriptLoad(ctx, s.source)
+	return pipe.ScriptLoad(ctx, s.text().source)
 }
 
 // AppendCall adds one call of a script without a deadline to pipe. Unlike a [Call] it is not
 // repeated, and goes to the node of the pipeline.
 func (s *Script) AppendCall(ctx context.Context, pipe redis.Pipeliner, keys []string, args ...any) *redis.Cmd {
-	return pipe.EvalSha(ctx, s.hash, keys, args...)
+	return pipe.EvalSha(ctx, s.text().hash, keys, args...)
 }
 
 // lateReply is the reply of a script whose deadline had passed.
@@ -89,7 +95,7 @@ func NewDayCall(script *Script, dayPrefix string, days int, keys ...string) Call
 // NewDayCallIn is NewDayCall with memory for the arguments.
 func NewDayCallIn(args []any, script *Script, dayPrefix string, days int, keys ...string) Call {
 	keys = append(keys, make([]string, days)...)
-	args = append(args, "evalsha", &script.hash, len(keys)) // pointers: an interface of a text is an allocation
+	args = append(args, "evalsha", &script.text().hash, len(keys)) // pointers: an interface of a text is an allocation
 	for i := range keys {
 		args = append(args, &keys[i])
 	}
@@ -109,7 +115,7 @@ const FirstKey = 3
 // on, of which the first are keys. It sets those before, and uses args until it ends. It cannot be
 // sent to a Cluster, which finds the node by the text of the first key.
 func NewCallOf(script *Script, keys int, args []any) Call {
-	args[0], args[1], args[2] = "evalsha", &script.hash, keys
+	args[0], args[1], args[2] = "evalsha", &script.text().hash, keys
 	return Call{script: script, firstArg: FirstKey + keys, args: args}
 }
 
