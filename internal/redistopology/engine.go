@@ -94,8 +94,13 @@ func keyOf(command redis.Cmder, before string) string {
 	if at >= len(args) {
 		return before
 	}
-	key, _ := args[at].(string)
-	return key
+	switch key := args[at].(type) {
+	case string:
+		return key
+	case *string:
+		return *key
+	}
+	return ""
 }
 
 // operation is a command or a call of a script, to be sent to the node of its key.
@@ -222,17 +227,19 @@ func (n *Node) send(ctx context.Context, operations []*operation) (again []*oper
 		a.todayText = strconv.FormatInt(a.today, 10)
 	}
 	durable := false
+	commands := make([]redis.Cmder, 0, len(operations))
 	for _, o := range operations {
 		if o.asking {
-			a.pipe.Do(ctx, "asking")
+			commands = append(commands, redis.NewCmd(ctx, "asking"))
 		}
 		if o.call != nil {
 			o.command = redis.NewCmd(ctx, o.call.argsAt(&a)...)
 			durable = durable || o.call.Durable
 		}
-		o.command.SetErr(nil)              // of the attempt before
-		_ = a.pipe.Process(ctx, o.command) // queued
+		o.command.SetErr(nil) // of the attempt before
+		commands = append(commands, o.command)
 	}
+	_ = a.pipe.BatchProcess(ctx, commands...) // queued
 	if durable {
 		a.confirmed = n.AppendWait(ctx, a.pipe)
 	}
