@@ -5,13 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
-	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tallycast/tallycast/internal/redistopology"
 	"github.com/tallycast/tallycast/internal/tally"
 )
 
@@ -33,20 +35,36 @@ func (s *Store) SearchJournal(ctx context.Context, scope tally.Scope, from, to i
 	}
 	from = s.firstMinute(from, now)
 	first, last := from/minutesADay, (min(to, now)+clockSlack)/minutesADay
-	topics, ok, err := s.changedTopics(ctx, scope, from, last-first+1)
+	since := place{score: strconv.FormatInt(from*time.Minute.Microseconds(), 10)}
+	sites, ok, err := s.changedSites(ctx, scope, since, last-first+1)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return s.Journal(ctx, scope, from, to, each)
 	}
-	for chunk := range slices.Chunk(topics, journalChunk) {
-		var journals []dayJournal
-		for _, topic := range chunk {
-			journals = append(journals, dayJournals(topic, first, last)...)
-		}
-		if err := s.readEntries(ctx, journals, from, to, each); err != nil {
-			return err
+	r := s.newJournalReader()
+	var journals []dayJournal
+	for _, site := range sites {
+		seen := seenKeys{seed: maphash.MakeSeed(), keys: map[uint64]struct{}{}}
+		for names, err := range s.directoryAfter(ctx, site, since, listChunk) {
+			if err != nil {
+				return err
+			}
+			journals = journals[:0]
+			for _, name := range seen.unseen(names) { // a topic that changes meanwhile is found again
+				metric, key, _ := strings.Cut(name, "/")
+				topic, err := tally.NewTopic(site, metric, key)
+				if err != nil || !scope.Contains(topic) || s.catalog.CheckEditable(topic) != nil {
+					continue
+				}
+				for day := first; day <= last; day++ {
+					journals = append(journals, dayJournal{topic, day})
+				}
+			}
+			if err := r.readEntries(ctx, journals, from, to, each); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -55,10 +73,10 @@ func (s *Store) SearchJournal(ctx context.Context, scope tally.Scope, from, to i
 // keysATopic is how many keys a topic has at least: its count and its members.
 const keysATopic = 2
 
-// changedTopics returns the topics of scope that changed since a minute, in their order, by the
-// directories by version. It reports false if these may lack topics, or if a scan visits fewer
-// keys than the topics have journals on so many days.
-func (s *Store) changedTopics(ctx context.Context, scope tally.Scope, since, days int64) (topics []tally.Topic, ok bool, err error) {
+// changedSites returns the sites in scope, whose directories by version have the topics that changed
+// since a place. It reports false if these may lack topics, or if a scan visits fewer keys than the
+// topics have journals on so many days.
+func (s *Store) changedSites(ctx context.Context, scope tally.Scope, since place, days int64) (sites []string, ok bool, err error) {
 	if err := s.checkUsable(); err != nil {
 		return nil, false, err
 	}
@@ -67,25 +85,15 @@ func (s *Store) changedTopics(ctx context.Context, scope tally.Scope, since, day
 	if err != nil || !complete {
 		return nil, false, err
 	}
+	changed := int64(0)
 	for _, site := range sites {
-		from := place{score: strconv.FormatInt(since*time.Minute.Microseconds(), 10)}
-		for found, err := range s.directoryAfter(ctx, site, from, listChunk) {
-			if err != nil {
-				return nil, false, err
-			}
-			for _, p := range found {
-				topic, err := tally.ParseTopic(site + "/" + p.member)
-				if err == nil && scope.Contains(topic) && s.catalog.CheckEditable(topic) == nil {
-					topics = append(topics, topic)
-				}
-			}
-			if int64(len(topics))*days > keysATopic*total {
-				return nil, false, nil
-			}
+		page, err := s.directoryPage(ctx, site, since, 1)
+		if err != nil {
+			return nil, false, err
 		}
+		changed += page.left
 	}
-	slices.SortFunc(topics, tally.Topic.Compare)
-	return slices.Compact(topics), true, nil // a topic that changes meanwhile is read again
+	return sites, changed*days <= keysATopic*total && changed <= maxSeenKeys, nil
 }
 
 // directories returns the sites in scope, and how many topics the directories by version of all
@@ -115,22 +123,46 @@ func (s *Store) directories(ctx context.Context, scope tally.Scope) (sites []str
 	return sites, total, complete, nil
 }
 
-// directoryAfter returns the topics of a site after a place in its directory by version, at most
-// n at once, the oldest first. Topics that change meanwhile are returned again; the last portion
-// has fewer than n, since with those that others change it would never end.
-func (s *Store) directoryAfter(ctx context.Context, site string, last place, n int) iter.Seq2[[]place, error] {
-	return func(yield func([]place, error) bool) {
+// directoryPage is a part of a directory by version, the oldest topics first.
+type directoryPage struct {
+	names []string // metric/key
+	last  place    // of the last topic
+	left  int64    // topics of the directory from the first of names on
+}
+
+// directoryPage returns at most n topics of a site after a place in its directory by version.
+func (s *Store) directoryPage(ctx context.Context, site string, after place, n int) (page directoryPage, err error) {
+	c := redistopology.NewCall(followScript, s.names.directory(site))
+	c.Append(after.score, after.member, n, 0)
+	c = s.call(ctx, c)
+	head, names, found := strings.Cut(c.Text(), "\n")
+	left, score, ok := strings.Cut(head, " ")
+	page.left, err = strconv.ParseInt(left, 10, 64)
+	if c.Err != nil || err != nil || !ok {
+		return directoryPage{}, tally.Unavailable(fmt.Errorf("list %s: %w", s.names.directory(site), cmp.Or(c.Err, unexpectedReply(&c))))
+	}
+	if found {
+		page.names = strings.Split(names, "\n") // names have no control characters
+		page.last = place{score, page.names[len(page.names)-1]}
+	}
+	return page, nil
+}
+
+// directoryAfter returns the names of the topics of a site after a place in its directory by version,
+// at most n at once, the oldest first. Topics that change meanwhile are returned again; the last
+// portion has fewer than n, since with those that others change it would never end.
+func (s *Store) directoryAfter(ctx context.Context, site string, last place, n int) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
 		for {
 			began := time.Now()
-			found, err := s.follow(ctx, s.names.directory(site), last.score, last.member, n, -1)
-			if !yield(found, err) || err != nil || len(found) < n {
+			page, err := s.directoryPage(ctx, site, last, n)
+			if err == nil {
+				err = s.giveWay(ctx, began)
+			}
+			if !yield(page.names, err) || err != nil || len(page.names) < n {
 				return
 			}
-			last = found[n-1]
-			if err := s.giveWay(ctx, began); err != nil {
-				yield(nil, err)
-				return
-			}
+			last = page.last
 		}
 	}
 }

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -51,11 +52,79 @@ func TestSearchJournal_Work(t *testing.T) {
 	}
 	before, scans := f.server.AllCalls(), f.server.Calls("scan")
 	found := f.search(t, now-(days-2)*minutesADay, 1<<40)
-	if len(found) != liked || !slices.IsSortedFunc(found, byName) {
+	if len(found) != liked {
 		t.Errorf("%d of %d entries: %v", len(found), liked, found)
 	}
 	if used, scans := f.server.AllCalls()-before, f.server.Calls("scan")-scans; scans > 0 || used > days*liked+50 {
 		t.Errorf("%d commands, of which %d are SCAN", used, scans)
+	}
+}
+
+// fillJournals gives n topics an entry in the journal of today.
+func (f *revertFixture) fillJournals(t *testing.T, n int) (now int64) {
+	t.Helper()
+	now, err := f.minute(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := appendEntry(nil, &tally.JournalEntry{Member: 1, Source: 2, Minute: now})
+	journals, directory := []any{"MSET"}, []any{"ZADD", f.names.directory("default")}
+	for i := range n {
+		topic := numbered(t, "page", i)
+		journals = append(journals, f.names.dayJournal(topic, now/minutesADay), string(entry))
+		directory = append(directory, now*time.Minute.Microseconds()+int64(i), nameOf(topic))
+	}
+	f.server.Do(journals...)
+	f.server.Do(directory...)
+	f.completeDirectories(t)
+	return now
+}
+
+// A search of many topics allocates little for each: it must not keep the garbage collector busy
+// while visitors wait.
+func TestSearchJournal_Allocations(t *testing.T) { // not parallel: others would be counted
+	f := newRevertFixture(t, "likes")
+	const topics, most = 3000, 5 // its text, the reply and the position; for two days another reply
+	now := f.fillJournals(t, topics)
+	var before, after runtime.MemStats
+	found := 0
+	runtime.ReadMemStats(&before)
+	err := f.SearchJournal(t.Context(), tally.Scope{}, now-minutesADay, now, func(entries []tally.JournalEntry) error {
+		found += len(entries)
+		return nil
+	})
+	runtime.ReadMemStats(&after)
+	if err != nil || found != topics {
+		t.Fatalf("%d entries, error %v", found, err)
+	}
+	if n := float64(after.Mallocs-before.Mallocs) / topics; n > most {
+		t.Errorf("%.1f allocations for each topic", n)
+	}
+}
+
+// A topic that changes during a search is found once.
+func TestSearchJournal_Changes(t *testing.T) {
+	t.Parallel()
+	f := newRevertFixture(t, "likes")
+	now := f.fillJournals(t, listChunk+1)
+	found := map[tally.Topic]int{}
+	err := f.SearchJournal(t.Context(), tally.Scope{}, now, now, func(entries []tally.JournalEntry) error {
+		for i := range 2 { // the first was passed, the last was not
+			topic := numbered(t, "page", i*listChunk)
+			f.server.Do("ZADD", f.names.directory("default"), (now+1)*time.Minute.Microseconds(), nameOf(topic))
+		}
+		for _, e := range entries {
+			found[e.Topic]++
+		}
+		return nil
+	})
+	if err != nil || len(found) != listChunk+1 {
+		t.Errorf("%d topics, error %v", len(found), err)
+	}
+	for topic, n := range found {
+		if n != 1 {
+			t.Errorf("%s: %d entries", topic, n)
+		}
 	}
 }
 

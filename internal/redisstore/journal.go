@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -49,7 +50,7 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 		if err != nil {
 			return err
 		}
-		return s.readEntries(ctx, dayJournals(topic, first, last), from, to, each)
+		return s.newJournalReader().readEntries(ctx, dayJournals(topic, first, last), from, to, each)
 	}
 	var journals []dayJournal
 	err = s.scan(ctx, s.names.journalPattern(scope), func(keys []string) error {
@@ -70,7 +71,7 @@ func (s *Store) Journal(ctx context.Context, scope tally.Scope, from, to int64, 
 	slices.SortFunc(journals, func(a, b dayJournal) int {
 		return cmp.Or(a.topic.Compare(b.topic), cmp.Compare(a.day, b.day))
 	})
-	return s.readEntries(ctx, slices.Compact(journals), from, to, each)
+	return s.newJournalReader().readEntries(ctx, slices.Compact(journals), from, to, each)
 }
 
 // firstMinute returns from, or the first minute of the retention if that is later: the journal of
@@ -88,23 +89,40 @@ func (s *Store) minute(ctx context.Context) (int64, error) {
 	return now.Unix() / 60, nil
 }
 
-// readEntries passes the entries of journals to each.
-func (s *Store) readEntries(ctx context.Context, journals []dayJournal, from, to int64, each func([]tally.JournalEntry) error) error {
-	return s.readJournals(ctx, journals, func(j dayJournal, offset int64, packed []byte) error {
-		number := strconv.FormatInt(j.day, 10)
-		entries := make([]tally.JournalEntry, 0, len(packed)/journalEntryBytes)
-		for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
-			entry := unpackEntry(j.topic, packed[at:])
-			entry.Position = number + ":" + strconv.FormatInt(offset+int64(at), 10)
-			if entry.Minute >= max(from, 1) && entry.Minute <= to { // 0 is an erased entry
-				entries = append(entries, entry)
-			}
-		}
-		if len(entries) == 0 {
+// readEntries passes the entries of journals to each, fewer than twice [tally.MaxPortion] at once.
+func (r *journalReader) readEntries(ctx context.Context, journals []dayJournal, from, to int64, each func([]tally.JournalEntry) error) error {
+	pass := func() error {
+		if len(r.entries) == 0 {
 			return nil
 		}
-		return each(entries)
+		err := each(r.entries)
+		r.entries = r.entries[:0]
+		return err
+	}
+	err := r.read(ctx, journals, func(j dayJournal, offset int64, packed []byte) error {
+		for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
+			entry := unpackEntry(j.topic, packed[at:])
+			if entry.Minute >= max(from, 1) && entry.Minute <= to { // 0 is an erased entry
+				entry.Position = journalPosition{j.day, offset + int64(at)}.String()
+				r.entries = append(r.entries, entry)
+			}
+		}
+		if len(r.entries) < tally.MaxPortion {
+			return nil
+		}
+		return pass()
 	})
+	if err != nil {
+		return err
+	}
+	return pass()
+}
+
+// String returns the text that [parseJournalPosition] parses.
+func (p journalPosition) String() string {
+	var text [2*20 + 1]byte // two numbers
+	day := strconv.AppendInt(text[:0], p.day, 10)
+	return string(strconv.AppendInt(append(day, ':'), p.offset, 10))
 }
 
 // appendEntry appends an entry as journals have it.
@@ -123,22 +141,48 @@ func unpackEntry(topic tally.Topic, packed []byte) tally.JournalEntry {
 	}
 }
 
-// readJournals passes packed journals to each, in portions and in order. It reads the first
-// portions of journalChunk journals in one pipeline: few journals have more.
+// readJournals passes packed journals to each, in portions and in order.
 func (s *Store) readJournals(ctx context.Context, journals []dayJournal, each func(j dayJournal, offset int64, packed []byte) error) error {
-	const portion = tally.MaxPortion * journalEntryBytes
+	return s.newJournalReader().read(ctx, journals, each)
+}
+
+// journalReader reads journals. It uses its memory for one pipeline after the other, since a search
+// reads very many journals. It is not safe for concurrent use.
+type journalReader struct {
+	*Store
+	reads    []*journalRead       // of a pipeline
+	commands []redis.Cmder        // of reads
+	entries  []tally.JournalEntry // to be passed to the caller
+}
+
+// journalRead is a command that reads the first portion of a journal.
+type journalRead struct {
+	*redis.StringCmd
+	key string
+}
+
+// journalPortion is how many bytes of a journal one command reads at most.
+const journalPortion = tally.MaxPortion * journalEntryBytes
+
+// lastOfPortion is the offset of the last byte of the first portion.
+var lastOfPortion = strconv.Itoa(journalPortion - 1)
+
+func (s *Store) newJournalReader() *journalReader { return &journalReader{Store: s} }
+
+// read passes packed journals to each, in portions and in order. It reads the first portions of
+// journalChunk journals in one pipeline: few journals have more.
+func (r *journalReader) read(ctx context.Context, journals []dayJournal, each func(j dayJournal, offset int64, packed []byte) error) error {
 	for chunk := range slices.Chunk(journals, journalChunk) {
-		began, parts := time.Now(), make([]*redis.StringCmd, len(chunk))
-		pipe := s.client.Pipeline()
-		for i, j := range chunk {
-			parts[i] = pipe.GetRange(ctx, s.names.dayJournal(j.topic, j.day), 0, portion-1)
-		}
-		_, _ = pipe.Exec(ctx) // each command has its own error
-		if err := s.giveWay(ctx, began); err != nil {
+		began := time.Now()
+		r.setKeys(chunk)
+		pipe := r.client.Pipeline()
+		_ = pipe.BatchProcess(ctx, r.commands[:len(chunk)]...) // queued
+		_, _ = pipe.Exec(ctx)                                  // each command has its own error
+		if err := r.giveWay(ctx, began); err != nil {
 			return err
 		}
 		for i, j := range chunk {
-			for part, offset := parts[i], int64(0); ; {
+			for part, offset := r.reads[i].StringCmd, int64(0); ; {
 				packed, err := part.Bytes()
 				if err != nil {
 					return tally.Unavailable(fmt.Errorf("read the journal of %s: %w", j.topic, err))
@@ -148,15 +192,41 @@ func (s *Store) readJournals(ctx context.Context, journals []dayJournal, each fu
 						return err
 					}
 				}
-				if len(packed) < portion {
+				if len(packed) < journalPortion {
 					break
 				}
-				offset += portion
-				part = s.client.GetRange(ctx, s.names.dayJournal(j.topic, j.day), offset, offset+portion-1)
+				offset += journalPortion
+				part = r.client.GetRange(ctx, r.reads[i].key, offset, offset+journalPortion-1)
 			}
 		}
 	}
 	return nil
+}
+
+// setKeys sets the keys of the first reads, in one allocation.
+func (r *journalReader) setKeys(journals []dayJournal) {
+	for len(r.reads) < len(journals) {
+		read := &journalRead{}
+		read.StringCmd = redis.NewStringCmd(context.Background(), "getrange", &read.key, "0", &lastOfPortion)
+		r.reads, r.commands = append(r.reads, read), append(r.commands, read.StringCmd)
+	}
+	const digits = 5 // of a day
+	size, all := 0, strings.Builder{}
+	for _, j := range journals {
+		size += len(r.names.prefix) + len("{}") + len(j.topic.String()) + len(journalKind) + digits
+	}
+	all.Grow(size)
+	for i, j := range journals {
+		begin := all.Len()
+		all.WriteString(r.names.prefix)
+		all.WriteByte('{')
+		all.WriteString(j.topic.String())
+		all.WriteByte('}')
+		all.WriteString(journalKind)
+		var day [20]byte // any number
+		all.Write(strconv.AppendInt(day[:0], j.day, 10))
+		r.reads[i].key = all.String()[begin:]
+	}
 }
 
 // eraseMembers erases the journal entries of withdrawn members: otherwise a revert could
@@ -172,7 +242,7 @@ func (s *Store) eraseMembers(ctx context.Context, topic tally.Topic, members []t
 	}
 	tomorrow := now/minutesADay + 1
 	journals := dayJournals(topic, tomorrow-int64(maxJournals)+1, tomorrow)
-	return s.readEntries(ctx, journals, 0, math.MaxInt64, func(entries []tally.JournalEntry) error {
+	return s.newJournalReader().readEntries(ctx, journals, 0, math.MaxInt64, func(entries []tally.JournalEntry) error {
 		return s.eraseEntries(ctx, topic, slices.DeleteFunc(entries, func(e tally.JournalEntry) bool { return !withdrawn[e.Member] }))
 	})
 }

@@ -121,13 +121,13 @@ func (s *Store) copyNames(ctx context.Context) error {
 }
 
 func (s *Store) copySiteNames(ctx context.Context, site string) error {
-	for found, err := range s.directoryAfter(ctx, site, place{score: "-inf"}, copiedNames) {
-		if err != nil || len(found) == 0 {
+	for names, err := range s.directoryAfter(ctx, site, place{score: "-inf"}, copiedNames) {
+		if err != nil || len(names) == 0 {
 			return err
 		}
-		members := make([]redis.Z, len(found))
-		for i, p := range found {
-			members[i].Member = p.member
+		members := make([]redis.Z, len(names))
+		for i, name := range names {
+			members[i].Member = name
 		}
 		if err := s.client.ZAdd(ctx, s.names.topicNames(site), members...).Err(); err != nil {
 			return tally.Unavailable(fmt.Errorf("copy the names of %s: %w", site, err))

@@ -93,7 +93,7 @@ const (
 // JournalStore keeps recent contributions.
 type JournalStore interface {
 	// Journal calls each with the entries of scope between two minutes, both included: topic
-	// by topic, the oldest entry of a topic first.
+	// by topic, the oldest entry of a topic first. The entries are valid until each returns.
 	Journal(ctx context.Context, scope Scope, from, to int64, each func([]JournalEntry) error) error
 
 	// SearchJournal is Journal for searches, which are repeated: if it can, it looks only at
