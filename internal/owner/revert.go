@@ -89,7 +89,7 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 			return Reverted{}, err
 		}
 	}
-	counts := entryCounts{topics: map[tally.Topic]int{}, sources: map[tally.Source]int{}}
+	counts := entryCounts{topics: []TopicContributions{}, sources: map[tally.Source]int{}}
 	for _, scope := range scopes {
 		isSelected, err1 := s.selector(ctx, read, scope, selection.Repeated, sources, minute(from), minute(to))
 		if err = err1; err == nil {
@@ -99,11 +99,12 @@ func (s *Service) Revert(ctx context.Context, actor string, selection Selection,
 			break
 		}
 	}
+	result := counts.reverted()
 	if preview {
-		return counts.reverted(), err
+		return result, err
 	}
-	entry.Detail = fmt.Sprintf("%s to %s reverted", tally.Quantity(counts.entries, "contribution"), tally.Quantity(len(counts.topics), "topic"))
-	return counts.reverted(), s.auditEnd(ctx, entry, err)
+	entry.Detail = fmt.Sprintf("%s to %s reverted", tally.Quantity(result.Entries, "contribution"), tally.Quantity(len(result.Topics), "topic"))
+	return result, s.auditEnd(ctx, entry, err)
 }
 
 // selector returns a function that reports whether a revert selects an entry: whether it is from one
@@ -184,13 +185,18 @@ func repeating(ctx context.Context, read journalReader, scope tally.Scope, from,
 func (s *Service) preview(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, reverted func(tally.JournalEntry)) error {
 	end := max(to, minute(s.now())+clockSlack) // later entries may be the newest
 	everyEntry := func(tally.JournalEntry) bool { return true }
-	return s.eachBatch(ctx, s.store.SearchJournal, scope, from, end, everyEntry, func(entries []tally.JournalEntry) error {
+	const maxCleared = 64 // it takes longer to clear a larger map
+	hasNewer := map[tally.Member]bool{}
+	return s.eachBatch(ctx, s.store.SearchJournal, scope, from, end, min(tally.MaxPortion, s.maxReverted/2), everyEntry, func(entries []tally.JournalEntry) error {
 		var topic tally.Topic
-		isWindow, hasNewer := false, map[tally.Member]bool(nil)
+		isWindow := false
 		for _, e := range slices.Backward(entries) {
 			if e.Topic != topic {
 				topic, isWindow = e.Topic, s.catalog.Rule(e.Topic).Kind == tally.Window
-				hasNewer = map[tally.Member]bool{} // clear takes time in proportion to the largest size of the map
+				if len(hasNewer) > maxCleared {
+					hasNewer = map[tally.Member]bool{}
+				}
+				clear(hasNewer)
 			}
 			if e.Minute <= to && (isWindow || !hasNewer[e.Member]) && isSelected(e) {
 				reverted(e)
@@ -210,7 +216,7 @@ func (s *Service) revertPast(ctx context.Context, scope tally.Scope, from, to in
 // contribution.
 func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, mode tally.RevertMode, reverted func(tally.JournalEntry)) error {
 	defer s.spikes.clear()
-	return s.eachBatch(ctx, s.store.Journal, scope, from, to, isSelected, func(entries []tally.JournalEntry) error {
+	return s.eachBatch(ctx, s.store.Journal, scope, from, to, s.maxReverted/2, isSelected, func(entries []tally.JournalEntry) error {
 		done, _, err := s.store.Revert(ctx, entries, mode)
 		for _, e := range done {
 			reverted(e)
@@ -219,9 +225,9 @@ func (s *Service) revert(ctx context.Context, scope tally.Scope, from, to int64,
 	})
 }
 
-// eachBatch passes the selected entries to flush in batches. A batch has all entries of some topics,
-// or, for a topic with very many entries, all entries of some of its members.
-func (s *Service) eachBatch(ctx context.Context, read journalReader, scope tally.Scope, from, to int64, isSelected func(tally.JournalEntry) bool, flush func([]tally.JournalEntry) error) error {
+// eachBatch passes the selected entries to flush in batches, which end with the topic after which they
+// have more than most. A topic with very many entries has batches of its own, of some of its members.
+func (s *Service) eachBatch(ctx context.Context, read journalReader, scope tally.Scope, from, to int64, most int, isSelected func(tally.JournalEntry) bool, flush func([]tally.JournalEntry) error) error {
 	var batch []tally.JournalEntry
 	var topic tally.Topic // of the entries of batch from begin on
 	var large []tally.Topic
@@ -229,7 +235,7 @@ func (s *Service) eachBatch(ctx context.Context, read journalReader, scope tally
 	err := read(ctx, scope, from, to, func(entries []tally.JournalEntry) error {
 		for _, e := range entries {
 			if e.Topic != topic {
-				if begin = len(batch); begin > s.maxReverted/2 {
+				if begin = len(batch); begin > most {
 					if err := flush(batch); err != nil {
 						return err
 					}
@@ -327,24 +333,29 @@ func (r *memberRange) next() bool {
 // entryCounts counts journal entries.
 type entryCounts struct {
 	entries int
-	topics  map[tally.Topic]int
+	topics  []TopicContributions // a topic has several elements if entries of another one were between
 	sources map[tally.Source]int
 }
 
 func (c *entryCounts) add(e tally.JournalEntry) {
 	c.entries++
-	c.topics[e.Topic]++
+	if n := len(c.topics); n == 0 || c.topics[n-1].Topic != e.Topic {
+		c.topics = append(c.topics, TopicContributions{Topic: e.Topic})
+	}
+	c.topics[len(c.topics)-1].Contributions++
 	c.sources[e.Source]++
 }
 
 func (c *entryCounts) reverted() Reverted {
-	r := Reverted{Entries: c.entries, Topics: make([]TopicContributions, 0, len(c.topics)), Sources: rankSources(c.sources)}
-	for topic, n := range c.topics {
-		r.Topics = append(r.Topics, TopicContributions{topic, n})
+	slices.SortFunc(c.topics, func(a, b TopicContributions) int { return a.Topic.Compare(b.Topic) })
+	r := Reverted{Entries: c.entries, Topics: c.topics[:0], Sources: rankSources(c.sources)}
+	for i, t := range c.topics {
+		if i == 0 || r.Topics[len(r.Topics)-1].Topic != t.Topic {
+			r.Topics = append(r.Topics, TopicContributions{Topic: t.Topic})
+		}
+		r.Topics[len(r.Topics)-1].Contributions += t.Contributions
 	}
-	slices.SortFunc(r.Topics, func(a, b TopicContributions) int {
-		return cmp.Or(b.Contributions-a.Contributions, a.Topic.Compare(b.Topic))
-	})
+	slices.SortStableFunc(r.Topics, func(a, b TopicContributions) int { return b.Contributions - a.Contributions })
 	return r
 }
 
