@@ -4,8 +4,8 @@
 //
 // Its invariants:
 //
-//   - All keys of a topic have the topic as their hash tag. A script uses the keys of one
-//     topic, so that topics spread over a Cluster.
+//   - All keys of a topic have the topic as their hash tag. In a Cluster a script uses the keys
+//     of one topic, so that topics spread over the nodes.
 //   - A script checks everything before its first write and publishes last. It has a deadline
 //     in Redis's clock, after which it writes nothing.
 //   - The version of a topic only grows, and each change of its count is published under a

@@ -105,18 +105,25 @@ func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) 
 
 // withdrawCall returns a call that withdraws the contributions of members.
 func (s *Store) withdrawCall(e *tally.Edit) redistopology.Call {
-	rule := s.catalog.Rule(e.Topic)
-	c := redistopology.NewCall(withdrawScriptFor(rule), s.names.count(e.Topic), s.names.members(e.Topic), s.names.hours(e.Topic), s.names.days(e.Topic))
-	packed := appendHead(&c, s.names.forWrite(e.Topic), rule, len(e.Members))
+	rule, texts := s.catalog.Rule(e.Topic), s.names.forWrite(e.Topic)
+	c := s.newWithdrawCall(rule, texts.keys[:4], 4, e.IfVersion, false, false)
+	packed := make([]byte, 0, len(e.Members)*choiceWrite)
 	for _, member := range e.Members {
 		packed = appendWrite(packed, rule, &tally.Write{Member: member})
 	}
-	c.Append(packed, e.IfVersion, "", s.historyRetention, false)
+	c.Append(packed, "", &texts.channel, &texts.head)
 	return c
 }
 
-func withdrawScriptFor(rule tally.Rule) *redistopology.Script {
-	return forRule(rule, withdrawScript, withdrawAmountScript, withdrawChoiceScript)
+// newWithdrawCall returns a call of a script that withdraws contributions to topics with one rule, of
+// which each has so many of the keys. The caller appends the arguments of each topic; see
+// script/withdraw.lua.
+func (s *Store) newWithdrawCall(rule tally.Rule, keys []string, keysOfTopic int, version int64, lowers, isRead bool) redistopology.Call {
+	const others = 7 // arguments; a topic has as many as keys
+	args := make([]any, 0, redistopology.FirstKey+others+2*len(keys))
+	c := redistopology.NewDayCallIn(args, forRule(rule, withdrawScript, withdrawAmountScript, withdrawChoiceScript), "", 0, keys...)
+	c.Append(keysOfTopic, headArgument(rule), version, &s.historyRetention, lowers, isRead)
+	return c
 }
 
 // editReply is the reply of scripts that edit or restore.

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -50,8 +51,12 @@ func (h *inFlight) work(command redis.Cmder) map[string]int {
 		}
 		switch h.scripts[hash] {
 		case "withdraw":
-			const place = 25 // bytes, see script/withdraw.lua
-			return map[string]int{"reverts": 1, "reverted entries": len(arguments[6].([]byte)) / place}
+			const common, place = 7, 25 // arguments and bytes, see script/withdraw.lua
+			topics, entries := 0, 0
+			for of := range slices.Chunk(arguments[common:], arguments[1].(int)) {
+				topics, entries = topics+1, entries+len(*of[1].(*string))/place
+			}
+			return map[string]int{"reverted topics": topics, "reverted entries": entries}
 		case "top":
 			return map[string]int{"ranked topics": (len(arguments) - 1) / 3}
 		case "directory":
@@ -140,7 +145,7 @@ func TestRevert_WorkInFlight(t *testing.T) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for kind, most := range map[string]int{
-		"scans": 1, "directory entries": 1000, "journals": 256, "reverts": 16, "reverted entries": 128, "ranked topics": 50,
+		"scans": 1, "directory entries": 1000, "journals": 256, "reverted topics": 16, "reverted entries": 128, "ranked topics": 50,
 	} {
 		if n := h.most[kind]; n == 0 || n > most {
 			t.Errorf("Redis had up to %d %s to do at once, want at most %d", n, kind, most)

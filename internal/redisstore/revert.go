@@ -3,11 +3,11 @@ package redisstore
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"iter"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tallycast/tallycast/internal/redistopology"
@@ -35,9 +35,9 @@ const (
 	// revertedAtOnce bounds the entries that one script call reverts, and those that a near Redis
 	// has got and not answered: half a millisecond of Redis.
 	revertedAtOnce = 128
-	// nearRevertCalls is how many calls a near Redis has got and not answered: half a millisecond
-	// of Redis, too, if each reverts one entry.
-	nearRevertCalls = 16
+	// nearRevertTopics is how many topics a near Redis has got and not answered: half a millisecond
+	// of Redis, too, if each has one entry. One call has at most half of them.
+	nearRevertTopics = 16
 	// maxTail is how many bytes of journals a script reads to find newer entries, a thousand
 	// entries; see script/part/journals.lua. Longer journals are read before, in portions.
 	maxTail = 16 << 10
@@ -68,13 +68,14 @@ type journalRange struct {
 
 const notRead = -1
 
-// revertCall is one call of a script that reverts entries of a topic.
-type revertCall struct {
+// revertPart is the entries of a topic that one call of a script reverts.
+type revertPart struct {
 	*topicRevert
 	entries  []revertEntry
 	journals []journalRange // the earliest first
-	isRest   bool           // the caller read the journals up to the ranges
+	isRead   bool           // the caller read the journals up to the ranges
 	until    int64          // see [redistopology.Call]
+	isAlone  bool           // the call is for no other topic
 }
 
 // Revert implements [tally.JournalStore]. A script reverts the entries of a topic that are the
@@ -88,7 +89,7 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode t
 	if err != nil {
 		return nil, nil, err
 	}
-	run := &revertRun{Store: s, began: time.Now(), minute: now, mode: mode}
+	run := &revertRun{Store: s, began: time.Now(), minute: now, mode: mode, reverted: make([]tally.JournalEntry, 0, len(entries))}
 	reverts, err := run.byTopic(entries)
 	if err != nil {
 		return nil, nil, err
@@ -101,9 +102,9 @@ func (s *Store) Revert(ctx context.Context, entries []tally.JournalEntry, mode t
 			short = append(short, r)
 		}
 	}
-	err = run.call(ctx, func(yield func(*revertCall) bool) {
+	err = run.call(ctx, func(yield func(*revertPart) bool) {
 		for _, r := range short {
-			if !yield(run.wholeCall(r)) {
+			if !yield(run.wholePart(r)) {
 				return
 			}
 		}
@@ -165,10 +166,10 @@ func (run *revertRun) byTopic(entries []tally.JournalEntry) (reverts []*topicRev
 	return reverts, nil
 }
 
-// wholeCall returns a call that reads the journals itself.
-func (run *revertRun) wholeCall(r *topicRevert) *revertCall {
+// wholePart returns a part for which the script reads the journals.
+func (run *revertRun) wholePart(r *topicRevert) *revertPart {
 	first, today := r.entries[0].journalPosition, (run.now()+journalLead)/minutesADay
-	c := &revertCall{topicRevert: r, entries: r.entries, journals: []journalRange{{first.day, first.offset}}}
+	c := &revertPart{topicRevert: r, entries: r.entries, journals: []journalRange{{first.day, first.offset}}}
 	for day := first.day + 1; day <= max(today, r.entries[len(r.entries)-1].day); day++ {
 		c.journals = append(c.journals, journalRange{day: day})
 	}
@@ -187,40 +188,53 @@ func (run *revertRun) isWindow(r *topicRevert) bool {
 	return run.catalog.Rule(r.topic).Kind == tally.Window
 }
 
-// revertPipeline is calls that are sent together, each for an element of reverts.
+// revertPipeline is calls that are sent together.
 type revertPipeline struct {
-	reverts []*revertCall
-	calls   []redistopology.Call
+	parts   []*revertPart // of different topics
 	entries int
+	groups  [][]*revertPart // the parts of each call
+	calls   []redistopology.Call
 
 	// Set when ended is closed.
 	ended chan struct{}
 	err   error // why no call was made
 }
 
-// call makes calls in pipelines. While Redis runs one, the instance sends the next and collects
-// the results of the one before. A like waits for those that Redis has got.
-func (run *revertRun) call(ctx context.Context, calls iter.Seq[*revertCall]) (failed error) {
-	most, mostEntries := nearRevertCalls, revertedAtOnce
+// call makes calls for parts in pipelines. While Redis runs one, the instance sends the next and
+// collects the results of the one before. A like waits for those that Redis has got.
+func (run *revertRun) call(ctx context.Context, parts iter.Seq[*revertPart]) (failed error) {
+	most, mostEntries := nearRevertTopics, revertedAtOnce
 	if run.topology.IsFar() {
 		most, mostEntries = writeChunk, writeChunk
 	}
+	// Two goroutines send all pipelines, since the stack of a new one grows. They end with this call.
+	queue, senders := make(chan *revertPipeline), sync.WaitGroup{}
+	for range 2 {
+		senders.Go(func() {
+			for p := range queue {
+				p.err = run.callAll(ctx, p.calls)
+				close(p.ended)
+			}
+		})
+	}
+	defer senders.Wait()
+	defer close(queue)
 	var sent []*revertPipeline // the oldest first
-	sentCalls, sentEntries := 0, 0
-	for next := range run.pipelines(calls, most/2, mostEntries) {
-		for len(sent) > 0 && failed == nil && (sentCalls+len(next.calls) > most || sentEntries+next.entries > mostEntries || next.follows(sent[len(sent)-1])) {
+	sentTopics, sentEntries := 0, 0
+	for next := range run.pipelines(parts, most/2, mostEntries) {
+		for len(sent) > 0 && failed == nil && (sentTopics+len(next.parts) > most || sentEntries+next.entries > mostEntries || next.follows(sent[len(sent)-1])) {
 			oldest := sent[0]
-			failed = run.collect(oldest)
-			sent, sentCalls, sentEntries = sent[1:], sentCalls-len(oldest.calls), sentEntries-oldest.entries
+			failed = run.collect(ctx, oldest)
+			sent, sentTopics, sentEntries = sent[1:], sentTopics-len(oldest.parts), sentEntries-oldest.entries
 		}
 		if failed != nil {
 			break
 		}
-		go next.send(ctx, run.Store) // ends within the timeout of a call; ended tells
-		sent, sentCalls, sentEntries = append(sent, next), sentCalls+len(next.calls), sentEntries+next.entries
+		queue <- next
+		sent, sentTopics, sentEntries = append(sent, next), sentTopics+len(next.parts), sentEntries+next.entries
 	}
 	for _, p := range sent {
-		failed = cmp.Or(failed, run.collect(p))
+		failed = cmp.Or(failed, run.collect(ctx, p))
 	}
 	return failed
 }
@@ -228,16 +242,16 @@ func (run *revertRun) call(ctx context.Context, calls iter.Seq[*revertCall]) (fa
 // follows reports whether p begins with a topic that before ends with. The changes of a topic have
 // an order.
 func (p *revertPipeline) follows(before *revertPipeline) bool {
-	return p.reverts[0].topic == before.reverts[len(before.reverts)-1].topic
+	return p.parts[0].topic == before.parts[len(before.parts)-1].topic
 }
 
-// pipelines divides calls into pipelines of at most so many calls, of different topics, and entries.
-func (run *revertRun) pipelines(calls iter.Seq[*revertCall], most, mostEntries int) iter.Seq[*revertPipeline] {
+// pipelines divides parts into pipelines of at most so many topics and entries.
+func (run *revertRun) pipelines(parts iter.Seq[*revertPart], most, mostEntries int) iter.Seq[*revertPipeline] {
 	return func(yield func(*revertPipeline) bool) {
 		var p *revertPipeline
-		for c := range calls {
-			if p != nil && (len(p.calls) == most || p.entries+len(c.entries) > mostEntries || p.reverts[len(p.calls)-1].topic == c.topic) {
-				if !yield(p) {
+		for part := range parts {
+			if p != nil && (len(p.parts) == most || p.entries+len(part.entries) > mostEntries || p.parts[len(p.parts)-1].topic == part.topic) {
+				if !yield(run.encode(p)) {
 					return
 				}
 				p = nil
@@ -245,86 +259,84 @@ func (run *revertRun) pipelines(calls iter.Seq[*revertCall], most, mostEntries i
 			if p == nil {
 				p = &revertPipeline{ended: make(chan struct{})}
 			}
-			p.reverts, p.calls, p.entries = append(p.reverts, c), append(p.calls, run.revertCall(c)), p.entries+len(c.entries)
+			p.parts, p.entries = append(p.parts, part), p.entries+len(part.entries)
 		}
 		if p != nil {
-			yield(p)
+			yield(run.encode(p))
 		}
 	}
 }
 
-func (p *revertPipeline) send(ctx context.Context, s *Store) {
-	defer close(p.ended)
-	p.err = s.callAll(ctx, p.calls)
+// encode prepares the calls of p.
+func (run *revertRun) encode(p *revertPipeline) *revertPipeline {
+	for from, to := 0, 1; to <= len(p.parts); to++ {
+		if group := p.parts[from:to]; to == len(p.parts) || !run.fits(p.parts[to], group) {
+			p.groups, p.calls, from = append(p.groups, group), append(p.calls, run.groupCall(group)), to
+		}
+	}
+	return p
+}
+
+// fits reports whether the call for group can have another part. In a Cluster the keys of a call are
+// in one slot.
+func (run *revertRun) fits(part *revertPart, group []*revertPart) bool {
+	first, entries := group[0], len(part.entries)
+	for _, other := range group {
+		entries += len(other.entries)
+	}
+	return !run.topology.IsCluster() && !part.isAlone && len(group) < nearRevertTopics/2 && entries <= revertedAtOnce &&
+		run.catalog.Rule(part.topic) == run.catalog.Rule(first.topic) &&
+		len(part.journals) == len(first.journals) && part.isRead == first.isRead && part.until == first.until
 }
 
 // longReply is the reply of a script if the journals are longer than it may read.
 const longReply = "-3"
 
 // collect waits for a pipeline and collects its results.
-func (run *revertRun) collect(p *revertPipeline) (failed error) {
+func (run *revertRun) collect(ctx context.Context, p *revertPipeline) (failed error) {
 	<-p.ended
-	for i, c := range p.reverts {
-		call := &p.calls[i]
-		if p.err == nil && call.Err == nil && call.Text() == longReply {
-			run.long = append(run.long, c.topicRevert)
-			continue
-		}
-		change, parts, err := run.parseParts("revert contributions to", c.topic, call, p.err)
-		if err == nil && (len(parts) != 2 || len(parts[1]) != len(c.entries)) {
-			err = tally.Unavailable(unexpectedReply(call))
-		}
-		if err != nil {
-			failed = cmp.Or(failed, err)
-			continue
-		}
-		for j := range c.entries {
-			if parts[1][j] == '1' {
-				run.reverted = append(run.reverted, c.entries[j].JournalEntry)
+	var rest []*revertPart
+	for i, group := range p.groups {
+		for j, part := range group {
+			reply := p.calls[i] // to the topic
+			if list, ok := reply.Reply.([]any); ok && p.err == nil && reply.Err == nil && len(group) > 1 {
+				if j >= len(list) { // after a topic that failed, or that one
+					part.isAlone = true
+					rest = append(rest, part)
+					continue
+				}
+				reply.Reply = list[j]
 			}
+			failed = cmp.Or(failed, run.collectPart(part, &reply, p.err))
 		}
-		if parts[0] == "1" {
-			run.changes = append(run.changes, change)
-		}
+	}
+	if len(rest) > 0 {
+		failed = cmp.Or(failed, run.call(ctx, slices.Values(rest)))
 	}
 	return failed
 }
 
-// revertCall returns the call of a script for c.
-func (run *revertRun) revertCall(c *revertCall) redistopology.Call {
-	rule, texts := run.catalog.Rule(c.topic), run.names.forWrite(c.topic)
-	keys := texts.keys[:4:4]
-	firstJournal := len(keys)
-	for _, j := range c.journals {
-		keys = append(keys, texts.journal+strconv.FormatInt(j.day, 10))
+// collectPart collects the result of a part from the reply to its topic. failed is why no call was
+// made.
+func (run *revertRun) collectPart(part *revertPart, reply *redistopology.Call, failed error) error {
+	if failed == nil && reply.Err == nil && reply.Text() == longReply {
+		run.long = append(run.long, part.topicRevert)
+		return nil
 	}
-	call := redistopology.NewCall(withdrawScriptFor(rule), keys...)
-	call.Durable, call.Until = true, c.until
-	packed := appendHead(&call, texts, rule, len(c.entries))
-	places := make([]byte, 0, len(c.entries)*(9+journalEntryBytes))
-	for i := range c.entries {
-		e := &c.entries[i]
-		packed = appendWrite(packed, rule, &tally.Write{Member: e.Member, Source: e.Source})
-		at := slices.IndexFunc(c.journals, func(j journalRange) bool { return j.day == e.day })
-		start := int64(0)
-		if from := c.journals[at].from; from != notRead && e.offset >= from {
-			start = e.offset - from + 1
-		}
-		places = append(places, byte(firstJournal+1+at))
-		places = binary.BigEndian.AppendUint32(places, uint32(e.offset))
-		places = binary.BigEndian.AppendUint32(places, uint32(start))
-		places = appendEntry(places, &e.JournalEntry)
+	change, texts, err := run.parseParts("revert contributions to", part.topic, reply, failed)
+	if err != nil {
+		return err
 	}
-	call.Append(packed, 0, places, run.historyRetention, run.mode == tally.RevertPast)
-	for _, j := range c.journals {
-		switch {
-		case j.from == notRead:
-			call.Append("", "")
-		case c.isRest:
-			call.Append(j.from, -1)
-		default:
-			call.Append(j.from, j.from+maxTail)
+	if len(texts) != 2 || len(texts[1]) != len(part.entries) {
+		return tally.Unavailable(unexpectedReply(reply))
+	}
+	for i := range part.entries {
+		if texts[1][i] == '1' {
+			run.reverted = append(run.reverted, part.entries[i].JournalEntry)
 		}
 	}
-	return call
+	if texts[0] == "1" {
+		run.changes = append(run.changes, change)
+	}
+	return nil
 }

@@ -87,7 +87,7 @@ func (f *revertFixture) entries(t *testing.T, source tally.Source) (some []tally
 }
 
 // inspectAll prepares the revert of all entries of a source, whose journals it reads.
-func (f *revertFixture) inspectAll(t *testing.T, source tally.Source) (run *revertRun, calls []*revertCall) {
+func (f *revertFixture) inspectAll(t *testing.T, source tally.Source) (run *revertRun, calls []*revertPart) {
 	t.Helper()
 	now, err := f.minute(t.Context())
 	if err != nil {
@@ -187,14 +187,14 @@ func TestRevert_NextDayAfterPreparation(t *testing.T) {
 	if err != nil || len(reverts) != 1 {
 		t.Fatal(len(reverts), err)
 	}
-	c := run.wholeCall(reverts[0])
+	c := run.wholePart(reverts[0])
 	if len(c.journals) != 1 {
 		t.Fatalf("at midnight, a call reads the journals of %v", c.journals)
 	}
 	f.server.SetClock(24 * time.Hour)
 	f.assert(t, 8, 1, 0)
 	f.assert(t, 8, 1, 1)
-	if err := run.call(t.Context(), slices.Values([]*revertCall{c})); tally.AsError(err).Code != tally.CodeStoreUnavailable {
+	if err := run.call(t.Context(), slices.Values([]*revertPart{c})); tally.AsError(err).Code != tally.CodeStoreUnavailable {
 		t.Errorf("a call that does not read the journal of the day: error %v", err)
 	}
 	f.wants(t, 1, map[tally.Member]int64{1: 1})
@@ -212,7 +212,7 @@ func TestRevert_BeforeMidnight(t *testing.T) {
 	r := &topicRevert{topic: f.topic, entries: []revertEntry{{journalPosition: journalPosition{day: 20_000}}}}
 	for before, days := range map[int64]int{24 * 60: 1, journalLead + 1: 1, journalLead: 2, 1: 2} {
 		run := &revertRun{Store: f.Store, began: time.Now(), minute: 20_001*minutesADay - before}
-		c := run.wholeCall(r)
+		c := run.wholePart(r)
 		if len(c.journals) != days || c.until < (run.minute+journalLead/2)*time.Minute.Microseconds() {
 			t.Errorf("%d minutes before midnight: %+v", before, c)
 		}
@@ -289,7 +289,7 @@ func TestRevert_ManyDays(t *testing.T) {
 	}
 	run := &revertRun{Store: f.Store, began: time.Now(), minute: now}
 	r := &topicRevert{topic: f.topic, entries: []revertEntry{{spike[0], first}}}
-	if err := run.call(t.Context(), slices.Values([]*revertCall{run.wholeCall(r)})); err != nil || len(run.long) != 1 || len(run.reverted) > 0 {
+	if err := run.call(t.Context(), slices.Values([]*revertPart{run.wholePart(r)})); err != nil || len(run.long) != 1 || len(run.reverted) > 0 {
 		t.Errorf("a script read %d journals of half the bound, error %v", days, err)
 	}
 	if err := run.revertLong(t.Context(), run.long); err != nil || len(run.reverted) != 1 {

@@ -24,7 +24,7 @@ func (run *revertRun) revertLong(ctx context.Context, reverts []*topicRevert) er
 	if err := run.inspect(ctx, reverts); err != nil {
 		return err
 	}
-	var calls []*revertCall
+	var calls []*revertPart
 	for _, r := range reverts {
 		more, err := run.inspectedCalls(ctx, r)
 		if err != nil {
@@ -37,9 +37,9 @@ func (run *revertRun) revertLong(ctx context.Context, reverts []*topicRevert) er
 
 // inspectedCalls returns the calls that revert the selected entries, and erases those that are
 // superseded.
-func (run *revertRun) inspectedCalls(ctx context.Context, r *topicRevert) (calls []*revertCall, err error) {
+func (run *revertRun) inspectedCalls(ctx context.Context, r *topicRevert) (calls []*revertPart, err error) {
 	var superseded []tally.JournalEntry
-	byDay := map[int64]*revertCall{} // the call that has room for entries of a day
+	byDay := map[int64]*revertPart{} // the call that has room for entries of a day
 	for i, entry := range r.entries {
 		if !r.selected[i] {
 			if r.present[i] {
@@ -49,7 +49,7 @@ func (run *revertRun) inspectedCalls(ctx context.Context, r *topicRevert) (calls
 		}
 		c := byDay[entry.day]
 		if c == nil || len(c.entries) == revertedAtOnce {
-			c = &revertCall{topicRevert: r, isRest: true, journals: []journalRange{{entry.day, notRead}}}
+			c = &revertPart{topicRevert: r, isRead: true, journals: []journalRange{{entry.day, notRead}}}
 			if !run.isWindow(r) {
 				c.journals = run.addedRanges(r, entry.day)
 			}

@@ -1,11 +1,14 @@
 -- withdraw.lua for members that contribute amounts.
 --
--- KEYS and ARGV as there, ARGV[5] writes of the amount 0, see part/decide_amounts.lua.
+-- KEYS and ARGV as there, with writes of the amount 0, see part/decide_amounts.lua.
 --
 -- Returns what edit.lua returns.
 
 -- include deadline
-local writes, size, window = ARGV[5], 16, 0
+local keys, _, ifVersion, retention, lowers, isRead = unpack(ARGV, 2, 7)
+local window = 0
+local function withdraw(KEYS, ARGV) -- of a topic
+local writes, size = ARGV[1], 16
 -- include journals
 -- include present
 local count, options = tonumber(state[1] or 0), 1
@@ -19,8 +22,10 @@ local n, raises = string.format('%.0f', count), raised > 0 and { raised }
 -- include reply_end
 -- include erase
 if not changed then return n .. ' ' .. (state[2] or '0') .. ' 0;' .. replyEnd end
-local hours, days, retention = KEYS[3], KEYS[4], ARGV[8]
+local hours, days = KEYS[3], KEYS[4]
 -- include lower
 -- include record
 -- include store_amounts
 -- include withdrawn
+end
+-- include topics

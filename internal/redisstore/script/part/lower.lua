@@ -1,9 +1,10 @@
 -- Lowers the records since each contribution that is withdrawn. Needs withdrawn, an hour of the
--- history to the sum of the contributions of that hour, ARGV[9], which is 1 if the records are
+-- history to the sum of the contributions of that hour, lowers, which is '1' if the records are
 -- to be lowered, and what record.lua needs. Sets reduction, a function that returns by how
 -- much the record of a period is lowered, for record.lua, which comes after this.
 
-if ARGV[9] == '1' and retention ~= '0' and next(withdrawn) then
+reduction = nil -- that of the topic before
+if lowers == '1' and retention ~= '0' and next(withdrawn) then
   reduction = function(number, length) -- hours of a period
     local by = 0
     for hour, amount in pairs(withdrawn) do

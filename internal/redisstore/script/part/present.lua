@@ -2,7 +2,7 @@
 -- gone from the journals is removed. If the member has a newer entry, the write is removed and
 -- its entry is erased. If the topic does not have the expected version, all are removed.
 --
--- Needs window, now, ARGV, see withdraw.lua, and what journals.lua sets. Sets
+-- Needs window, now, and what journals.lua sets. Sets
 --   places   of the entries: index of the journal in KEYS * 4294967296 + place in it
 --   digits   one for each entry, see withdraw.lua
 --   past     index of a write that remains to the hour of its entry, if that is before the
