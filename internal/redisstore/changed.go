@@ -80,7 +80,9 @@ func (s *Store) changedSites(ctx context.Context, scope tally.Scope, since place
 	if err := s.checkUsable(); err != nil {
 		return nil, false, err
 	}
-	s.flushRanks(s.options.Timeout) // if Redis fails, so does the search
+	if !s.flushRanks(s.options.Timeout) {
+		return nil, false, nil
+	}
 	sites, total, complete, err := s.directories(ctx, scope)
 	if err != nil || !complete {
 		return nil, false, err

@@ -26,7 +26,8 @@ func byName(a, b tally.Topic) int {
 
 // List implements [tally.Ledger]. The orders are those of directories and leaderboards, with the
 // current numbers. It scans the keys of all primaries for topics that are not in them: ByCount
-// beyond the end of a leaderboard, and ByTopic until a repair completed the directory.
+// beyond the end of a leaderboard, ByTopic until a repair completed the directory, and in each order
+// while Redis refuses changes of them.
 func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	if err := s.checkUsable(); err != nil {
 		return tally.Page{}, err
@@ -38,10 +39,10 @@ func (s *Store) List(ctx context.Context, l tally.Listing) (tally.Page, error) {
 	if err != nil {
 		return tally.Page{}, err
 	}
-	if l.Scope.Exact {
+	// If the flush fails, the projections lack topics.
+	if l.Scope.Exact || !s.flushRanks(s.options.Timeout) {
 		return s.page(ctx, l, s.scannedTopics(ctx, l, after))
 	}
-	s.flushRanks(s.options.Timeout) // if Redis fails, so does the list
 	if l.Order == tally.ByTopic {
 		return s.page(ctx, l, s.orScanned(ctx, l, after, s.namedTopics(ctx, l, after)))
 	}

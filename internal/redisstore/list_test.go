@@ -82,3 +82,40 @@ func TestList_ByCountBeyondLeaderboard(t *testing.T) {
 		t.Errorf("%d topics are missing; %d scan steps of %d keys", len(want), n, keys)
 	}
 }
+
+// While Redis refuses the changes of leaderboards and directories, lists have all topics in order.
+func TestList_FullRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.Options{})
+	store := storeConfig{server: server, url: server.URL(0), options: redisstore.Options{TopInterval: time.Hour}}.connect(t, catalog(), newPrefix())
+	const size = 250
+	var topics []tally.Topic
+	for i := range size {
+		topics = append(topics, topic(t, fmt.Sprintf("default/likes/%03d", i)))
+	}
+	number := func(factor int) func(int) int64 {
+		return func(i int) int64 { return int64(1000 + i*factor%size) }
+	}
+	restoreEach(t, store, topics, number(7), number(11))
+	server.Do("CONFIG", "SET", "maxmemory", 1)
+	for order, valueOf := range map[tally.Order]func(tally.State) int64{
+		tally.ByTopic:  func(tally.State) int64 { return 0 },
+		tally.ByNewest: func(s tally.State) int64 { return s.Version },
+		tally.ByCount:  func(s tally.State) int64 { return s.Count },
+	} {
+		var got []tally.State
+		listing := tally.Listing{Order: order, Limit: 100}
+		for pages := 0; pages == 0 || listing.After != "" && pages < 5; pages++ {
+			page, err := store.List(t.Context(), listing)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, listing.After = append(got, page.States...), page.Next
+		}
+		if len(got) != size || !slices.IsSortedFunc(got, func(a, b tally.State) int {
+			return cmp.Or(cmp.Compare(valueOf(b), valueOf(a)), strings.Compare(a.Topic.String(), b.Topic.String()))
+		}) {
+			t.Errorf("the list in order %d has %d topics, of %d", order, len(got), size)
+		}
+	}
+}

@@ -111,7 +111,7 @@ func (s *Store) scanList(ctx context.Context, listing tally.Listing, after tally
 	return l, err
 }
 
-// cursors returns the cursors of topics, in the order ByCount with their stored counts.
+// cursors returns the cursors of topics, in other orders than ByTopic with their stored counts or versions.
 func (s *Store) cursors(ctx context.Context, order tally.Order, topics []tally.Topic) ([]tally.Cursor, error) {
 	cursors := make([]tally.Cursor, len(topics))
 	for i, topic := range topics {
@@ -122,7 +122,9 @@ func (s *Store) cursors(ctx context.Context, order tally.Order, topics []tally.T
 	}
 	states, err := s.states(ctx, topics)
 	for i, state := range states {
-		cursors[i].Value = state.Count
+		if cursors[i].Value = state.Count; order == tally.ByNewest {
+			cursors[i].Value = state.Version
+		}
 	}
 	return cursors, err
 }

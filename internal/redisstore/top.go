@@ -19,7 +19,7 @@ const (
 	// lastRanksTimeout is how long the last update may take when an instance ends.
 	lastRanksTimeout = time.Second
 	// topChunk is how many topics one script call updates: some tenths of a millisecond of Redis,
-	// for which likes wait. A near Redis gets one call at a time.
+	// for which likes wait. A near Redis gets one call at a time, a far one writeChunk of them.
 	topChunk = 50
 	// maxPendingChanges bounds the pending topics while Redis is away, some 20 MB. Others are
 	// dropped, and repaired later.
@@ -132,45 +132,55 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 	for topic := range pending {
 		byMetric[metricOf(topic)] = append(byMetric[metricOf(topic)], topic)
 	}
-	var calls []redistopology.Call
-	var topics [][]tally.Topic // of each call
-	for b, all := range byMetric {
-		for chunk := range slices.Chunk(all, topChunk) {
-			board := redistopology.NewCall(topScript, s.names.top(b), s.names.topVersions(b))
-			directory := redistopology.NewCall(directoryScript, s.names.directory(b.site), s.names.topicNames(b.site))
-			board.Append(leaderboardSize)
-			for _, topic := range chunk {
-				change := pending[topic]
-				score, version := any(-change.count), change.version
-				if change.deleted {
-					score, version = "", -change.version
-				}
-				board.Append(topic.Key(), score, change.version)
-				directory.Append(topic.String()[len(b.site)+1:], version)
-			}
-			if !s.isPresence(chunk[0]) {
-				calls, topics = append(calls, directory), append(topics, chunk)
-			}
-			calls, topics = append(calls, board), append(topics, chunk)
-		}
+	var chunks [][]tally.Topic // each of one metric
+	for _, all := range byMetric {
+		chunks = slices.AppendSeq(chunks, slices.Chunk(all, topChunk))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	size := 1
 	if s.topology.IsFar() {
-		size = len(calls)
-	}
-	for some := range slices.Chunk(calls, size) {
-		s.topology.Call(ctx, some)
+		size = writeChunk
 	}
 	isFlushed := true
-	for i := range calls {
-		if calls[i].Err != nil { // probes report why
-			isFlushed = false
-			s.ranks.restore(pending, topics[i])
+	for some := range slices.Chunk(chunks, size) {
+		calls, topics := s.rankCalls(pending, some)
+		for few := range slices.Chunk(calls, size) {
+			s.topology.Call(ctx, few)
+		}
+		for i := range calls {
+			if calls[i].Err != nil { // probes report why
+				isFlushed = false
+				s.ranks.restore(pending, topics[i])
+			}
 		}
 	}
 	return isFlushed
+}
+
+// rankCalls returns the calls that update leaderboards and directories with chunks of the pending
+// changes, and the topics of each call.
+func (s *Store) rankCalls(pending map[tally.Topic]pendingChange, chunks [][]tally.Topic) (calls []redistopology.Call, topics [][]tally.Topic) {
+	for _, chunk := range chunks {
+		b := metricOf(chunk[0])
+		board := redistopology.NewCall(topScript, s.names.top(b), s.names.topVersions(b))
+		directory := redistopology.NewCall(directoryScript, s.names.directory(b.site), s.names.topicNames(b.site))
+		board.Append(leaderboardSize)
+		for _, topic := range chunk {
+			change := pending[topic]
+			score, version := any(-change.count), change.version
+			if change.deleted {
+				score, version = "", -change.version
+			}
+			board.Append(topic.Key(), score, change.version)
+			directory.Append(topic.String()[len(b.site)+1:], version)
+		}
+		if !s.isPresence(chunk[0]) {
+			calls, topics = append(calls, directory), append(topics, chunk)
+		}
+		calls, topics = append(calls, board), append(topics, chunk)
+	}
+	return calls, topics
 }
 
 // Top implements [tally.Store]. It reads the leaderboard and then the current counts.
