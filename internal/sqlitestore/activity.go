@@ -19,7 +19,9 @@ func (s *Store) WriteHeartbeat(ctx context.Context, heartbeat tally.Heartbeat) e
 	if len(writes) == 0 {
 		return nil
 	}
-	return s.update(ctx, func(w *writer) ([]tally.Change, error) {
+	// A heartbeat whose end is unknown would be counted again with the next one. So the call waits for the
+	// commit, which may take longer than ctx.
+	return s.updateUntil(ctx, nil, func(w *writer) ([]tally.Change, error) {
 		minute := minuteOf(w.now())
 		for site, n := range writes {
 			if err := w.exec(`INSERT INTO activity (minute, site, writes) VALUES (?, ?, ?)

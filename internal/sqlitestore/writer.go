@@ -26,6 +26,12 @@ type job struct {
 // disk and published, when it was rolled back, or when ctx ends. In the last case the
 // transaction is applied only if run had returned.
 func (s *Store) update(ctx context.Context, run func(w *writer) ([]tally.Change, error)) error {
+	return s.updateUntil(ctx, ctx.Done(), run)
+}
+
+// updateUntil is update, but once the writer has the transaction it waits for the end until givenUp is closed,
+// not until ctx ends. A nil channel never is.
+func (s *Store) updateUntil(ctx context.Context, givenUp <-chan struct{}, run func(w *writer) ([]tally.Change, error)) error {
 	if err := ctx.Err(); err != nil {
 		return s.unavailable("write", err)
 	}
@@ -49,7 +55,7 @@ func (s *Store) update(ctx context.Context, run func(w *writer) ([]tally.Change,
 			return s.unavailable("write", err)
 		}
 		return nil
-	case <-ctx.Done():
+	case <-givenUp:
 		return s.unavailable("write (without waiting for its end)", ctx.Err())
 	}
 }
