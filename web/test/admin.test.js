@@ -49,7 +49,9 @@ test('visitors: block, unblock, forget', async (t) => {
   await page.getByLabel('Reason').fill('A click farm');
   await page.getByRole('button', { name: 'Block…' }).click();
   await dialog.getByText('refuses new contributions', { exact: false }).waitFor();
+  const sent = page.waitForRequest((request) => request.method() === 'POST' && request.url().endsWith('/v1/blocks'));
   await dialog.getByRole('button', { name: 'Block' }).click();
+  assert.deepEqual((await sent).postDataJSON(), { range: '203.0.113.0/24', reason: 'A click farm' }); // the release 0.2.0 has no site
   await page.getByRole('row', { name: '203.0.113.0/24' }).getByText('A click farm').waitFor();
   assert.deepEqual((await dashboard.call('GET', 'blocks')).blocks, [{ range: '203.0.113.0/24', reason: 'A click farm' }]);
   await page.getByRole('button', { name: 'Unblock… 203.0.113.0/24' }).click();

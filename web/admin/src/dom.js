@@ -139,6 +139,7 @@ export function latest(signal, work) {
   return () => {
     current.abort();
     current = new AbortController();
+    if (signal.aborted) current.abort(); // a dialog may end after its view
     return work(current.signal);
   };
 }

@@ -64,7 +64,8 @@ function blockForm(onDone) {
           verb: 'Block',
           danger: true,
           act: async () => {
-            await call('POST', 'blocks', { site: site.value.trim(), ...(isRange ? { range: given } : { visitor: given }), reason: reason.value.trim() });
+            // An instance of the release 0.2.0 refuses a field site.
+            await call('POST', 'blocks', { site: site.value.trim() || undefined, ...(isRange ? { range: given } : { visitor: given }), reason: reason.value.trim() });
             form.reset();
             return `Blocked ${given}.`;
           },
