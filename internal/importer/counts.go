@@ -3,10 +3,12 @@ package importer
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tallycast/tallycast/internal/table"
 	"github.com/tallycast/tallycast/internal/tally"
@@ -165,6 +167,15 @@ func isNumeral(text string) bool {
 	return strings.ContainsAny(text, "0123456789") && strings.Trim(text, "0123456789.,_:+-'\u2019 \u00a0\u202fxXeE") == ""
 }
 
+// checkUTF8 returns an error if a member of an object is not UTF-8. Decoding would replace other bytes, so that
+// different topics get one name.
+func checkUTF8(name string, value json.RawMessage) error {
+	if !utf8.Valid(value) || strings.ContainsRune(name, utf8.RuneError) { // the reader has decoded the name
+		return errors.New("it is not UTF-8; save the file as UTF-8")
+	}
+	return nil
+}
+
 // ReadCountsJSON reads an array of objects with topic and count, or an object with topics as
 // names and counts as values. If layout names no members, options is the list of counts in a
 // choice metric.
@@ -178,6 +189,9 @@ func ReadCountsJSON(file File, layout Layout) (Result, error) {
 		names := map[string]bool{}
 		return withLine(table.NewJSONReader(text, 1).Each(func(name string, value json.RawMessage, line int) error {
 			return c.record("", int64(line), func() error {
+				if err := checkUTF8(name, value); err != nil {
+					return err
+				}
 				if names[name] {
 					return fmt.Errorf("%.300s: the file has it twice", name)
 				}

@@ -251,3 +251,20 @@ func TestApplause_LargeMember(t *testing.T) {
 		t.Errorf("it took %d MB", taken>>20)
 	}
 }
+
+// Entries of a JSON file that are not UTF-8 are refused: two of them must not become one topic.
+func TestReadJSON_NotUTF8(t *testing.T) {
+	for text, want := range map[string]int64{
+		"{\"blog/likes/caf\xe9\":3,\"blog/likes/caf\xe8\":4,\"blog/likes/x\":1}":                    2,
+		"[{\"topic\":\"blog/likes/caf\xe9\",\"count\":3},{\"topic\":\"blog/likes/x\",\"count\":1}]": 1,
+	} {
+		found, err := importer.ReadCountsJSON(file(text), importer.Layout{})
+		if err != nil || !slices.Equal(texts(found), []string{"blog/likes/x 1"}) || found.Refused != want {
+			t.Errorf("%q: %q, %+v, %v", text, texts(found), found.Refusals, err)
+		}
+	}
+	found, err := importer.ReadApplause(file("[{\"url\":\"/caf\xe9\",\"claps\":3},{\"url\":\"/x\",\"claps\":1}]"), importer.Mapping{Site: "blog"})
+	if err != nil || !slices.Equal(texts(found), []string{"blog/claps/x 1"}) || found.Refused != 1 {
+		t.Errorf("%q, %+v, %v", texts(found), found.Refusals, err)
+	}
+}

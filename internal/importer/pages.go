@@ -115,9 +115,12 @@ type figure struct {
 func readPages(file File, mapping Mapping, within string, read func(text json.RawMessage) (page, error)) (Result, error) {
 	return collect("entry", errors.New("the file has no entries"), only(mapping.Hosts), func(c *collector) error {
 		return file.eachObject(within, func(text json.RawMessage, line int) error {
-			p, err := read(text)
+			err := checkUTF8("", text)
 			if err == nil {
-				err = c.addPage(mapping, p)
+				var p page
+				if p, err = read(text); err == nil {
+					err = c.addPage(mapping, p)
+				}
 			}
 			return c.record("", int64(line), err)
 		})
