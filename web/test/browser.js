@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { chromium } from 'playwright-core';
-import { eventually } from './wait.js';
+import { eventually, PATIENCE } from './wait.js';
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -27,6 +27,19 @@ const SHELL = process.env.CHROMIUM ?? '/usr/bin/chromium-headless-shell';
 const browsers = new Map();
 
 /**
+ * Starts a browser, and lets it draw one page: the first one needs longer than all others, and on a cold machine much
+ * longer.
+ * @param {import('playwright-core').LaunchOptions} options
+ */
+async function launch(options) {
+  const browser = await chromium.launch({ executablePath: SHELL, timeout: PATIENCE, ...options, args: [...args, ...(options.args ?? [])] });
+  const page = await browser.newPage();
+  await page.goto('data:text/html,<p>A first page', { timeout: PATIENCE });
+  await page.close();
+  return browser;
+}
+
+/**
  * Returns a browser that all users of the same options share. It starts with the first context, and ends when its
  * last user stops. Each context has its own storage and connections.
  * @param {import('playwright-core').LaunchOptions} [options]
@@ -39,8 +52,10 @@ export function shareBrowser(options = {}) {
     use: () => void shared.users++,
     /** @param {import('playwright-core').BrowserContextOptions} [context] */
     async newContext(context) {
-      shared.started ??= chromium.launch({ executablePath: SHELL, ...options, args: [...args, ...(options.args ?? [])] });
-      return (await shared.started).newContext(context);
+      shared.started ??= launch(options);
+      const made = await (await shared.started).newContext(context);
+      made.setDefaultTimeout(PATIENCE);
+      return made;
     },
     async stop() {
       if (--shared.users) return;
@@ -115,9 +130,6 @@ export async function newVisitor(t, browser, options) {
   return { context, warnings, open };
 }
 
-/** How long the browser may take to find an element that the page has, in milliseconds. */
-const ANSWER = 3000;
-
 /**
  * Waits until an element shows a number.
  * @param {Page} page
@@ -132,14 +144,14 @@ export const shows = (page, selector, count, deadline) =>
  * @param {Page} page
  * @param {string} selector
  */
-export const numberOf = (page, selector) => page.locator(`${selector} [part=number]`).first().innerText({ timeout: ANSWER });
+export const numberOf = (page, selector) => page.locator(`${selector} [part=number]`).first().innerText();
 
 /**
  * @param {Page} page
  * @param {string} selector
  */
 export const pressed = async (page, selector) =>
-  (await page.locator(`${selector} button[part=button]`).first().getAttribute('aria-pressed', { timeout: ANSWER })) === 'true';
+  (await page.locator(`${selector} button[part=button]`).first().getAttribute('aria-pressed')) === 'true';
 
 /**
  * @param {Page} page

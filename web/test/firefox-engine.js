@@ -1,11 +1,13 @@
 /** Firefox, over WebDriver BiDi. */
 import puppeteer from 'puppeteer-core';
+import { PATIENCE } from './wait.js';
 
 /** @returns {Promise<import('./engines.js').Engine>} */
 export async function firefoxEngine() {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
+    timeout: PATIENCE,
     // Host names that are not local, so that visitors are counted.
     extraPrefsFirefox: { 'network.dns.localDomains': 'blog.example,tally.example' },
   });
@@ -15,6 +17,7 @@ export async function firefoxEngine() {
       const context = await browser.createBrowserContext();
       // Only in its own window each page is visible.
       const page = await context.newPage({ type: 'window' });
+      page.setDefaultTimeout(PATIENCE);
       await page.setViewport({ width: 1280, height: 900 });
       return {
         goto: async (url) => void (await page.goto(url)),

@@ -4,10 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { eventually } from './wait.js';
-
-/** How long a process may take to stop before it is killed, in milliseconds. */
-const GRACE = 5000;
+import { eventually, PATIENCE } from './wait.js';
 
 /**
  * The next port. Linux takes the ports of outgoing connections from 32768 on; a server that restarts could find such a
@@ -34,6 +31,7 @@ const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
 /**
+ * Starts a process. It is killed if it takes longer than PATIENCE to stop.
  * @param {string} command
  * @param {string[]} args
  * @param {import('node:child_process').SpawnOptions} [options]
@@ -51,19 +49,31 @@ export function start(command, args, options) {
   running.add(child);
   const ended = new Promise((resolve) => child.on('close', resolve));
   ended.then(() => running.delete(child));
+  const hasEnded = () => failure || child.exitCode !== null || child.signalCode !== null;
+  /** Throws if the process is not running. */
+  const check = () => {
+    if (failure) throw failure;
+    if (hasEnded()) throw new Error(`${command} ended with ${child.exitCode ?? child.signalCode}:\n${output}`);
+  };
   return {
     child,
     output: () => output,
-    /** Throws if the process is not running. */
-    check() {
-      if (failure) throw failure;
-      if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}:\n${output}`);
+    check,
+    /**
+     * Repeats ready until it does not throw, and returns its result. Throws at once if the process ends.
+     * @template T
+     * @param {() => T | Promise<T>} ready
+     */
+    async until(ready) {
+      const result = await eventually(() => (hasEnded() ? undefined : ready()), PATIENCE);
+      check();
+      return /** @type {T} */ (result);
     },
     async stop() {
-      if (child.pid && child.exitCode === null && child.signalCode === null) {
+      if (!hasEnded()) {
         child.kill('SIGCONT');
         child.kill('SIGTERM');
-        const late = setTimeout(() => child.kill('SIGKILL'), GRACE);
+        const late = setTimeout(() => child.kill('SIGKILL'), PATIENCE);
         await ended;
         clearTimeout(late);
       }
@@ -88,11 +98,10 @@ export async function startService({ store, port, basePath = '', flags = [] } = 
     `--base-path=${basePath}`,
     ...flags,
   ]);
-  await eventually(async () => {
-    service.check();
+  await service.until(async () => {
     const response = await fetch(`${url}/readyz`);
     if (!response.ok) throw new Error(`/readyz answers ${response.status}: ${await response.text()}`);
-  }, 15_000).catch(async (error) => {
+  }).catch(async (error) => {
     await service.stop();
     throw error;
   });
@@ -210,8 +219,7 @@ export async function startRedis(port, args = []) {
   const redis = start('redis-server', [
     '--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no', ...args,
   ]);
-  await eventually(() => {
-    redis.check();
+  await redis.until(() => {
     if (!redis.output().includes('Ready to accept connections')) throw new Error(redis.output());
   });
   return {

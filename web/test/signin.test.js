@@ -13,12 +13,12 @@ const KEY = 'the-secret-of-the-backend-of-a-site';
 /**
  * Returns the token that a backend signs for a reader.
  * @param {string} sub
- * @param {number} lifetime in seconds
+ * @param {number} [age] how long ago it was signed, in seconds; it expires after an hour
  */
-function tokenFor(sub, lifetime = 3600) {
+function tokenFor(sub, age = 0) {
   const encode = (/** @type {object} */ part) => Buffer.from(JSON.stringify(part)).toString('base64url');
-  const iat = Math.floor(Date.now() / 1e3);
-  const text = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub, iat, exp: iat + lifetime, jti: randomUUID() })}`;
+  const iat = Math.floor(Date.now() / 1e3) - age;
+  const text = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub, iat, exp: iat + 3600, jti: randomUUID() })}`;
   return `${text}.${createHmac('sha256', KEY).update(text).digest('base64url')}`;
 }
 
@@ -126,7 +126,7 @@ test('a token is requested again shortly before it expires, and until nobody is 
 
 test('a token that expired while the device slept is replaced, and the press is sent', async (t) => {
   const service = await start(t);
-  const tokens = [tokenFor('ann', -3600), tokenFor('ann')];
+  const tokens = [tokenFor('ann', 7200), tokenFor('ann')];
   const { page } = await open(t, service, () => /** @type {string} */ (tokens.shift()));
   await signIn(page);
   await press(page, HEART);
@@ -246,7 +246,7 @@ test('a button asks to sign in although the first requests of the page failed', 
       document.body.prepend(claps);
     });
     assert.ok((await page.locator('body > tally-claps [part=sign-in]').count()) > 0);
-  }, 20_000);
+  });
   assert.equal(requests, 3);
 });
 

@@ -14,7 +14,7 @@ const browser = useBrowser();
 const TREND = '<tally-trend page="post" label="Likes"><p>Not loaded</p></tally-trend>';
 
 /** @param {Page} page */
-const textOf = (page, selector = 'tally-trend') => page.locator(`${selector} [part=trend]`).getAttribute('aria-label', { timeout: 1000 });
+const textOf = (page, selector = 'tally-trend') => page.locator(`${selector} [part=trend]`).getAttribute('aria-label');
 
 /** @param {Page} page @param {RegExp} pattern */
 const says = (page, pattern, selector = 'tally-trend') => eventually(async () => assert.match((await textOf(page, selector)) ?? '', pattern));

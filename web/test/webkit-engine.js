@@ -2,7 +2,7 @@
  * WebKitGTK, Safari's engine: MiniBrowser on a virtual screen, over WebDriver (https://www.w3.org/TR/webdriver2/).
  */
 import { freePort, start } from './process.js';
-import { eventually } from './wait.js';
+import { PATIENCE } from './wait.js';
 
 /** Debian's path of MiniBrowser. */
 const BROWSER = process.env.MINIBROWSER ?? `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/webkit2gtk-4.1/MiniBrowser`;
@@ -10,21 +10,17 @@ const BROWSER = process.env.MINIBROWSER ?? `/usr/lib/${process.arch === 'arm64' 
 /** The virtual screen, larger than a window of 1280 pixels. */
 const SCREEN = '1600x1200x24';
 
-/** How long a process may take to start, in milliseconds. */
-const START = 15_000;
-
 /** Keys that have no character, as WebDriver names them. */
 const KEYS = /** @type {Record<string, string>} */ ({ '\n': '\uE007', '\t': '\uE004' });
 
 /** @returns {Promise<import('./engines.js').Engine>} */
 export async function webkitEngine() {
   const screen = start('Xvfb', ['-displayfd', '1', '-screen', '0', SCREEN, '-nolisten', 'tcp']);
-  const display = await eventually(() => {
-    screen.check();
+  const display = await screen.until(() => {
     const [number] = screen.output().match(/^\d+$/m) ?? [];
     if (!number) throw new Error(`Xvfb has not started: ${screen.output()}`);
     return `:${number}`;
-  }, START);
+  });
   /** @type {Set<() => Promise<void>>} */
   const open = new Set();
   return {
@@ -58,9 +54,9 @@ export async function webkitEngine() {
         return value;
       };
 
-      await eventually(() => call('GET', '/status'), START);
+      await driver.until(() => call('GET', '/status'));
       const { sessionId } = await call('POST', '/session', {
-        capabilities: { alwaysMatch: { 'webkitgtk:browserOptions': { binary: BROWSER, args: ['--automation'] } } },
+        capabilities: { alwaysMatch: { timeouts: { pageLoad: PATIENCE, script: PATIENCE }, 'webkitgtk:browserOptions': { binary: BROWSER, args: ['--automation'] } } },
       });
       session = `/session/${sessionId}`;
 
