@@ -11,8 +11,8 @@ const args = [
   // Host names that are not local, so that visitors are counted.
   '--host-resolver-rules=MAP *.example 127.0.0.1',
   '--no-sandbox', '--headless', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  // The popups of the address bar would take half of the time of a new window.
-  '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup',
+  // The popups of the address bar would take half of the time of a new window, a spare renderer half of a page's.
+  '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,SpareRendererForSitePerProcess',
 ];
 
 /** The browser that readers have. */

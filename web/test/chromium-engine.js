@@ -1,9 +1,9 @@
 /** Chromium, for tests that run in several engines. */
-import { CHROMIUM, PERSON, shareBrowser } from './browser.js';
+import { PERSON, shareBrowser } from './browser.js';
 
 /** @returns {Promise<import('./engines.js').Engine>} */
 export async function chromiumEngine() {
-  const browser = shareBrowser({ executablePath: CHROMIUM });
+  const browser = shareBrowser();
   browser.use();
   /** @type {import('playwright-core').BrowserContext[]} */
   const contexts = [];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CHROMIUM, live, newVisitor, POST_ONLY, press, pressed, remembered, shows, STILL, useBrowser } from './browser.js';
+import { live, newVisitor, POST_ONLY, press, pressed, remembered, shows, STILL, useBrowser } from './browser.js';
 import { assertLike, countOf, startService } from './process.js';
 import { eventually } from './wait.js';
 
@@ -8,7 +8,6 @@ const TOPIC = 'default/likes/hello';
 const HEART = '.stage tally-like';
 
 const browser = useBrowser();
-const another = useBrowser({ executablePath: CHROMIUM });
 /** @type {Awaited<ReturnType<typeof startService>>} */
 let service;
 
@@ -26,19 +25,18 @@ async function firstReader(t, init = '') {
 /**
  * @param {import('node:test').TestContext} t
  * @param {string} [init] runs first in each page
- * @param {typeof browser} [other]
  */
-async function reader(t, init = '', other = browser) {
-  const visitor = await newVisitor(t, other, STILL);
+async function reader(t, init = '') {
+  const visitor = await newVisitor(t, browser, STILL);
   await visitor.context.addInitScript(init);
   const page = await visitor.open(service.url);
   await live(page);
   return { ...visitor, page };
 }
 
-test('two browsers see each other’s like', async (t) => {
+test('two readers see each other’s like', async (t) => {
   const a = await firstReader(t);
-  const b = await reader(t, '', another);
+  const b = await reader(t);
   await shows(b.page, HEART, 0);
   await press(a.page, HEART);
   await shows(b.page, HEART, 1);
