@@ -21,8 +21,8 @@ var mergeTime = flag.Duration("merge-time", time.Second, "how long each property
 // mergeSeed is the first seed, to repeat a failure; 0: random.
 var mergeSeed = flag.Uint64("merge-seed", 0, "first seed of the property tests of merges; 0: random")
 
-// forSeeds runs a property test with different seeds for mergeTime. The test reports whether
-// its run was conclusive.
+// forSeeds runs a property test with different seeds for mergeTime, and longer while no run was
+// conclusive, as on a busy machine. The test reports whether its run was.
 func forSeeds(t *testing.T, test func(t *testing.T, w *stores, seed uint64) (conclusive bool)) {
 	onEachStore(t, func(t *testing.T, w *stores) {
 		seed := *mergeSeed
@@ -30,7 +30,7 @@ func forSeeds(t *testing.T, test func(t *testing.T, w *stores, seed uint64) (con
 			seed = rand.Uint64() % 1e6
 		}
 		runs, conclusive := 0, 0
-		for end := time.Now().Add(*mergeTime); runs == 0 || time.Now().Before(end); {
+		for began := time.Now(); runs == 0 || time.Since(began) < *mergeTime || conclusive == 0 && time.Since(began) < *mergeTime+processtest.Timeout; {
 			var together sync.WaitGroup
 			var done atomic.Int64
 			for n := range uint64(atOnce) {
