@@ -61,6 +61,7 @@ func TestHistory_DayBoundary(t *testing.T) {
 				mu.Lock()
 				changes = append(changes, c)
 				mu.Unlock()
+				sleep(3 * time.Millisecond)
 			}
 		})
 	}

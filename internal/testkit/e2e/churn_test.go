@@ -25,7 +25,7 @@ func TestViewers_ConnectDuringLikes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, b := open(t)
-			const topic, likes = "default/likes/x", 1200
+			const topic, likes = "default/likes/x", 600
 			var mu sync.Mutex
 			var viewers []*viewer
 			each(likes, 16, func(i int) {
@@ -33,11 +33,11 @@ func TestViewers_ConnectDuringLikes(t *testing.T) {
 				if answer, err := s.try("POST", "/v1/"+topic, "", "Tally-Visitor: "+visitor(i)); err != nil || answer.status != 200 {
 					t.Errorf("like %d: %d %v", i, answer.status, err)
 				}
-				if i%40 != 0 {
+				if i%20 != 0 {
 					return
 				}
 				var v *viewer
-				if i%80 == 0 {
+				if i%40 == 0 {
 					v = s.watch("?topic=" + topic)
 				} else {
 					v = s.dial("?topic=" + topic)

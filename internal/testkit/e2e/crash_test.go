@@ -13,11 +13,11 @@ import (
 	"github.com/tallycast/tallycast/internal/testkit/redistest"
 )
 
-// crashDuringLikes sends likes of 1,000 visitors, calls crash after 300 acknowledgements, and
+// crashDuringLikes sends likes of 500 visitors, calls crash after 150 acknowledgements, and
 // returns which likes were acknowledged.
 func crashDuringLikes(t *testing.T, s *service, topic string, crash func()) (acknowledged []bool) {
 	t.Helper()
-	acknowledged = make([]bool, 1000)
+	acknowledged = make([]bool, 500)
 	done := make(chan struct{})
 	go func() { // ends with its likes, which fail after the crash; the end of this function waits for it
 		defer close(done)
@@ -26,7 +26,7 @@ func crashDuringLikes(t *testing.T, s *service, topic string, crash func()) (ack
 			acknowledged[i] = err == nil && a.status == 200
 		})
 	}()
-	processtest.Eventually(t, "the middle of the likes", func() bool { return s.Metric("tallycast_writes_acknowledged_total") >= 300 })
+	processtest.Eventually(t, "the middle of the likes", func() bool { return s.Metric("tallycast_writes_acknowledged_total") >= 150 })
 	crash()
 	<-done
 	return acknowledged

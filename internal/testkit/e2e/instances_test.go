@@ -49,7 +49,7 @@ func TestInstances_RepeatedLikes(t *testing.T) {
 	va, vb := a.watch("?topic=default/likes/x"), b.watch("?topic=default/likes/x")
 	va.awaitEvents("live", 1)
 	vb.awaitEvents("live", 1)
-	const likes = 1000
+	const likes = 500
 	each(4*likes, 32, func(i int) {
 		s := []*service{a, b}[i%2]
 		if answer, err := s.try("POST", "/v1/default/likes/x", "", "Tally-Visitor: "+visitor(i/4)); err != nil || answer.status != 200 {

@@ -94,9 +94,10 @@ func TestServe_SIGTERMDrains(t *testing.T) {
 				ended++
 			}
 		}
-		for ; ended > len(gone); time.Sleep(3 * time.Millisecond) {
+		for ended > len(gone) {
 			gone = append(gone, time.Since(began))
 		}
+		sleep(3 * time.Millisecond)
 	}
 	if code := s.ExitCode(); code != 0 {
 		t.Errorf("exit %d", code)

@@ -103,7 +103,7 @@ func sleep(d time.Duration) {
 func TestRollingRestart_LikesAndPages(t *testing.T) {
 	t.Parallel()
 	const topic = "default/likes/rolling"
-	pages, drain := 400, 4*time.Second
+	pages, drain := 210, 4*time.Second
 	if processtest.Long() {
 		pages, drain = 2000, 10*time.Second
 	}
@@ -193,7 +193,7 @@ func checkEnding(t *testing.T, i *processtest.Instance, drain time.Duration) {
 // findBurst returns how disconnects are not spread over the drain; "" if they are.
 func findBurst(cuts []time.Time, began time.Time, drain time.Duration) string {
 	slices.SortFunc(cuts, time.Time.Compare)
-	if len(cuts) < 100 {
+	if len(cuts) < 50 {
 		return fmt.Sprintf("only %d pages were disconnected", len(cuts))
 	}
 	// Half of the pages must need at least a fifth of the drain.
