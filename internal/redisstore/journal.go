@@ -103,7 +103,7 @@ func (r *journalReader) readEntries(ctx context.Context, journals []dayJournal, 
 		for at := 0; at+journalEntryBytes <= len(packed); at += journalEntryBytes {
 			entry := unpackEntry(j.topic, packed[at:])
 			if entry.Minute >= max(from, 1) && entry.Minute <= to { // 0 is an erased entry
-				entry.Position = journalPosition{j.day, offset + int64(at)}.String()
+				entry.Position = r.position(journalPosition{j.day, offset + int64(at)})
 				r.entries = append(r.entries, entry)
 			}
 		}
@@ -153,7 +153,11 @@ type journalReader struct {
 	reads    []*journalRead       // of a pipeline
 	commands []redis.Cmder        // of reads
 	entries  []tally.JournalEntry // to be passed to the caller
+
+	positions map[journalPosition]string // texts of the first maxPositions, which many topics have
 }
+
+const maxPositions = 1000
 
 // journalRead is a command that reads the first portion of a journal.
 type journalRead struct {
@@ -167,7 +171,19 @@ const journalPortion = tally.MaxPortion * journalEntryBytes
 // lastOfPortion is the offset of the last byte of the first portion.
 var lastOfPortion = strconv.Itoa(journalPortion - 1)
 
-func (s *Store) newJournalReader() *journalReader { return &journalReader{Store: s} }
+func (s *Store) newJournalReader() *journalReader {
+	return &journalReader{Store: s, positions: map[journalPosition]string{}}
+}
+
+func (r *journalReader) position(p journalPosition) string {
+	text, ok := r.positions[p]
+	if !ok {
+		if text = p.String(); len(r.positions) < maxPositions {
+			r.positions[p] = text
+		}
+	}
+	return text
+}
 
 // read passes packed journals to each, in portions and in order. It reads the first portions of
 // journalChunk journals in one pipeline: few journals have more.
