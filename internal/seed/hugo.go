@@ -16,7 +16,7 @@ import (
 var hugoExtensions = []string{".md", ".markdown", ".mdown", ".html", ".htm", ".org", ".adoc", ".asciidoc", ".ad", ".rst", ".rest", ".pandoc", ".pdc"}
 
 // hugo derives keys by the rules of Hugo, which depend on its version. They were compared with the pages
-// of Hugo 0.111, 0.131 and 0.152.
+// of Hugo 0.111, 0.131, 0.147 and 0.152.
 type hugo struct {
 	minor           int    // of the version: 152 for 0.152.2
 	dir             string // of the project
