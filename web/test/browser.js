@@ -11,7 +11,7 @@ const args = [
   // Host names that are not local, so that visitors are counted.
   '--host-resolver-rules=MAP *.example 127.0.0.1',
   '--no-sandbox', '--headless', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  // The popups of the address bar would take half of the time of a new window, a spare renderer half of a page's.
+  // The popups of the address bar would take half of the time of a new window, spare renderers a twentieth of a visit's.
   '--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup,SpareRendererForSitePerProcess',
 ];
 
