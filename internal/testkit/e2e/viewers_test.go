@@ -99,8 +99,10 @@ func TestViewers_Hostile(t *testing.T) {
 func TestViewers_NonReaders(t *testing.T) {
 	t.Parallel()
 	const pages, nonReaders, likes, topic = 396, 4, 300, "default/likes/x"
-	s := serve(t, "--write-timeout", "10s") // others are current long before
+	const writeTimeout = 10 * time.Second // others are current long before
+	s := serve(t, "--write-timeout", writeTimeout.String())
 	crowd := openCrowd(t, strings.TrimPrefix(s.url, "http://"), topic, pages)
+	opened := time.Now()
 	for n := range nonReaders {
 		if n%2 == 0 {
 			s.openNonReader("/v1/stream")
@@ -110,7 +112,7 @@ func TestViewers_NonReaders(t *testing.T) {
 	}
 	s.likeAll(topic, likes, 8)
 	processtest.Within(t, soon, "all others are current", func() bool { return crowd.showing(likes) == pages })
-	if n := s.viewersLeft("write_timeout"); n != 0 {
+	if n := s.viewersLeft("write_timeout"); n != 0 && time.Since(opened) < writeTimeout { // a busy machine takes longer
 		t.Errorf("the others waited until %v viewers that read nothing were closed", n)
 	}
 	if c := s.read(topic); c.Count != likes {
