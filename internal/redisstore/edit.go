@@ -12,6 +12,7 @@ import (
 
 // Edit implements [tally.Ledger]: it calls one script an edit, for one topic in order.
 func (s *Store) Edit(ctx context.Context, edits []tally.Edit) {
+	defer s.limitRanks()
 	valid := make([]*tally.Edit, 0, len(edits))
 	for i := range edits {
 		e := &edits[i]

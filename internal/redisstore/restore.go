@@ -25,6 +25,7 @@ type portionPart struct {
 // Restore implements [tally.Ledger]. It stores a portion in parts, each of which may be repeated. It
 // leaves out the contributions of a window that ended, which are part of the portion's Sum.
 func (s *Store) Restore(ctx context.Context, replace bool, portions []tally.Portion) error {
+	defer s.limitRanks()
 	var parts []*portionPart
 	for i := range portions {
 		if err := s.catalog.ValidatePortion(&portions[i]); err != nil {

@@ -18,6 +18,9 @@ const (
 	leaderboardSize = 10_000
 	// lastRanksTimeout is how long the last update may take when an instance ends.
 	lastRanksTimeout = time.Second
+	// maxLastChanges is how many changes may be pending after a call of an owner: they are written
+	// within lastRanksTimeout.
+	maxLastChanges = 5000
 	// topChunk is how many topics one script call updates: some tenths of a millisecond of Redis,
 	// for which likes wait. A near Redis gets one call at a time, a far one writeChunk of them.
 	topChunk = 50
@@ -156,6 +159,17 @@ func (s *Store) flushRanks(timeout time.Duration) bool {
 		}
 	}
 	return isFlushed
+}
+
+// limitRanks writes the pending changes if there are many. So a command that ends after an import
+// leaves leaderboards and directories that have all topics.
+func (s *Store) limitRanks() {
+	s.ranks.mu.Lock()
+	n := len(s.ranks.topics)
+	s.ranks.mu.Unlock()
+	if n > maxLastChanges {
+		s.flushRanks(s.options.Timeout)
+	}
 }
 
 // rankCalls returns the calls that update leaderboards and directories with chunks of the pending

@@ -141,3 +141,22 @@ func TestFlushRanks_Timeout(t *testing.T) {
 		}
 	}
 }
+
+// After many edits few changes of leaderboards and directories are pending, so that the last flush writes them.
+func TestEdit_FewPendingRanks(t *testing.T) {
+	t.Parallel()
+	store := openAt(t, redistest.Start(t, redistest.Options{}).URL(0))
+	store.ranks.interval = time.Hour
+	edits := make([]tally.Edit, maxLastChanges+1)
+	for i := range edits {
+		topic, err := tally.NewTopic(tally.DefaultSite, "likes", fmt.Sprint("page-", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		edits[i] = tally.Edit{Topic: topic, Kind: tally.EditSeed, Value: 1}
+	}
+	store.Edit(t.Context(), edits)
+	if n := len(store.ranks.topics); n > maxLastChanges {
+		t.Errorf("%d changes are pending", n)
+	}
+}
