@@ -2,6 +2,9 @@ module github.com/tallycast/tallycast
 
 go 1.26.0
 
+// Packages of npm have no Go code, and npm may install them while go looks for packages.
+ignore ./web/node_modules
+
 require (
 	github.com/coder/websocket v1.8.15
 	github.com/dustin/go-humanize v1.1.0
