@@ -119,8 +119,10 @@ test('a token is requested again shortly before it expires, and until nobody is 
   await eventually(() => assert.equal(requests, 2));
   await heartIs(page, true);
   signedIn = false;
-  await page.clock.fastForward(60 * 60_000);
-  await heartIs(page, false);
+  await eventually(async () => {
+    await page.clock.fastForward(60 * 60_000); // the page may not have got the second token before
+    assert.equal(await pressed(page, HEART), false);
+  });
   assert.equal(requests, 3);
 });
 
