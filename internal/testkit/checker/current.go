@@ -8,11 +8,15 @@ import (
 // faultWindows are the times in which viewers may be out of date.
 type faultWindows []Fault
 
-// extended returns the faults, each longer by the slowness of the machine.
-func extended(faults []Fault, by Moment) faultWindows {
+// RecoverySteps is how many times the slowness of the machine a recovery takes: an instance connects,
+// signs in, subscribes and reads, one after the other.
+const RecoverySteps = 3
+
+// extended returns the faults, each with the time that a recovery takes on a machine of this slowness.
+func extended(faults []Fault, slowness Moment) faultWindows {
 	all := slices.Clone(faults)
 	for i := range all {
-		all[i].Ended += by
+		all[i].Ended += RecoverySteps * slowness
 	}
 	return all
 }

@@ -100,7 +100,7 @@ type History struct {
 	Final         []Final
 	ObservedUntil Moment // when the run ended
 	// Slowness is the longest latency of the machine itself. It is added to the limits of
-	// the service.
+	// the service, to those after a fault [RecoverySteps] times.
 	Slowness Moment
 }
 

@@ -168,7 +168,7 @@ func (r *run) allVisitors() (names []string) {
 func (r *run) settle() {
 	effect := time.UnixMicro(r.lastEffect.Load())
 	sleep(time.Until(effect))
-	for deadline := time.Now().Add(checker.MaxLag*time.Microsecond + r.maxSlowness()); !r.current() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(checker.MaxLag*time.Microsecond + checker.RecoverySteps*r.maxSlowness()); !r.current() && time.Now().Before(deadline); {
 		sleep(20 * time.Millisecond)
 	}
 }

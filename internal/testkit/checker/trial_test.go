@@ -227,7 +227,7 @@ func (o *observer) checkAfter() {
 		o.checkLog(i, o.signals.log)
 	}
 	for n, i := range o.r.instances {
-		processtest.Within(t, checker.MaxLag*time.Microsecond+o.r.maxSlowness(), "/readyz reports the store as up", func() bool {
+		processtest.Within(t, checker.MaxLag*time.Microsecond+checker.RecoverySteps*o.r.maxSlowness(), "/readyz reports the store as up", func() bool {
 			status, body := processtest.Get(i.Internal + "/readyz")
 			return status == 200 && strings.Contains(body, `"store":{"status":"up"}`)
 		})
