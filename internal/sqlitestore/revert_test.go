@@ -158,9 +158,10 @@ func TestRevert_CancelledDuringJoinedJob(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	failure := errors.New("no")
-	first, joined := make(chan error, 1), make(chan error, 1)
+	running, first, joined := make(chan bool), make(chan error, 1), make(chan error, 1)
 	go func() { // ends with its job
 		first <- store.update(t.Context(), func(w *writer) ([]tally.Change, error) {
+			close(running)
 			for !w.isAwaited() { // by the first transaction of the revert
 			}
 			go func() { // ends with its job
@@ -173,6 +174,7 @@ func TestRevert_CancelledDuringJoinedJob(t *testing.T) {
 			return nil, failure               // so that the revert begins a transaction
 		})
 	}()
+	<-running // otherwise that job could join the revert, and wait for it
 	reverted, changes, err := store.Revert(ctx, entries, tally.RevertPast)
 	if !errors.Is(err, context.Canceled) || !errors.Is(<-first, failure) {
 		t.Errorf("error %v", err)
