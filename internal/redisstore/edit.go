@@ -107,7 +107,7 @@ func (s *Store) wholeTopicCall(script *redistopology.Script, topic tally.Topic) 
 // withdrawCall returns a call that withdraws the contributions of members.
 func (s *Store) withdrawCall(e *tally.Edit) redistopology.Call {
 	rule, texts := s.catalog.Rule(e.Topic), s.names.forWrite(e.Topic)
-	c := s.newWithdrawCall(rule, texts.keys[:4], 4, e.IfVersion, false, false)
+	c := s.newWithdrawCall(rule, texts.keys[:withdrawKeys], withdrawKeys, e.IfVersion, false, false)
 	packed := make([]byte, 0, len(e.Members)*choiceWrite)
 	for _, member := range e.Members {
 		packed = appendWrite(packed, rule, &tally.Write{Member: member})
@@ -116,8 +116,11 @@ func (s *Store) withdrawCall(e *tally.Edit) redistopology.Call {
 	return c
 }
 
-// newWithdrawCall returns a call of a script that withdraws contributions to topics with one rule, of
-// which each has so many of the keys. The caller appends the arguments of each topic; see
+// withdrawKeys is how many keys of a topic come before its journals, see script/withdraw.lua.
+const withdrawKeys = 4
+
+// newWithdrawCall returns a call of a script that withdraws contributions to topics with one rule. Each
+// topic has keysOfTopic of the keys. The caller appends the arguments of each topic; see
 // script/withdraw.lua.
 func (s *Store) newWithdrawCall(rule tally.Rule, keys []string, keysOfTopic int, version int64, lowers, isRead bool) redistopology.Call {
 	const others = 7 // arguments; a topic has as many as keys

@@ -234,11 +234,7 @@ func (r *journalReader) setKeys(journals []dayJournal) {
 	all.Grow(size)
 	for i, j := range journals {
 		begin := all.Len()
-		all.WriteString(r.names.prefix)
-		all.WriteByte('{')
-		all.WriteString(j.topic.String())
-		all.WriteByte('}')
-		all.WriteString(journalKind)
+		r.names.writeTagged(&all, j.topic, journalKind)
 		var day [20]byte // any number
 		all.Write(strconv.AppendInt(day[:0], j.day, 10))
 		r.reads[i].key = all.String()[begin:]

@@ -81,17 +81,22 @@ func (n names) sizeForWrite(topic tally.Topic) int {
 	return kinds*(len(n.prefix)+len("{}")+len(journalKind)+len(topic.String())) + frameHead + len(topic.String())
 }
 
+// writeTagged appends the name of a kind of key of topic to all.
+func (n names) writeTagged(all *strings.Builder, topic tally.Topic, kind string) {
+	all.WriteString(n.prefix)
+	all.WriteByte('{')
+	all.WriteString(topic.String())
+	all.WriteByte('}')
+	all.WriteString(kind)
+}
+
 // setForWrite sets w to the texts of topic, and appends their bytes to all.
 func (n names) setForWrite(w *writeTexts, all *strings.Builder, topic tally.Topic) {
 	kinds := [...]string{countKind, membersKind, hoursKind, daysKind, journalKind, n.database}
 	texts := [...]*string{&w.keys[0], &w.keys[1], &w.keys[2], &w.keys[3], &w.journal, &w.channel}
 	for i, kind := range kinds {
 		begin := all.Len()
-		all.WriteString(n.prefix)
-		all.WriteByte('{')
-		all.WriteString(topic.String())
-		all.WriteByte('}')
-		all.WriteString(kind)
+		n.writeTagged(all, topic, kind)
 		*texts[i] = all.String()[begin:]
 	}
 	var buffer [320]byte // a topic's head fits

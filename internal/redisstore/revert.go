@@ -169,18 +169,18 @@ func (run *revertRun) byTopic(entries []tally.JournalEntry) (reverts []*topicRev
 // wholePart returns a part for which the script reads the journals.
 func (run *revertRun) wholePart(r *topicRevert) *revertPart {
 	first, today := r.entries[0].journalPosition, (run.now()+journalLead)/minutesADay
-	c := &revertPart{topicRevert: r, entries: r.entries, journals: []journalRange{{first.day, first.offset}}}
+	part := &revertPart{topicRevert: r, entries: r.entries, journals: []journalRange{{first.day, first.offset}}}
 	for day := first.day + 1; day <= max(today, r.entries[len(r.entries)-1].day); day++ {
-		c.journals = append(c.journals, journalRange{day: day})
+		part.journals = append(part.journals, journalRange{day: day})
 	}
 	if run.isWindow(r) {
-		for i := range c.journals {
-			c.journals[i].from = notRead
+		for i := range part.journals {
+			part.journals[i].from = notRead
 		}
 	} else {
-		c.until = (today+1)*redistopology.Day.Microseconds() - (journalLead/2)*time.Minute.Microseconds()
+		part.until = (today+1)*redistopology.Day.Microseconds() - (journalLead/2)*time.Minute.Microseconds()
 	}
-	return c
+	return part
 }
 
 // isWindow reports whether each entry counts, also if it is not the newest of its member.

@@ -87,7 +87,7 @@ func (f *revertFixture) entries(t *testing.T, source tally.Source) (some []tally
 }
 
 // inspectAll prepares the revert of all entries of a source, whose journals it reads.
-func (f *revertFixture) inspectAll(t *testing.T, source tally.Source) (run *revertRun, calls []*revertPart) {
+func (f *revertFixture) inspectAll(t *testing.T, source tally.Source) (run *revertRun, parts []*revertPart) {
 	t.Helper()
 	now, err := f.minute(t.Context())
 	if err != nil {
@@ -101,10 +101,10 @@ func (f *revertFixture) inspectAll(t *testing.T, source tally.Source) (run *reve
 	if err := run.inspect(t.Context(), reverts); err != nil {
 		t.Fatal(err)
 	}
-	if calls, err = run.inspectedCalls(t.Context(), reverts[0]); err != nil {
+	if parts, err = run.inspectedParts(t.Context(), reverts[0]); err != nil {
 		t.Fatal(err)
 	}
-	return run, calls
+	return run, parts
 }
 
 func (f *revertFixture) wants(t *testing.T, count int64, mine map[tally.Member]int64) {

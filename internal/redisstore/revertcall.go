@@ -26,11 +26,11 @@ func (run *revertRun) groupCall(group []*revertPart) redistopology.Call {
 	var bytes strings.Builder
 	bytes.Grow(size)
 	rule, all := run.catalog.Rule(first.topic), make([]revertTexts, len(group))
-	keysOfTopic := 4 + len(first.journals)
+	keysOfTopic := withdrawKeys + len(first.journals)
 	keys := make([]string, 0, len(group)*keysOfTopic)
 	for i, part := range group {
 		run.names.setForWrite(&all[i].writeTexts, &bytes, part.topic)
-		keys = append(keys, all[i].keys[:4]...)
+		keys = append(keys, all[i].keys[:withdrawKeys]...)
 		for _, j := range part.journals {
 			keys = append(keys, all[i].journal+strconv.FormatInt(j.day, 10))
 		}
@@ -55,8 +55,8 @@ func (run *revertRun) groupCall(group []*revertPart) redistopology.Call {
 // pack returns the writes and entries of a part as script/withdraw.lua takes them, and appends their
 // bytes to all.
 func (part *revertPart) pack(all *strings.Builder, rule tally.Rule) (writes, entries string) {
-	const firstJournal = 5 // index of its key
-	var buffer [9 + journalEntryBytes]byte
+	const firstJournal = withdrawKeys + 1  // index of its key in Lua
+	var buffer [9 + journalEntryBytes]byte // for the bytes of one entry
 	begin := all.Len()
 	for i := range part.entries {
 		e := &part.entries[i]

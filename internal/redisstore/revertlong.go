@@ -24,22 +24,21 @@ func (run *revertRun) revertLong(ctx context.Context, reverts []*topicRevert) er
 	if err := run.inspect(ctx, reverts); err != nil {
 		return err
 	}
-	var calls []*revertPart
+	var parts []*revertPart
 	for _, r := range reverts {
-		more, err := run.inspectedCalls(ctx, r)
+		more, err := run.inspectedParts(ctx, r)
 		if err != nil {
 			return err
 		}
-		calls = append(calls, more...)
+		parts = append(parts, more...)
 	}
-	return run.call(ctx, slices.Values(calls))
+	return run.call(ctx, slices.Values(parts))
 }
 
-// inspectedCalls returns the calls that revert the selected entries, and erases those that are
-// superseded.
-func (run *revertRun) inspectedCalls(ctx context.Context, r *topicRevert) (calls []*revertPart, err error) {
+// inspectedParts returns the selected entries in parts, and erases those that are superseded.
+func (run *revertRun) inspectedParts(ctx context.Context, r *topicRevert) (parts []*revertPart, err error) {
 	var superseded []tally.JournalEntry
-	byDay := map[int64]*revertPart{} // the call that has room for entries of a day
+	byDay := map[int64]*revertPart{} // the part that has room for entries of a day
 	for i, entry := range r.entries {
 		if !r.selected[i] {
 			if r.present[i] {
@@ -47,18 +46,18 @@ func (run *revertRun) inspectedCalls(ctx context.Context, r *topicRevert) (calls
 			}
 			continue
 		}
-		c := byDay[entry.day]
-		if c == nil || len(c.entries) == revertedAtOnce {
-			c = &revertPart{topicRevert: r, isRead: true, journals: []journalRange{{entry.day, notRead}}}
+		part := byDay[entry.day]
+		if part == nil || len(part.entries) == revertedAtOnce {
+			part = &revertPart{topicRevert: r, isRead: true, journals: []journalRange{{entry.day, notRead}}}
 			if !run.isWindow(r) {
-				c.journals = run.addedRanges(r, entry.day)
+				part.journals = run.addedRanges(r, entry.day)
 			}
-			byDay[entry.day] = c
-			calls = append(calls, c)
+			byDay[entry.day] = part
+			parts = append(parts, part)
 		}
-		c.entries = append(c.entries, entry)
+		part.entries = append(part.entries, entry)
 	}
-	return calls, run.eraseEntries(ctx, r.topic, superseded)
+	return parts, run.eraseEntries(ctx, r.topic, superseded)
 }
 
 // addedRanges returns what was added since inspect read the journals, and the journal of day.
