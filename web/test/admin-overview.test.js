@@ -17,14 +17,14 @@ test('overview: live counts, tiles, plot', async (t) => {
   await eventually(async () => assert.equal(await top.innerText(), '3'));
   // A search that finds the same topics does not write their counts.
   await assertLike(dashboard.url, 'blog/likes/overview', 'one-more-reader');
-  await eventually(async () => assert.equal(await top.innerText(), '4'));
+  await eventually(async () => assert.equal(await top.innerText(), '4'), 3000);
   const rising = page.getByRole('region', { name: 'Rising' });
-  await eventually(async () => assert.match(await rising.innerText(), /blog\/likes\/overview\s+\+[34]/));
+  await eventually(async () => assert.match(await rising.innerText(), /blog\/likes\/overview\s+\+[34]/), 30_000);
   await rising.getByLabel('Metric').selectOption('sad');
   await rising.getByText('No topic of this metric gained anything.').waitFor();
   // Heartbeats come every 5 s with the number of changes.
-  await eventually(async () => assert.ok(Number(await tile('Contributions, last hour').innerText()) >= 4));
-  await eventually(async () => assert.ok(Number(await tile('Connected pages').innerText()) >= 1, 'this page is connected'));
+  await eventually(async () => assert.ok(Number(await tile('Contributions, last hour').innerText()) >= 4), 20_000);
+  await eventually(async () => assert.ok(Number(await tile('Connected pages').innerText()) >= 1, 'this page is connected'), 20_000);
   await page.getByRole('cell', { name: 'live' }).waitFor();
   await page.getByText(/contributions in this period. Peak:/).waitFor();
   assert.ok(await page.locator('.plot canvas').evaluate((/** @type {HTMLCanvasElement} */ c) => c.width > 200 && c.getContext('2d')?.getImageData(0, 0, c.width, c.height).data.some((v) => v > 0)), 'the plot is drawn');
@@ -43,13 +43,13 @@ test('overview: lost instance, store away', async (t) => {
   const { page } = await dashboard.open(t, { at: pair[0].url });
   const states = page.locator('.badge');
   await assertLike(pair[0].url, 'default/likes/hello', 'a-reader-of-hello');
-  await eventually(async () => assert.deepEqual(await states.allInnerTexts(), ['live', 'live']));
+  await eventually(async () => assert.deepEqual(await states.allInnerTexts(), ['live', 'live']), 20_000);
   await pair[1].stop();
-  await eventually(async () => assert.match((await states.allInnerTexts()).sort().join(), /^live,lost, last seen /));
+  await eventually(async () => assert.match((await states.allInnerTexts()).sort().join(), /^live,lost, last seen /), 40_000);
   const contributions = page.locator('.tiles div').filter({ hasText: 'Contributions, last hour' }).locator('dd');
-  await eventually(async () => assert.equal(await contributions.innerText(), '1'));
+  await eventually(async () => assert.equal(await contributions.innerText(), '1'), 20_000);
   redis.signal('SIGSTOP');
-  await eventually(async () => assert.match(await page.locator('.warning').first().innerText(), /^Store problem: .*not answer/));
+  await eventually(async () => assert.match(await page.locator('.warning').first().innerText(), /^Store problem: .*not answer/), 20_000);
   assert.equal(await contributions.innerText(), '1', 'the last known number stays');
 });
 

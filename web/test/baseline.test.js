@@ -98,7 +98,7 @@ test('the elements work in the baseline', async (t) => {
   for (const topic of ['likes/post', 'claps/post', 'heart/post']) await eventually(async () => assert.equal(await countOf(site.service.url, `default/${topic}`), 1));
   await assertLike(site.service.url, 'default/likes/post', 'somebody-else');
   await shows(page, 'tally-like', 2);
-  await eventually(async () => assert.ok(await page.locator('tally-top li').count()));
+  await eventually(async () => assert.ok(await page.locator('tally-top li').count()), 20_000);
   assert.deepEqual(warnings, []);
   const second = await open(`${site.url}/refused`);
   await shows(second, 'tally-like', 2);

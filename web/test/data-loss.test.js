@@ -12,6 +12,9 @@ import { eventually } from './wait.js';
 const TOPIC = 'default/likes/post';
 const HEART = { body: '<tally-like page="post"></tally-like>' };
 
+/** How long a page may take to show the stored value, in milliseconds; polling takes 10 s. */
+const SOON = 20_000;
+
 const browser = useBrowser();
 
 /**
@@ -48,7 +51,7 @@ const staysAt = async (page, selector, count, advance = 0) => {
   await eventually(async () => {
     if (advance) await page.clock.runFor(advance);
     await shows(page, selector, count, 0);
-  });
+  }, SOON);
   await page.waitForTimeout(1500);
   assert.equal(await numberOf(page, selector), String(count));
 };
@@ -88,7 +91,7 @@ for (const [way, name] of ['socket', 'stream', 'polling'].entries()) {
     const advance = name === 'polling' ? 2000 : 0;
     if (advance) await page.clock.install();
     await page.goto(site.url);
-    await shows(page, 'tally-like', 10);
+    await shows(page, 'tally-like', 10, SOON);
     const remove = async () => {
       for (const part of ['', '-wal', '-shm']) await rm(file + part, { force: true });
     };
@@ -284,7 +287,7 @@ for (const when of ['while the service was away', 'before the page was connected
     });
     if (back) await clap();
     cut = false;
-    await eventually(async () => assert.equal(await countOf(site.service.url, topic), 1));
+    await eventually(async () => assert.equal(await countOf(site.service.url, topic), 1), SOON);
     await staysAt(page, 'tally-claps', 1);
     assert.equal(await countOf(site.service.url, topic), 1);
   });
@@ -341,7 +344,7 @@ test('a connected page and its heart follow a Redis that came back empty', async
   await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 11));
   await first.stop();
   const statuses = () => page.evaluate(() => /** @type {any} */ (window).statuses);
-  await eventually(async () => assert.deepEqual(await statuses(), ['live', 'stale']));
+  await eventually(async () => assert.deepEqual(await statuses(), ['live', 'stale']), SOON);
   const second = await startRedis(first.port);
   t.after(() => second.stop());
   await staysAt(page, 'tally-like', 0);

@@ -210,7 +210,7 @@ test('elements do not change their children, and each attribute is a property', 
   await shows(page, 'tally-readers', 1);
   await page.locator('tally-like button').first().click();
   await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 2));
-  await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 1));
+  await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 1), 12_000);
   assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).changes), []);
   const missing = await page.evaluate(() => {
     const names = ['like', 'claps', 'reactions', 'count', 'visitors', 'readers', 'top'];
@@ -300,7 +300,7 @@ test('axe finds no violation in the elements: light, dark, right to left, forced
   for (const path of Object.keys(pages)) {
     const { open, warnings } = await newVisitor(t, browser, { reducedMotion: 'reduce', viewport: { width: 320, height: 640 } });
     const page = await open(site.url + path);
-    await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 1));
+    await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 1), 12_000);
     await page.locator('tally-like button').first().click();
     await page.locator('tally-claps button').click();
     await page.locator('tally-reactions button').first().click();

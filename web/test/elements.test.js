@@ -270,7 +270,7 @@ test('privacy signals, bots and localhost are not counted', async (t) => {
       await shows(page, 'tally-readers', 0);
       assert.ok(!sent.some((text) => text.includes('"present"') || text.includes('"assert":"default/visitors') || text.includes('/v1/default/visitors')), why);
       await page.locator('tally-like button').click();
-      await eventually(() => assert.ok(sent.some((text) => text.includes('"assert":"default/likes/post'))));
+      await eventually(() => assert.ok(sent.some((text) => text.includes('"assert":"default/likes/post'))), 5000);
     }
     assert.equal(await countOf(site.service.url, 'default/visitors/site'), 0, why);
     assert.equal(await countOf(site.service.url, 'default/readers/site'), 0, why);
@@ -304,7 +304,7 @@ test('top: rows in order with live numbers, reordered later', async (t) => {
   await eventually(async () => assert.deepEqual(await rows(), [['The second', '/posts/b', '3'], ['c/d e', '/posts/c/d%20e', '2'], ['a', '/posts/a', '1']]));
   for (let i = 0; i < 4; i++) await assertLike(site.service.url, 'default/likes/a', `visitor-more-${i}`);
   await page.clock.runFor(1500);
-  await eventually(async () => assert.equal((await rows())[2][2], '5'));
+  await eventually(async () => assert.equal((await rows())[2][2], '5'), 8000);
   await eventually(async () => assert.match(JSON.stringify(await (await fetch(`${site.service.url}/v1/top/default/likes`)).json()), /^{"top":\[{"topic":"default.likes.a"/));
   // Each row that moves starts at its old place.
   await page.evaluate(() => {
@@ -330,7 +330,7 @@ test('top: with since, gains that a refresh updates; without it again, live numb
     for (let i = 0; i < likes; i++) await assertLike(url, `default/likes/${key}`, `visitor-${i}`);
   }
   const gains = async () => (await (await fetch(`${url}/v1/top/default/likes?since=7d`)).json()).top.map((/** @type {{ gain: number }} */ { gain }) => gain);
-  await eventually(async () => assert.deepEqual(await gains(), [3, 2]));
+  await eventually(async () => assert.deepEqual(await gains(), [3, 2]), 12_000);
   const { context, warnings } = await newVisitor(t, browser);
   const page = await context.newPage();
   await page.clock.install();
@@ -340,7 +340,7 @@ test('top: with since, gains that a refresh updates; without it again, live numb
   await eventually(async () => assert.deepEqual(await rows(), [['The second', '+3'], ['a', '+2']]));
   assert.equal(await list.getAttribute('aria-label'), 'Rising');
   for (let i = 0; i < 2; i++) await assertLike(url, 'default/likes/a', `visitor-more-${i}`);
-  await eventually(async () => assert.deepEqual(await gains(), [4, 3]));
+  await eventually(async () => assert.deepEqual(await gains(), [4, 3]), 12_000);
   await page.clock.runFor(15_000);
   await eventually(async () => assert.deepEqual(await rows(), [['a', '+4'], ['The second', '+3']]));
   await page.locator('tally-top').evaluate((top) => top.removeAttribute('since'));

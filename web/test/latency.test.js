@@ -83,7 +83,7 @@ test('slow network: text first, presses at once, numbers later', async (t) => {
   const site = await startSite(t, { '/': { body: '<tally-like page="post">12 likes</tally-like>' } });
   const { page, emulate, warnings } = await openOn(t, site.url, SLOW);
   await eventually(async () => assert.equal((await page.locator('tally-like').innerText()).trim(), '12 likes'));
-  await shows(page, 'tally-like', 0);
+  await shows(page, 'tally-like', 0, 20_000);
   await page.evaluate(() => {
     const number = document.querySelector('tally-like')?.shadowRoot?.querySelector('[part=number]');
     const seen = /** @type {any} */ (window).seen = /** @type {any[]} */ ([]);
@@ -97,17 +97,17 @@ test('slow network: text first, presses at once, numbers later', async (t) => {
     return [button.ariaPressed, root?.querySelector('[part=number]')?.textContent];
   });
   assert.deepEqual(shown, ['true', '1']);
-  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1), 20_000);
   await assertLike(site.service.url, TOPIC, 'somebody-else');
-  await shows(page, 'tally-like', 2);
+  await shows(page, 'tally-like', 2, 20_000);
   assert.deepEqual(await page.evaluate('seen'), ['1', '2'], 'one press changes the number once');
   // Offline, then back on the same network.
   await emulate({ ...SLOW, offline: true });
   await assertLike(site.service.url, TOPIC, 'a-third-one');
   await page.evaluate('statuses.length = 0');
   await emulate(SLOW);
-  await eventually(async () => assert.deepEqual(await page.evaluate('statuses'), ['away', 'live']));
-  await shows(page, 'tally-like', 3);
+  await eventually(async () => assert.deepEqual(await page.evaluate('statuses'), ['away', 'live']), 20_000);
+  await shows(page, 'tally-like', 3, 20_000);
   assert.deepEqual(await page.evaluate('seen'), ['1', '2', '3']);
   assert.deepEqual(warnings, []);
 });

@@ -174,7 +174,7 @@ test('after a lost answer the press is asserted again and counts once', async (t
   });
   await press(page, HEART);
   assert.equal(await pressed(page, HEART), true);
-  await eventually(async () => assert.equal((await storedWishes(page)).length, 0));
+  await eventually(async () => assert.equal((await storedWishes(page)).length, 0), 20_000);
   assert.equal(requests, 3);
   assert.equal(await countOf(service.url, TOPIC), 1);
   await shows(page, HEART, 1);

@@ -24,13 +24,13 @@ test('a press is kept while the store is down, and sent again after', async (t) 
   redis.signal('SIGSTOP');
   await press(page, HEART);
   assert.equal(await pressed(page, HEART), true, 'pressed at once');
-  await eventually(async () => assert.match(await page.locator(`${HEART} [role=status]`).innerText(), /sent later/));
+  await eventually(async () => assert.match(await page.locator(`${HEART} [role=status]`).innerText(), /sent later/), 15_000);
   assert.equal(await pressed(page, HEART), true);
   await shows(page, HEART, 2);
 
   redis.signal('SIGCONT');
-  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 2));
-  await eventually(async () => assert.deepEqual((await remembered(page)).wish, {}));
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 2), 30_000);
+  await eventually(async () => assert.deepEqual((await remembered(page)).wish, {}), 15_000);
   await shows(page, HEART, 2);
   assert.equal(await pressed(page, HEART), true);
 });
@@ -48,7 +48,7 @@ test('a press that waits is kept if the limit of the address is exceeded when th
     return status ? route.fulfill({ status, json: { code: status === 429 ? 'rate_limited' : 'store_unavailable', status } }) : route.continue();
   });
   await press(page, HEART);
-  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1));
+  await eventually(async () => assert.equal(await countOf(service.url, TOPIC), 1), 30_000);
   assert.deepEqual(answers, []);
   assert.equal(await pressed(page, HEART), true);
   await eventually(async () => assert.deepEqual((await remembered(page)).wish, {}));
@@ -133,23 +133,23 @@ test('a page opened while the store is down shows the presses of the page before
   await page.getByRole('radio', { name: 'No', exact: true }).click();
   assert.deepEqual(await states(page), after, 'at once');
   const messages = () => page.locator('tally-like [part=status], tally-claps [part=status], tally-poll [part=status]').allTextContents();
-  await eventually(async () => assert.deepEqual(await messages(), Array(3).fill('Will be sent later')));
+  await eventually(async () => assert.deepEqual(await messages(), Array(3).fill('Will be sent later')), 15_000);
   await page.close();
   const reopened = await open(site.url);
   await eventually(async () => assert.deepEqual(await states(reopened), opened, 'without the numbers, which the store has'));
-  await eventually(async () => assert.deepEqual(await reopened.locator('tally-like [part=status]').textContent(), 'Will be sent later'));
+  await eventually(async () => assert.deepEqual(await reopened.locator('tally-like [part=status]').textContent(), 'Will be sent later'), 15_000);
   await context.routeWebSocket('**/v1/ws', (socket) => socket.close());
   await context.route('**/v1/stream', (route) => route.abort());
   const polling = await open(site.url);
-  await eventually(async () => assert.deepEqual(await states(polling), after, 'polling brings the numbers of the service\'s memory'));
+  await eventually(async () => assert.deepEqual(await states(polling), after, 'polling brings the numbers of the service\'s memory'), 15_000);
   assert.deepEqual(await states(other), before);
 
   redis.signal('SIGCONT');
-  await eventually(async () => assert.deepEqual((await remembered(reopened)).wish, {}));
+  await eventually(async () => assert.deepEqual((await remembered(reopened)).wish, {}), 30_000);
   assert.deepEqual([await countOf(url, 'default/likes/post'), await countOf(url, 'default/claps/post'), await options()], [2, 4, [1, 1]]);
   const followed = { ...after, like: ['2', 'false'], claps: ['4', ''], chosen: [false, false] };
-  await eventually(async () => assert.deepEqual(await states(other), followed));
-  for (const each of [reopened, polling]) await eventually(async () => assert.deepEqual(await states(each), after));
+  await eventually(async () => assert.deepEqual(await states(other), followed), 15_000);
+  for (const each of [reopened, polling]) await eventually(async () => assert.deepEqual(await states(each), after), 30_000);
   await press(reopened, 'tally-like');
   await eventually(async () => assert.equal(await countOf(url, 'default/likes/post'), 1));
 });
@@ -169,11 +169,11 @@ test('pages reconnect to a restarted service and send the presses made meanwhile
   await eventually(async () => assert.match(await page.locator(`${HEART} [role=status]`).innerText(), /sent later/));
   const second = await startService({ store: redis.url, port: first.port });
   t.after(() => second.stop());
-  await live(page);
-  await eventually(async () => assert.equal(await countOf(second.url, TOPIC), 1));
+  await eventually(() => live(page), 20_000);
+  await eventually(async () => assert.equal(await countOf(second.url, TOPIC), 1), 20_000);
   await shows(page, HEART, 1);
   assert.equal(await pressed(page, HEART), true);
-  await eventually(async () => assert.equal(await page.locator(`${HEART} [role=status]`).textContent(), ''));
+  await eventually(async () => assert.equal(await page.locator(`${HEART} [role=status]`).textContent(), ''), 2000);
 });
 
 test('without WebSockets and streams the page polls', async (t) => {

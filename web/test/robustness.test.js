@@ -125,8 +125,8 @@ test('a press is sent later if the service is away from the start', async (t) =>
   assert.equal(await numberOf(page, 'tally-like'), '42');
   await eventually(async () => assert.match(await page.locator('tally-like [role=status]').innerText(), /sent later/));
   away = false;
-  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1));
-  await shows(page, 'tally-like', 1);
+  await eventually(async () => assert.equal(await countOf(site.service.url, TOPIC), 1), 40_000);
+  await shows(page, 'tally-like', 1, 40_000);
   assert.equal(await pressed(page, 'tally-like'), true);
 });
 
@@ -138,7 +138,7 @@ test('the fallback is loaded again after a failure', async (t) => {
   await context.route(/\/tally-/, (route) => (++tries === 1 ? route.abort() : route.continue()));
   const page = await context.newPage();
   await page.goto(site.url);
-  await shows(page, 'tally-like', 0);
+  await shows(page, 'tally-like', 0, 40_000);
   assert.ok(tries > 1);
 });
 

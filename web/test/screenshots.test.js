@@ -68,7 +68,7 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
     for (const [i, option] of options.entries()) await assertChoice(site.service.url, `default/${topic}`, `visitor-${i}`, option);
   }
   for (const query of ['', '?since=7d']) {
-    await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/wow${query}`)).json()).top.length, 3));
+    await eventually(async () => assert.equal((await (await fetch(`${site.service.url}/v1/top/default/wow${query}`)).json()).top.length, 3), 12_000);
   }
   /** @type {(string | undefined)[]} */
   const wrong = [];
@@ -87,7 +87,7 @@ test('screenshots: light, dark, right to left, forced colours, zoomed to 400 %',
     await page.locator('#of-trend').scrollIntoViewIfNeeded();
     await page.locator('tally-trend [part=trend]').nth(2).waitFor();
     await page.locator('#of-top').scrollIntoViewIfNeeded();
-    await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 6));
+    await eventually(async () => assert.equal(await page.locator('tally-top ol[part=list] li').count(), 6), 12_000);
     // By keyboard: in forced colours Chromium may still paint a hover that has ended.
     await page.locator('#clapped button').press('Enter');
     await page.locator('#clapped button').press('Enter');

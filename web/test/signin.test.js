@@ -247,7 +247,7 @@ test('a button asks to sign in although the first requests of the page failed', 
       document.body.prepend(claps);
     });
     assert.ok((await page.locator('body > tally-claps [part=sign-in]').count()) > 0);
-  });
+  }, 20_000);
   assert.equal(requests, 3);
 });
 

@@ -58,7 +58,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
       await eventually(async () => assert.equal(await said(), 'Will be sent later'));
       assert.equal(await countOf(url, 'default/likes/post'), 1);
       await tab.evaluate(() => void (/** @type {any} */ (window).offline = false));
-      await eventually(async () => assert.equal(await countOf(url, 'default/likes/post'), 2));
+      await eventually(async () => assert.equal(await countOf(url, 'default/likes/post'), 2), 20_000);
       assert.equal(await pressedIn(tab, 'tally-like'), true);
     });
 
@@ -121,14 +121,14 @@ for (const name of enginesOr('firefox', 'webkit')) {
       await showsIn(tab, 'tally-readers', 2);
       await showsIn(tab, 'tally-visitors', 1);
       await other.close();
-      await eventually(async () => assert.equal(await numberIn(tab, 'tally-readers'), '1'));
+      await eventually(async () => assert.equal(await numberIn(tab, 'tally-readers'), '1'), 15_000);
     });
 
     await t.test('most liked', async () => {
       for (const [key, likes] of /** @type {[string, number][]} */ ([['one', 1], ['two', 2]])) for (let i = 0; i < likes; i++) await assertLike(url, `default/wow/${key}`, `visitor-number-${i}`);
       await tab.goto(`${site.url}/top`);
       const rows = () => tab.evaluate(() => [...(document.querySelector('tally-top')?.shadowRoot?.querySelectorAll('li') ?? [])].map((row) => [row.querySelector('a')?.textContent, row.querySelector('tally-count')?.shadowRoot?.querySelector('[part=number]')?.textContent].join()));
-      await eventually(async () => assert.deepEqual(await rows(), ['two,2', 'A title of its own,1']));
+      await eventually(async () => assert.deepEqual(await rows(), ['two,2', 'A title of its own,1']), 20_000);
     });
 
     await t.test('valid and invalid languages', async () => {
@@ -148,12 +148,12 @@ for (const name of enginesOr('firefox', 'webkit')) {
       await tab.goto(own.url);
       await showsIn(tab, heart, 0);
       const status = () => tab.evaluate(() => document.querySelector('#status')?.getAttribute('data-status'));
-      await eventually(async () => assert.equal(await status(), 'live'));
+      await eventually(async () => assert.equal(await status(), 'live'), 40_000);
       await own.stop();
       await eventually(async () => assert.equal(await status(), 'away'));
       const second = await startService({ port, flags: ['--demo'] });
       t.after(() => second.stop());
-      await eventually(async () => assert.equal(await status(), 'live'));
+      await eventually(async () => assert.equal(await status(), 'live'), 40_000);
       await assertLike(second.url, 'default/likes/hello', 'somebody-else');
       await showsIn(tab, heart, 1);
     });
@@ -166,7 +166,7 @@ for (const name of enginesOr('firefox', 'webkit')) {
         await eventually(async () => assert.equal(await heading(), 'Sign in'));
         await owner.type(`${ADMIN_TOKEN}\n`);
         await eventually(async () => assert.equal(await heading(), 'Overview'));
-        await eventually(async () => assert.match(String(await owner.evaluate(() => document.querySelector('.plot + .hint')?.textContent)), /in this period/));
+        await eventually(async () => assert.match(String(await owner.evaluate(() => document.querySelector('.plot + .hint')?.textContent)), /in this period/), 20_000);
         const plot = () => owner.evaluate(() => [document.querySelectorAll('.plot canvas').length, /** @type {HTMLElement | null} */ (document.querySelector('.plot'))?.hidden]);
         // uPlot formats numbers in the browser's language, which may be invalid.
         if (lang === 'C.UTF-8' && (await owner.evaluate(() => navigator.language)) === 'C') await eventually(async () => assert.deepEqual(await plot(), [0, true]));
